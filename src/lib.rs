@@ -1,0 +1,2 @@
+//! Tidegate: progressive delivery for Kubernetes.
+#![forbid(unsafe_code)]

@@ -1,0 +1,4 @@
+//! The `tidegate` binary.
+#![forbid(unsafe_code)]
+
+fn main() {}

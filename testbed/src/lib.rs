@@ -1,0 +1,2 @@
+//! A real control plane in one network namespace.
+#![forbid(unsafe_code)]
