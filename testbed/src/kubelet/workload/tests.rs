@@ -38,9 +38,9 @@ async fn send_and_be_heard(stream: &mut TcpStream, path: &str) {
         .write_all(head.as_bytes())
         .await
         .expect("sending the head");
-    let mut heard = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
+    let mut answer = [0; b"HTTP/1.1 100 Continue\r\n\r\n".len()];
     stream
-        .read_exact(&mut heard)
+        .read_exact(&mut answer)
         .await
         .expect("being told to continue");
     stream.write_all(b"hi").await.expect("sending the body");
