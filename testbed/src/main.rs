@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use testbed::{
-    Options, Testbed,
+    Binaries, Options, Testbed,
     namespace::{self, Session, Signals},
     progress::Progress,
     servers, state,
@@ -84,7 +84,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     let progress = Progress::detect();
     let (start, command) = match cli.action {
         Action::Build => {
-            for (program, path) in servers::ensure(progress).await?.iter() {
+            for (program, path) in ensure(progress).await?.iter() {
                 writeln!(
                     std::io::stdout(),
                     "{:<24} {}",
@@ -98,10 +98,19 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Action::Up { start } => (start, None),
     };
     let Some(session) = Session::join().await? else {
-        let binaries = servers::ensure(progress).await?;
+        let binaries = ensure(progress).await?;
         return Ok(exit_code(namespace::enter(&binaries).await?));
     };
     inside(session, start, command, progress).await
+}
+
+/// Makes the servers ready; a signal drops the build, and with it the processes it started.
+async fn ensure(progress: Progress) -> Result<Binaries> {
+    let mut signals = Signals::new()?;
+    tokio::select! {
+        binaries = servers::ensure(progress) => binaries,
+        signal = signals.next() => bail!("interrupted by {signal}"),
+    }
 }
 
 async fn inside(
@@ -115,8 +124,9 @@ async fn inside(
         gateway_api: start.gateway_api,
         traefik: false,
     };
+    let folder = start.state.unwrap_or_else(|| session.temporary_folder());
     let options = Options::shared(session.binaries().clone())
-        .state(start.state)
+        .state(Some(folder))
         .proxy(Some(kinds));
     let testbed = tokio::select! {
         testbed = progress.during("Starting the testbed", Testbed::start(options)) => testbed?,
