@@ -6,6 +6,7 @@
 
 pub mod control_plane;
 pub mod kubeconfig;
+pub mod kubelet;
 pub mod namespace;
 pub mod pki;
 pub mod ports;
