@@ -9,6 +9,7 @@ pub mod kubeconfig;
 pub mod kubelet;
 pub mod namespace;
 pub mod pki;
+mod pods;
 pub mod ports;
 mod probe;
 pub mod process;

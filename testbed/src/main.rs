@@ -3,10 +3,12 @@
 
 use std::{
     ffi::OsString,
+    fs::File,
     io::Write,
     os::unix::process::ExitStatusExt,
     path::PathBuf,
     process::{ExitCode, ExitStatus},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -27,6 +29,7 @@ use tokio::{
     process::{Child, Command},
     time::Instant,
 };
+use tracing_subscriber::EnvFilter;
 
 /// A real control plane, proxy and Prometheus in one network namespace.
 #[derive(Parser)]
@@ -133,6 +136,7 @@ async fn inside(
         signal = signals.next() => return Ok(interrupted(signal)),
         () = session.lost() => return Ok(ExitCode::FAILURE),
     };
+    log_to_file(&testbed)?;
     let code = if let Some(command) = command {
         let mut child = spawn(&testbed, &command)?;
         tokio::select! {
@@ -152,6 +156,20 @@ async fn inside(
     };
     testbed.stop().await?;
     Ok(code)
+}
+
+/// What the pods' node has to say goes beside the servers' logs, not between the command's lines.
+fn log_to_file(testbed: &Testbed) -> Result<()> {
+    let path = testbed.state().folder.join("log/kubelet.log");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,testbed=info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(Mutex::new(file))
+        .init();
+    Ok(())
 }
 
 fn spawn(testbed: &Testbed, command: &[OsString]) -> Result<Child> {

@@ -1,6 +1,9 @@
 //! The testbed keeps what it promises to the tests that run in it. Run by `make test`, inside `testbed run`.
 #![forbid(unsafe_code)]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
