@@ -10,6 +10,7 @@ pub mod kubelet;
 pub mod load;
 pub mod namespace;
 pub mod pki;
+mod pods;
 pub mod ports;
 mod probe;
 pub mod process;

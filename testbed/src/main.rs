@@ -3,21 +3,23 @@
 
 use std::{
     ffi::OsString,
+    fs::File,
     io::Write,
     os::unix::process::ExitStatusExt,
     path::PathBuf,
     process::{ExitCode, ExitStatus},
+    sync::Mutex,
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use testbed::{
-    Options, Testbed,
+    Binaries, Options, Testbed,
     namespace::{self, Session, Signals},
     progress::Progress,
     servers, state,
@@ -27,6 +29,7 @@ use tokio::{
     process::{Child, Command},
     time::Instant,
 };
+use tracing_subscriber::EnvFilter;
 
 /// A real control plane, proxy and Prometheus in one network namespace.
 #[derive(Parser)]
@@ -84,7 +87,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     let progress = Progress::detect();
     let (start, command) = match cli.action {
         Action::Build => {
-            for (program, path) in servers::ensure(progress).await?.iter() {
+            for (program, path) in ensure(progress).await?.iter() {
                 writeln!(
                     std::io::stdout(),
                     "{:<24} {}",
@@ -98,10 +101,19 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Action::Up { start } => (start, None),
     };
     let Some(session) = Session::join().await? else {
-        let binaries = servers::ensure(progress).await?;
+        let binaries = ensure(progress).await?;
         return Ok(exit_code(namespace::enter(&binaries).await?));
     };
     inside(session, start, command, progress).await
+}
+
+/// Makes the servers ready; a signal drops the build, and with it the processes it started.
+async fn ensure(progress: Progress) -> Result<Binaries> {
+    let mut signals = Signals::new()?;
+    tokio::select! {
+        binaries = servers::ensure(progress) => binaries,
+        signal = signals.next() => bail!("interrupted by {signal}"),
+    }
 }
 
 async fn inside(
@@ -115,14 +127,16 @@ async fn inside(
         gateway_api: start.gateway_api,
         traefik: false,
     };
+    let folder = start.state.unwrap_or_else(|| session.temporary_folder());
     let options = Options::shared(session.binaries().clone())
-        .state(start.state)
+        .state(Some(folder))
         .proxy(Some(kinds));
     let testbed = tokio::select! {
         testbed = progress.during("Starting the testbed", Testbed::start(options)) => testbed?,
         signal = signals.next() => return Ok(interrupted(signal)),
         () = session.lost() => return Ok(ExitCode::FAILURE),
     };
+    log_to_file(&testbed)?;
     let code = if let Some(command) = command {
         let mut child = spawn(&testbed, &command)?;
         tokio::select! {
@@ -142,6 +156,20 @@ async fn inside(
     };
     testbed.stop().await?;
     Ok(code)
+}
+
+/// What the pods' node has to say goes beside the servers' logs, not between the command's lines.
+fn log_to_file(testbed: &Testbed) -> Result<()> {
+    let path = testbed.state().folder.join("log/kubelet.log");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,testbed=info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(Mutex::new(file))
+        .init();
+    Ok(())
 }
 
 fn spawn(testbed: &Testbed, command: &[OsString]) -> Result<Child> {

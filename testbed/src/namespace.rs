@@ -162,6 +162,7 @@ async fn check_tool(name: &str, package: &str, arguments: &[&str]) -> Result<()>
 /// The process inside, as it knows the one outside.
 #[derive(Debug)]
 pub struct Session {
+    folder: PathBuf,
     binaries: Binaries,
     outer_pid: i32,
     stream: UnixStream,
@@ -185,6 +186,7 @@ impl Session {
         let mut stream = UnixStream::connect(folder.join(SOCKET)).await?;
         let outer_pid = stream.read_i32().await?;
         Ok(Self {
+            folder: folder.to_owned(),
             binaries,
             outer_pid,
             stream,
@@ -194,6 +196,11 @@ impl Session {
     /// The programs that were made ready outside.
     pub fn binaries(&self) -> &Binaries {
         &self.binaries
+    }
+
+    /// A folder that the process outside removes at the end, however this one ends.
+    pub fn temporary_folder(&self) -> PathBuf {
+        self.folder.join("state")
     }
 
     /// The command by which a person outside joins, up to the program to run.

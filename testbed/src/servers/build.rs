@@ -3,7 +3,11 @@
 use std::{path::Path, process::Stdio};
 
 use anyhow::{Context, Result, bail};
-use tokio::process::Command;
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use tokio::process::{Child, Command};
 
 use super::Module;
 use crate::process;
@@ -36,7 +40,7 @@ pub(super) async fn module(module: Module, bin: &Path) -> Result<()> {
     let log = std::fs::File::create(&log_path)
         .with_context(|| format!("cannot write {}", log_path.display()))?;
     for program in module.programs() {
-        let status = Command::new("go")
+        let mut compiler = Command::new("go")
             .arg("build")
             .arg("-C")
             .arg(module.folder())
@@ -50,10 +54,15 @@ pub(super) async fn module(module: Module, bin: &Path) -> Result<()> {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log.try_clone().context("cannot share the build log")?)
-            .kill_on_drop(true)
-            .status()
-            .await
+            .process_group(0)
+            .spawn()
             .context("cannot run `go build`")?;
+        let group = Group::of(&compiler);
+        let status = compiler
+            .wait()
+            .await
+            .context("cannot wait for `go build`")?;
+        group.forget();
         if !status.success() {
             bail!(
                 "`go build` of {} failed ({status}):\n{}",
@@ -69,4 +78,31 @@ pub(super) async fn module(module: Module, bin: &Path) -> Result<()> {
             .with_context(|| format!("cannot put {} in place", to.display()))?;
     }
     Ok(())
+}
+
+/// `go build` with the compilers and linkers it starts: all end when this is dropped before the build has ended.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn of(leader: &Child) -> Self {
+        Self(
+            leader
+                .id()
+                .and_then(|id| i32::try_from(id).ok())
+                .map(Pid::from_raw),
+        )
+    }
+
+    fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // A failure means that all of them have just ended.
+            killpg(group, Signal::SIGTERM).ok();
+        }
+    }
 }
