@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod control_plane;
+pub mod fault_proxy;
 pub mod kubeconfig;
 pub mod kubelet;
 pub mod load;
