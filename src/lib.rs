@@ -1,2 +1,5 @@
 //! Tidegate: progressive delivery for Kubernetes.
 #![forbid(unsafe_code)]
+
+pub mod analysis;
+pub mod api;

@@ -1,0 +1,4 @@
+//! The API types.
+
+pub mod analysis;
+pub mod duration;
