@@ -2,9 +2,11 @@
 //!
 //! Not here: what the controller decides (`rollout`, `analysis`) and any I/O.
 
+pub mod analysis;
 pub mod blue_green;
 pub mod canary;
 pub mod conditions;
+pub mod duration;
 pub mod experiment;
 pub mod names;
 pub mod object;

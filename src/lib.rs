@@ -4,4 +4,5 @@
 //! - `rollout`, `analysis`: what decides about them, each a pure core in a thin shell.
 #![forbid(unsafe_code)]
 
+pub mod analysis;
 pub mod api;

@@ -5,7 +5,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{analysis::RolloutAnalysis, canary::PodTemplateMetadata, pod_template::FreeForm, rollout::Amount};
+use super::{
+    analysis::RolloutAnalysis, canary::PodTemplateMetadata, pod_template::FreeForm, rollout::Amount,
+};
 
 /// The new version takes all traffic at once, after it was tried out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -8,7 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    analysis::RolloutAnalysisBackground, pod_template::FreeForm, rollout::{Amount, is_false}, steps::CanaryStep,
+    analysis::RolloutAnalysisBackground,
+    pod_template::FreeForm,
+    rollout::{Amount, is_false},
+    steps::CanaryStep,
     traffic_routing::TrafficRouting,
 };
 
@@ -107,6 +110,9 @@ pub struct ReplicaProgressThreshold {
 impl CanaryStrategy {
     /// The whole of the traffic: weights are 0 to this.
     pub fn max_weight(&self) -> i32 {
-        self.traffic_routing.as_ref().and_then(|routing| routing.max_traffic_weight).unwrap_or(100)
+        self.traffic_routing
+            .as_ref()
+            .and_then(|routing| routing.max_traffic_weight)
+            .unwrap_or(100)
     }
 }

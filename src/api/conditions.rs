@@ -103,7 +103,9 @@ impl ConditionType {
 
 /// The condition of that type, if present.
 pub fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
-    conditions.iter().find(|condition| condition.type_ == type_.name())
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == type_.name())
 }
 
 /// Whether the condition is present and True.
@@ -112,13 +114,27 @@ pub fn holds(conditions: &[Condition], type_: ConditionType) -> bool {
 }
 
 /// Sets a condition; times move only when something changed.
-pub fn set(conditions: &mut Vec<Condition>, type_: ConditionType, status: ConditionStatus, reason: &str, message: &str, generation: Option<i64>, now: Timestamp) {
-    match conditions.iter_mut().find(|condition| condition.type_ == type_.name()) {
+pub fn set(
+    conditions: &mut Vec<Condition>,
+    type_: ConditionType,
+    status: ConditionStatus,
+    reason: &str,
+    message: &str,
+    generation: Option<i64>,
+    now: Timestamp,
+) {
+    match conditions
+        .iter_mut()
+        .find(|condition| condition.type_ == type_.name())
+    {
         Some(condition) => {
             if condition.status != status {
                 condition.last_transition_time = Some(now);
             }
-            if condition.status != status || condition.reason != reason || condition.message != message {
+            if condition.status != status
+                || condition.reason != reason
+                || condition.message != message
+            {
                 condition.last_update_time = Some(now);
             }
             condition.status = status;

@@ -7,7 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    analysis::{AnalysisRunMetadata, Argument, DryRun, MeasurementRetention}, conditions::Condition, pod_template::PodTemplate, rollout::is_false,
+    analysis::{AnalysisRunMetadata, Argument, DryRun, MeasurementRetention},
+    conditions::Condition,
+    pod_template::PodTemplate,
+    rollout::is_false,
 };
 
 /// Desired state of an Experiment.

@@ -36,22 +36,34 @@ impl CachedObject {
         if let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
             meta.remove("managedFields");
         }
-        let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let text = |pointer: &str| {
+            value
+                .pointer(pointer)
+                .and_then(Value::as_str)
+                .map(str::to_owned)
+        };
         let meta = ObjectMeta {
             name: text("/metadata/name"),
             namespace: text("/metadata/namespace"),
             uid: text("/metadata/uid"),
             resource_version: text("/metadata/resourceVersion"),
-            generation: value.pointer("/metadata/generation").and_then(Value::as_i64),
+            generation: value
+                .pointer("/metadata/generation")
+                .and_then(Value::as_i64),
             labels: value
                 .pointer("/metadata/labels")
                 .and_then(|labels| serde_json::from_value(labels.clone()).ok()),
             owner_references: value
                 .pointer("/metadata/ownerReferences")
-                .and_then(|owners| serde_json::from_value::<Vec<OwnerReference>>(owners.clone()).ok()),
+                .and_then(|owners| {
+                    serde_json::from_value::<Vec<OwnerReference>>(owners.clone()).ok()
+                }),
             ..ObjectMeta::default()
         };
-        Self { meta, text: value.to_string().into() }
+        Self {
+            meta,
+            text: value.to_string().into(),
+        }
     }
 
     /// The object's name; empty only for an object the API server never stored.
@@ -76,7 +88,11 @@ impl CachedObject {
 
     /// The controlling owner, if there is one.
     pub fn controller(&self) -> Option<&OwnerReference> {
-        self.meta.owner_references.as_ref()?.iter().find(|owner| owner.controller == Some(true))
+        self.meta
+            .owner_references
+            .as_ref()?
+            .iter()
+            .find(|owner| owner.controller == Some(true))
     }
 
     /// Reads the JSON as `T`.
@@ -103,7 +119,13 @@ impl CachedObject {
 
 impl fmt::Debug for CachedObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}@{}", self.namespace(), self.name(), self.resource_version())
+        write!(
+            f,
+            "{}/{}@{}",
+            self.namespace(),
+            self.name(),
+            self.resource_version()
+        )
     }
 }
 

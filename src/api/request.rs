@@ -51,7 +51,9 @@ pub struct Request {
 
 /// An annotation value that is no request.
 #[derive(Debug, thiserror::Error)]
-#[error("annotation {key} is not a request like {{\"id\":\"…\",\"verb\":\"promote|promote-full|abort|retry\",\"revision\":\"…\",\"step\":0,\"by\":\"…\"}}: {source}")]
+#[error(
+    "annotation {key} is not a request like {{\"id\":\"…\",\"verb\":\"promote|promote-full|abort|retry\",\"revision\":\"…\",\"step\":0,\"by\":\"…\"}}: {source}"
+)]
 pub struct RequestError {
     /// The annotation's key.
     pub key: String,
@@ -61,5 +63,8 @@ pub struct RequestError {
 
 /// Reads the annotation's value.
 pub fn parse(key: &str, text: &str) -> Result<Request, RequestError> {
-    serde_json::from_str(text).map_err(|source| RequestError { key: key.to_owned(), source })
+    serde_json::from_str(text).map_err(|source| RequestError {
+        key: key.to_owned(),
+        source,
+    })
 }

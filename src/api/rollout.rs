@@ -63,13 +63,19 @@ fn one() -> Option<i32> {
 }
 
 /// For serde: leaves a default out.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 pub(crate) fn is_zero(value: &i32) -> bool {
     *value == 0
 }
 
 /// For serde: leaves a default out.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
 pub(crate) fn is_false(value: &bool) -> bool {
     !*value
 }

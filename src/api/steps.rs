@@ -78,7 +78,16 @@ pub enum StepKind<'a> {
 impl CanaryStep {
     /// The names of the members that are set.
     pub fn members(&self) -> Vec<&'static str> {
-        let Self { set_weight, pause, analysis, experiment, set_canary_scale, set_header_route, set_mirror_route, plugin } = self;
+        let Self {
+            set_weight,
+            pause,
+            analysis,
+            experiment,
+            set_canary_scale,
+            set_header_route,
+            set_mirror_route,
+            plugin,
+        } = self;
         [
             ("setWeight", set_weight.is_some()),
             ("pause", pause.is_some()),
@@ -99,9 +108,17 @@ impl CanaryStep {
         let members = self.members();
         let [name] = members[..] else { return None };
         Some(match self {
-            Self { set_weight: Some(weight), .. } => StepKind::SetWeight(*weight),
-            Self { pause: Some(pause), .. } => StepKind::Pause(pause),
-            Self { analysis: Some(analysis), .. } => StepKind::Analysis(analysis),
+            Self {
+                set_weight: Some(weight),
+                ..
+            } => StepKind::SetWeight(*weight),
+            Self {
+                pause: Some(pause), ..
+            } => StepKind::Pause(pause),
+            Self {
+                analysis: Some(analysis),
+                ..
+            } => StepKind::Analysis(analysis),
             Self { .. } => StepKind::Unsupported(name),
         })
     }

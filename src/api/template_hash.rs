@@ -33,7 +33,9 @@ fn canonical(value: &Value, out: &mut String) {
             }
             out.push(']');
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => out.push_str(&value.to_string()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            out.push_str(&value.to_string())
+        }
     }
 }
 
@@ -49,7 +51,9 @@ fn is_empty(value: &Value) -> bool {
 
 /// FNV-1a with 64 bits (Fowler, Noll, Vo; the constants are those of draft-eastlake-fnv).
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// The hash of any JSON in canonical form, as 10 characters that are valid in names and label values.
@@ -99,7 +103,11 @@ mod tests {
             json!({"spec": {"containers": [{"name": "a", "image": "a:1", "stdin": 0}]}}),
             json!({"spec": {"containers": [{"name": "a", "image": "a:1"}, {"name": "b"}]}}),
         ] {
-            assert_ne!(pod_template_hash(&base, 0), pod_template_hash(&other, 0), "{other}");
+            assert_ne!(
+                pod_template_hash(&base, 0),
+                pod_template_hash(&other, 0),
+                "{other}"
+            );
         }
     }
 
@@ -113,6 +121,9 @@ mod tests {
     #[test]
     fn a_collision_count_gives_another_hash() {
         let template = json!({"spec": {"containers": [{"name": "a"}]}});
-        assert_ne!(pod_template_hash(&template, 0), pod_template_hash(&template, 1));
+        assert_ne!(
+            pod_template_hash(&template, 0),
+            pod_template_hash(&template, 1)
+        );
     }
 }

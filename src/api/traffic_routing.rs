@@ -46,7 +46,11 @@ pub struct TrafficRouting {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_mesh: Option<FreeForm>,
     /// Gateway API routes.
-    #[serde(default, rename = "gatewayAPI", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "gatewayAPI",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub gateway_api: Option<FreeForm>,
     /// Routers by plugin name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,11 +89,17 @@ pub struct NginxRouting {
 impl NginxRouting {
     /// The annotation prefix with its default.
     pub fn prefix(&self) -> &str {
-        self.annotation_prefix.as_deref().unwrap_or("nginx.ingress.kubernetes.io")
+        self.annotation_prefix
+            .as_deref()
+            .unwrap_or("nginx.ingress.kubernetes.io")
     }
 
     /// The names of all stable Ingresses.
     pub fn ingresses(&self) -> Vec<&str> {
-        self.stable_ingress.iter().chain(&self.stable_ingresses).map(String::as_str).collect()
+        self.stable_ingress
+            .iter()
+            .chain(&self.stable_ingresses)
+            .map(String::as_str)
+            .collect()
     }
 }
