@@ -1,2 +1,4 @@
 //! Tidegate: progressive delivery for Kubernetes.
 #![forbid(unsafe_code)]
+
+pub mod runtime;
