@@ -7,6 +7,7 @@
 pub mod control_plane;
 pub mod kubeconfig;
 pub mod kubelet;
+pub mod load;
 pub mod namespace;
 pub mod pki;
 mod pods;
