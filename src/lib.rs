@@ -6,3 +6,4 @@
 
 pub mod analysis;
 pub mod api;
+pub mod cli;
