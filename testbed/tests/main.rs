@@ -1,0 +1,163 @@
+//! The testbed keeps what it promises to the tests that run in it. Run by `make test`, inside `testbed run`.
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
+use kube::{
+    Api, Client,
+    api::{ListParams, ObjectMeta, PostParams},
+};
+use testbed::{Options, Testbed, kubeconfig};
+use tokio::time::Instant;
+
+fn named(name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(name.to_owned()),
+        ..ObjectMeta::default()
+    }
+}
+
+async fn create_namespace(client: Client, name: &str) {
+    let namespace = Namespace {
+        metadata: named(name),
+        ..Namespace::default()
+    };
+    Api::all(client)
+        .create(&PostParams::default(), &namespace)
+        .await
+        .unwrap();
+}
+
+async fn config_maps(client: Client, namespace: &str) -> Vec<String> {
+    let all = Api::<ConfigMap>::namespaced(client, namespace)
+        .list(&ListParams::default())
+        .await
+        .unwrap();
+    all.items
+        .into_iter()
+        .filter_map(|map| map.metadata.name)
+        .filter(|name| name != "kube-root-ca.crt")
+        .collect()
+}
+
+#[tokio::test]
+async fn a_restarted_api_server_still_has_its_objects() {
+    let shared = Testbed::attach_from_env().await.unwrap();
+    let options = Options::own(shared.state().binaries.clone()).unwrap();
+    let mut own = Testbed::start(options).await.unwrap();
+    create_namespace(own.client(), "restart").await;
+    let map = ConfigMap {
+        metadata: named("kept"),
+        ..ConfigMap::default()
+    };
+    Api::namespaced(own.client(), "restart")
+        .create(&PostParams::default(), &map)
+        .await
+        .unwrap();
+
+    own.stop_apiserver().await.unwrap();
+    assert!(
+        Api::<ConfigMap>::namespaced(own.client(), "restart")
+            .get("kept")
+            .await
+            .is_err()
+    );
+    own.start_apiserver().await.unwrap();
+
+    assert_eq!(config_maps(own.client(), "restart").await, ["kept"]);
+    own.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_shared_api_server_is_not_restarted_by_a_test() {
+    let mut shared = Testbed::attach_from_env().await.unwrap();
+    let refused = shared.stop_apiserver().await.unwrap_err().to_string();
+    assert!(
+        refused.contains("start a testbed of one's own"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn a_service_account_may_do_what_its_rules_say_and_is_named_in_the_audit_log() {
+    let testbed = Testbed::attach_from_env().await.unwrap();
+    create_namespace(testbed.client(), "identity").await;
+    let account = ServiceAccount {
+        metadata: named("nobody"),
+        ..ServiceAccount::default()
+    };
+    Api::namespaced(testbed.client(), "identity")
+        .create(&PostParams::default(), &account)
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kubeconfig");
+    testbed
+        .service_account_kubeconfig("identity", "nobody", None, &path)
+        .await
+        .unwrap();
+
+    let client = kubeconfig::client(&path).await.unwrap();
+    let refused = Api::<Secret>::namespaced(client, "identity")
+        .list(&ListParams::default())
+        .await
+        .unwrap_err();
+
+    let kube::Error::Api(status) = refused else {
+        unreachable!("not an answer of the API server: {refused}")
+    };
+    assert_eq!(status.code, 403);
+    wait_for_line(
+        testbed.audit_log_path(),
+        &[
+            "system:serviceaccount:identity:nobody",
+            "\"resource\":\"secrets\"",
+        ],
+    )
+    .await;
+}
+
+async fn wait_for_line(file: &Path, words: &[&str]) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let text = std::fs::read_to_string(file).unwrap();
+        if text
+            .lines()
+            .any(|line| words.iter().all(|word| line.contains(word)))
+        {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "no line with {words:?} in {}",
+            file.display()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn every_pod_address_is_ours_and_one_without_a_listener_refuses_at_once() {
+    let address: SocketAddr = "10.244.77.3:8080".parse().unwrap();
+    let connect = async || {
+        tokio::time::timeout(
+            Duration::from_secs(2),
+            tokio::net::TcpStream::connect(address),
+        )
+        .await
+    };
+    let refused = connect().await.expect("must not hang").unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+    let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+    connect().await.expect("must not hang").unwrap();
+    drop(listener);
+}
+
+#[tokio::test]
+async fn nothing_leaves_the_namespace() {
+    let outside: SocketAddr = "192.0.2.1:80".parse().unwrap();
+    let error = tokio::net::TcpStream::connect(outside).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NetworkUnreachable);
+}
