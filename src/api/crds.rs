@@ -58,10 +58,11 @@ pub fn crds(names: &ApiNames) -> Result<Vec<CustomResourceDefinition>, CrdError>
 pub fn crd(names: &ApiNames, kind: Kind) -> Result<CustomResourceDefinition, CrdError> {
     let mut root = schema::of(kind);
     rules::apply(kind, &mut root)?;
-    let root: JSONSchemaProps = serde_json::from_value(root).map_err(|source| CrdError::Schema {
-        kind: kind.name(),
-        source,
-    })?;
+    let root: JSONSchemaProps =
+        serde_json::from_value(root).map_err(|source| CrdError::Schema {
+            kind: kind.name(),
+            source,
+        })?;
     let scale = (kind == Kind::Rollout).then(|| CustomResourceSubresourceScale {
         spec_replicas_path: ".spec.replicas".to_owned(),
         status_replicas_path: ".status.HPAReplicas".to_owned(),

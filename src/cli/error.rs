@@ -75,7 +75,9 @@ pub enum CliError {
         now: String,
     },
     /// Somebody else kept writing.
-    #[error("Rollout {name} was changed by others {attempts} times while this was tried; try again")]
+    #[error(
+        "Rollout {name} was changed by others {attempts} times while this was tried; try again"
+    )]
     Contended {
         /// Its name.
         name: String,

@@ -23,7 +23,12 @@ pub(super) fn of(kind: Kind) -> Vec<CustomResourceColumnDefinition> {
                 ".status.availableReplicas",
                 "Pods that can serve.",
             ),
-            column("Phase", "string", ".status.phase", "Where the Rollout stands."),
+            column(
+                "Phase",
+                "string",
+                ".status.phase",
+                "Where the Rollout stands.",
+            ),
             column(
                 "Step",
                 "integer",
