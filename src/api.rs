@@ -6,6 +6,7 @@ pub mod analysis;
 pub mod blue_green;
 pub mod canary;
 pub mod conditions;
+pub mod crds;
 pub mod duration;
 pub mod experiment;
 pub mod names;

@@ -73,6 +73,6 @@ impl JsonSchema for FreeForm {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
+        json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
     }
 }
