@@ -102,6 +102,11 @@ struct Servers {
 impl Testbed {
     /// Starts the servers and waits until all are ready.
     pub async fn start(options: Options) -> Result<Self> {
+        // Boxed, or its size would be part of every caller's future.
+        Box::pin(Self::start_all(options)).await
+    }
+
+    async fn start_all(options: Options) -> Result<Self> {
         let temporary = match options.state {
             Some(_) => None,
             None => Some(
