@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::Testbed;
 use forward::Shared;
 pub use plan::{Cut, Then, WriteRecord};
 pub use tls::Identity;
@@ -53,6 +54,29 @@ impl FaultProxyOptions {
             identity: None,
             counts: Box::new(|path| !path.starts_with("/apis/coordination.k8s.io/")),
         }
+    }
+
+    /// In front of this testbed's API server and with its certificate: a kubeconfig for the testbed needs another
+    /// server and nothing else.
+    ///
+    /// # Errors
+    /// When the testbed's key material cannot be read.
+    pub fn before(testbed: &Testbed) -> Result<Self> {
+        let ca_pem = testbed.ca_pem()?;
+        let read = |name: &str| {
+            let path = testbed.state().ca.with_file_name(name);
+            std::fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))
+        };
+        let identity = Identity {
+            ca_pem: ca_pem.clone(),
+            certificate_pem: read("server.crt")?,
+            key_pem: read("server.key")?,
+        };
+        Ok(Self {
+            identity: Some(identity),
+            ..Self::new(testbed.api_url(), &ca_pem)
+        })
     }
 }
 
