@@ -26,6 +26,7 @@ mod validate;
 mod tests;
 
 pub use notes::note_of_action;
+pub use analyses::template_refs;
 pub use revisions::pod_template_hash;
 pub use validate::{FieldError, validate};
 
