@@ -1,0 +1,185 @@
+//! Where a metric comes from: one field per provider.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The source of a metric. Exactly one field is set.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MetricProvider {
+    /// A Prometheus server, or anything that speaks its HTTP API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<PrometheusMetric>,
+    /// An HTTP endpoint that answers with JSON. Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub web: Option<FreeForm>,
+    /// A Kubernetes Job whose completion is the measurement. Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<FreeForm>,
+    /// Datadog. Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datadog: Option<FreeForm>,
+    /// New Relic. Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_relic: Option<FreeForm>,
+    /// Wavefront. Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wavefront: Option<FreeForm>,
+    /// Amazon CloudWatch. Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cloud_watch: Option<FreeForm>,
+    /// Graphite. Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graphite: Option<FreeForm>,
+    /// InfluxDB. Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub influxdb: Option<FreeForm>,
+    /// Apache SkyWalking. Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skywalking: Option<FreeForm>,
+    /// Kayenta. Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kayenta: Option<FreeForm>,
+    /// Provider plugins by name. Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<FreeForm>,
+}
+
+/// A query to Prometheus.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PrometheusMetric {
+    /// Base address, such as `http://prometheus.monitoring.svc:9090`. Defaults to the one the controller was started with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub address: Option<String>,
+    /// The PromQL query. `{{args.<name>}}` stands for an argument.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16384))]
+    pub query: Option<String>,
+    /// How the controller authenticates. Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<PrometheusAuthentication>,
+    /// Seconds after which a query is given up. Defaults to 30.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 300))]
+    pub timeout: Option<i64>,
+    /// Accept any TLS certificate. Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub insecure: Option<bool>,
+    /// Headers sent with each query. Not supported yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub headers: Vec<Header>,
+    /// Ask for a range instead of a point in time. Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range_query: Option<RangeQuery>,
+}
+
+/// Credentials for a metric server.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PrometheusAuthentication {
+    /// Sign requests for Amazon Managed Prometheus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sigv4: Option<Sigv4>,
+    /// Get a token by OAuth2 client credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oauth2: Option<OAuth2>,
+    /// User name and password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basic_auth: Option<BasicAuth>,
+}
+
+/// AWS Signature Version 4.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sigv4 {
+    /// The AWS region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The AWS profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The ARN of the role to assume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role_arn: Option<String>,
+}
+
+/// OAuth2 client credentials.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OAuth2 {
+    /// Where tokens are issued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_url: Option<String>,
+    /// The client's identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The client's secret, as `{{args.<name>}}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret: Option<String>,
+    /// Scopes to ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub scopes: Vec<String>,
+}
+
+/// HTTP basic authentication.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BasicAuth {
+    /// The user's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The password, as `{{args.<name>}}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+/// An HTTP header.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Header {
+    /// The header's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+    /// The header's value.
+    #[schemars(length(max = 4096))]
+    pub value: String,
+}
+
+/// The range of a range query.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RangeQuery {
+    /// Expression for the start of the range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<String>,
+    /// Expression for the end of the range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<String>,
+    /// Distance of two points, such as `1m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+}
+
+/// An object whose fields are kept as they are and are not checked by the schema.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct FreeForm(pub Map<String, Value>);
+
+impl JsonSchema for FreeForm {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "FreeForm".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+    }
+}
