@@ -1,4 +1,20 @@
-//! The API types.
+//! The API as objects in the cluster: names, types, parsing and rendering of the five kinds.
+//!
+//! Not here: what the controller decides (`rollout`, `analysis`) and any I/O.
 
 pub mod analysis;
+pub mod blue_green;
+pub mod canary;
+pub mod conditions;
+pub mod crds;
 pub mod duration;
+pub mod experiment;
+pub mod names;
+pub mod object;
+pub mod pod_template;
+pub mod request;
+pub mod rollout;
+pub mod rollout_status;
+pub mod steps;
+pub mod template_hash;
+pub mod traffic_routing;

@@ -1,4 +1,9 @@
 //! The `tidegate` binary.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tidegate::cli::main().await
+}

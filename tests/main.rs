@@ -1,1 +1,5 @@
 //! The one integration binary.
+
+#[cfg(feature = "control-plane")]
+mod cluster;
+mod crds;

@@ -1,2 +1,26 @@
-//! A real control plane in one network namespace.
+//! A real control plane with a proxy and a Prometheus, in one network namespace, for tests and the demo.
+//!
+//! [`servers`] finds or builds the programs, [`namespace`] enters the namespace, [`testbed`] starts everything and
+//! lets another process attach. What Tidegate itself does is *not* here: this crate knows nothing of Rollouts.
 #![forbid(unsafe_code)]
+
+pub mod control_plane;
+pub mod kubeconfig;
+pub mod kubelet;
+pub mod load;
+pub mod namespace;
+pub mod pki;
+mod pods;
+pub mod ports;
+mod probe;
+pub mod process;
+pub mod progress;
+pub mod prometheus;
+pub mod servers;
+pub mod state;
+pub mod testbed;
+pub mod traefik;
+
+pub use servers::{Binaries, Program};
+pub use state::State;
+pub use testbed::{Options, Testbed};

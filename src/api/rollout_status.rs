@@ -1,0 +1,319 @@
+//! `RolloutStatus`: what the controller knows and tells. Field names are those of Argo Rollouts; ours come last.
+//!
+//! Not here: how any of it is computed (`rollout::decide`).
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    conditions::Condition,
+    request::Verb,
+    rollout::{is_false, is_zero},
+};
+
+/// Observed state of a Rollout.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutStatus {
+    /// The update was aborted: by a person, an analysis or the progress deadline.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub abort: bool,
+    /// When it was aborted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub aborted_at: Option<Timestamp>,
+    /// Why the controller waits for a person or a timer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pause_conditions: Vec<PauseCondition>,
+    /// The controller has paused the update. With no pause condition left, a person has promoted it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub controller_pause: bool,
+    /// Hash of `spec.template`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub current_pod_hash: String,
+    /// Hash of the steps.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub current_step_hash: String,
+    /// The step that is under way; the number of steps when all are done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_step_index: Option<i32>,
+    /// Pods of all versions.
+    #[serde(default)]
+    pub replicas: i32,
+    /// Pods of the new version.
+    #[serde(default)]
+    pub updated_replicas: i32,
+    /// Ready pods of all versions.
+    #[serde(default)]
+    pub ready_replicas: i32,
+    /// Available pods of all versions.
+    #[serde(default)]
+    pub available_replicas: i32,
+    /// Pods that an autoscaler should count.
+    #[serde(default, rename = "HPAReplicas")]
+    pub hpa_replicas: i32,
+    /// Label selector of the Rollout's pods, for autoscalers.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub selector: String,
+    /// How often the hash of a pod template collided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collision_count: Option<i32>,
+    /// The generation of the spec that this status was computed from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Conditions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// Hash of the version that serves, or served before the update.
+    #[serde(default, rename = "stableRS", skip_serializing_if = "String::is_empty")]
+    pub stable_rs: String,
+    /// All remaining steps, pauses and analyses are skipped.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub promote_full: bool,
+    /// Healthy, Progressing, Paused or Degraded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// Why it is in this phase.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The canary's state.
+    #[serde(default, skip_serializing_if = "CanaryStatus::is_empty")]
+    pub canary: CanaryStatus,
+    /// Why the update was aborted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort_cause: Option<String>,
+    /// The revision number of the new version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<i64>,
+    /// What the Rollout waits for, in a sentence. Absent when it waits for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
+    /// What comes next, and when if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<NextAction>,
+    /// The last request of a person and what became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_request: Option<HandledRequest>,
+    /// Progress that the deadline is measured on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// Somebody else keeps changing traffic fields that this Rollout manages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overwritten: Option<Overwritten>,
+    /// For every version that has or had traffic: which routes may still send to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ledger: Vec<LedgerEntry>,
+}
+
+/// The phase of a Rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// What was declared is what serves.
+    Healthy,
+    /// Under way.
+    Progressing,
+    /// Waits for a person or a timer.
+    Paused,
+    /// Cannot go on.
+    Degraded,
+}
+
+impl Phase {
+    /// As written in `phase`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Healthy => "Healthy",
+            Self::Progressing => "Progressing",
+            Self::Paused => "Paused",
+            Self::Degraded => "Degraded",
+        }
+    }
+}
+
+/// A reason to wait.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PauseCondition {
+    /// What kind of pause.
+    pub reason: PauseReason,
+    /// Since when.
+    #[schemars(with = "Time")]
+    pub start_time: Timestamp,
+}
+
+/// Why the controller pauses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PauseReason {
+    /// A pause step.
+    CanaryPauseStep,
+    /// An analysis could not tell.
+    InconclusiveAnalysisRun,
+    /// Somebody keeps overwriting traffic fields.
+    TrafficOverwritten,
+}
+
+impl PauseReason {
+    /// As written in `reason`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CanaryPauseStep => "CanaryPauseStep",
+            Self::InconclusiveAnalysisRun => "InconclusiveAnalysisRun",
+            Self::TrafficOverwritten => "TrafficOverwritten",
+        }
+    }
+}
+
+/// State of a canary.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CanaryStatus {
+    /// The AnalysisRun of the current step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_step_analysis_run_status: Option<AnalysisRunReference>,
+    /// The AnalysisRun in the background.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_background_analysis_run_status: Option<AnalysisRunReference>,
+    /// The weights last written to the router.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<TrafficWeights>,
+    /// The inconclusive background AnalysisRun that a person was asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_about_analysis_run: Option<String>,
+    /// How often the update to this revision was retried. Part of the names of its AnalysisRuns.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempt: i32,
+}
+
+impl CanaryStatus {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// An AnalysisRun of a Rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AnalysisRunReference {
+    /// Its name.
+    pub name: String,
+    /// Its phase.
+    #[serde(default)]
+    pub status: String,
+    /// Why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+}
+
+/// Weights of the versions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TrafficWeights {
+    /// The new version.
+    pub canary: WeightDestination,
+    /// The stable version.
+    pub stable: WeightDestination,
+    /// When the weights last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub changed_at: Option<Timestamp>,
+}
+
+/// The weight of one version.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WeightDestination {
+    /// 0 to `maxTrafficWeight`.
+    pub weight: i32,
+    /// The Service.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub service_name: String,
+    /// The version behind it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pod_template_hash: String,
+}
+
+/// What happens next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NextAction {
+    /// In a few words.
+    pub action: String,
+    /// When, if it waits for a time only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub at: Option<Timestamp>,
+}
+
+/// A request that was answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HandledRequest {
+    /// The request's id.
+    pub id: String,
+    /// What was asked.
+    pub verb: Verb,
+    /// Whether it was carried out.
+    pub accepted: bool,
+    /// What became of it.
+    pub message: String,
+    /// When.
+    #[schemars(with = "Time")]
+    pub at: Timestamp,
+}
+
+/// Progress that the deadline is measured on. Time spent waiting adds up over pods that come and go,
+/// and starts anew with a better figure than ever before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Progress {
+    /// Revision, step and size it belongs to; another one starts anew.
+    pub of: String,
+    /// Most available pods of the new version seen.
+    pub available: i32,
+    /// Whether pods are being waited for.
+    pub waiting: bool,
+    /// Since when that is so.
+    #[schemars(with = "Time")]
+    pub since: Timestamp,
+    /// Seconds waited before that.
+    #[serde(default, skip_serializing_if = "is_zero_seconds")]
+    pub waited_seconds: i64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero_seconds(seconds: &i64) -> bool {
+    *seconds == 0
+}
+
+/// Traffic fields that somebody else changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Overwritten {
+    /// Which, e.g. `the selector of Service demo`.
+    pub what: String,
+    /// The field manager that did it.
+    pub by: String,
+    /// How often in a row.
+    pub rounds: i32,
+    /// When last.
+    #[schemars(with = "Time")]
+    pub last: Timestamp,
+}
+
+/// One version in the traffic ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerEntry {
+    /// The version.
+    pub pod_template_hash: String,
+    /// What may still send to it, e.g. `service/demo-stable` or `ingress/demo-canary`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
+    /// Since when nothing is seen to send to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub unrouted_since: Option<Timestamp>,
+}

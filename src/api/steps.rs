@@ -1,0 +1,125 @@
+//! The steps of a canary as declared.
+//!
+//! Not here: when a step is done (`rollout::decide::steps`).
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{analysis::RolloutAnalysis, pod_template::FreeForm};
+
+/// One step: exactly one of its members.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CanaryStep {
+    /// The share of traffic for the new version, 0 to `maxTrafficWeight` (100).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub set_weight: Option<i32>,
+    /// Waits for a time, or without `duration` until promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<PauseStep>,
+    /// Waits until an analysis is successful.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analysis: Option<RolloutAnalysis>,
+    /// Runs an Experiment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experiment: Option<FreeForm>,
+    /// Sets the number of canary pods apart from the weight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_canary_scale: Option<SetCanaryScale>,
+    /// Sends requests with certain headers to the new version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_header_route: Option<FreeForm>,
+    /// Copies requests to the new version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_mirror_route: Option<FreeForm>,
+    /// Runs a plugin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<FreeForm>,
+}
+
+/// A pause.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PauseStep {
+    /// How long: seconds as a number, or a duration such as `5m`. Absent: until promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<IntOrString>,
+}
+
+/// The number of canary pods: exactly one of its members.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SetCanaryScale {
+    /// As a percentage of `spec.replicas`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<i32>,
+    /// As a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<i32>,
+    /// As the traffic weight says (the default without this step).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub match_traffic_weight: Option<bool>,
+}
+
+/// A step with its one member.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum StepKind<'a> {
+    /// Weight for the new version.
+    SetWeight(i32),
+    /// Timed or open pause.
+    Pause(&'a PauseStep),
+    /// Analysis that must be successful.
+    Analysis(&'a RolloutAnalysis),
+    /// Not available in this release; refused by `validate`. The name is the member's.
+    Unsupported(&'static str),
+}
+
+impl CanaryStep {
+    /// The names of the members that are set.
+    pub fn members(&self) -> Vec<&'static str> {
+        let Self {
+            set_weight,
+            pause,
+            analysis,
+            experiment,
+            set_canary_scale,
+            set_header_route,
+            set_mirror_route,
+            plugin,
+        } = self;
+        [
+            ("setWeight", set_weight.is_some()),
+            ("pause", pause.is_some()),
+            ("analysis", analysis.is_some()),
+            ("experiment", experiment.is_some()),
+            ("setCanaryScale", set_canary_scale.is_some()),
+            ("setHeaderRoute", set_header_route.is_some()),
+            ("setMirrorRoute", set_mirror_route.is_some()),
+            ("plugin", plugin.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(name, set)| set.then_some(name))
+        .collect()
+    }
+
+    /// The one member. `None` when there is none or more than one.
+    pub fn kind(&self) -> Option<StepKind<'_>> {
+        let members = self.members();
+        let [name] = members[..] else { return None };
+        Some(match self {
+            Self {
+                set_weight: Some(weight),
+                ..
+            } => StepKind::SetWeight(*weight),
+            Self {
+                pause: Some(pause), ..
+            } => StepKind::Pause(pause),
+            Self {
+                analysis: Some(analysis),
+                ..
+            } => StepKind::Analysis(analysis),
+            Self { .. } => StepKind::Unsupported(name),
+        })
+    }
+}

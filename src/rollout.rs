@@ -1,0 +1,10 @@
+//! The life of a Rollout: observe → decide → act.
+//!
+//! `decide` is pure and is the product; `observe`, `act` and `controller` are its shell.
+
+pub mod act;
+pub mod controller;
+pub mod decide;
+pub mod decision;
+pub mod observe;
+pub mod snapshot;

@@ -1,0 +1,192 @@
+//! What was decided, as data: actions in order, the whole new status, notes, and when to look again.
+//!
+//! Not here: how it is decided (`decide`) and how it is carried out (`act`).
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::api::rollout_status::RolloutStatus;
+
+/// The outcome of one look at the world.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub struct Decision {
+    /// To be carried out in this order; the first failure stops the rest.
+    pub actions: Vec<Action>,
+    /// The whole new status.
+    pub status: RolloutStatus,
+    /// What to tell people: edges, not states.
+    pub notes: Vec<Note>,
+    /// When to look again if nothing changes before.
+    pub next: Next,
+}
+
+/// When to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// When something changes.
+    OnChange,
+    /// At this time at the latest.
+    At(Timestamp),
+}
+
+impl Next {
+    /// The earlier of two.
+    #[must_use]
+    pub fn or_at(self, at: Timestamp) -> Self {
+        match self {
+            Self::OnChange => Self::At(at),
+            Self::At(before) => Self::At(before.min(at)),
+        }
+    }
+}
+
+/// One write. Every one is idempotent and carries the version of the object that it was decided on.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Creates a ReplicaSet.
+    CreateReplicaSet {
+        /// Its name.
+        name: String,
+        /// The whole object.
+        object: Value,
+    },
+    /// Changes `spec.replicas` and annotations of a ReplicaSet.
+    PatchReplicaSet {
+        /// The ReplicaSet.
+        target: Target,
+        /// New `spec.replicas`, if it changes.
+        replicas: Option<i32>,
+        /// Annotations to set, or to remove with `None`.
+        annotations: Vec<(String, Option<String>)>,
+    },
+    /// Deletes an old ReplicaSet.
+    DeleteReplicaSet {
+        /// The ReplicaSet.
+        target: Target,
+    },
+    /// Points a Service at one revision, and marks it.
+    PinService {
+        /// The Service.
+        target: Target,
+        /// The revision, as the selector's value.
+        pod_template_hash: String,
+        /// `stable` or `canary`.
+        role: &'static str,
+    },
+    /// Creates an Ingress.
+    CreateIngress {
+        /// Its name.
+        name: String,
+        /// The whole object.
+        object: Value,
+    },
+    /// Changes an Ingress by a merge patch.
+    PatchIngress {
+        /// The Ingress.
+        target: Target,
+        /// The merge patch, without the precondition.
+        patch: Value,
+    },
+    /// Deletes an Ingress that the Rollout made.
+    DeleteIngress {
+        /// The Ingress.
+        target: Target,
+    },
+    /// Creates an AnalysisRun.
+    CreateAnalysisRun {
+        /// Its name.
+        name: String,
+        /// The whole object.
+        object: Value,
+    },
+    /// Sets `spec.terminate`.
+    TerminateAnalysisRun {
+        /// The AnalysisRun.
+        target: Target,
+    },
+    /// Deletes a finished AnalysisRun.
+    DeleteAnalysisRun {
+        /// The AnalysisRun.
+        target: Target,
+    },
+}
+
+impl Action {
+    /// A word for logs and metrics.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::CreateReplicaSet { .. } => "create_replica_set",
+            Self::PatchReplicaSet { .. } => "patch_replica_set",
+            Self::DeleteReplicaSet { .. } => "delete_replica_set",
+            Self::PinService { .. } => "pin_service",
+            Self::CreateIngress { .. } => "create_ingress",
+            Self::PatchIngress { .. } => "patch_ingress",
+            Self::DeleteIngress { .. } => "delete_ingress",
+            Self::CreateAnalysisRun { .. } => "create_analysis_run",
+            Self::TerminateAnalysisRun { .. } => "terminate_analysis_run",
+            Self::DeleteAnalysisRun { .. } => "delete_analysis_run",
+        }
+    }
+}
+
+/// The object of a write, as it was when the write was decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// Name.
+    pub name: String,
+    /// Uid, where known; a delete is bound to it.
+    pub uid: String,
+    /// The version that was looked at; the write fails when there is a newer one.
+    pub resource_version: String,
+}
+
+/// Something to tell people, once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Whether it is a warning.
+    pub warning: bool,
+    /// A word for machines.
+    pub reason: &'static str,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// How far a part of the work is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// Done: what follows may start.
+    Done,
+    /// Not done: what follows must not start.
+    Wait(Wait),
+    /// Cannot be done.
+    Fail(String),
+}
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// In a sentence.
+    pub why: String,
+    /// Until when, if it is a timer.
+    pub until: Option<Timestamp>,
+}
+
+impl Outcome {
+    /// Waits for a change.
+    pub fn wait(why: impl Into<String>) -> Self {
+        Self::Wait(Wait {
+            why: why.into(),
+            until: None,
+        })
+    }
+
+    /// Waits for a time.
+    pub fn wait_until(why: impl Into<String>, until: Timestamp) -> Self {
+        Self::Wait(Wait {
+            why: why.into(),
+            until: Some(until),
+        })
+    }
+}

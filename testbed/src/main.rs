@@ -1,0 +1,273 @@
+//! `testbed`: builds the servers, and runs a command, or waits, with all of them up.
+#![forbid(unsafe_code)]
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::Write,
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
+    process::{ExitCode, ExitStatus},
+    sync::Mutex,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use testbed::{
+    Binaries, Options, Testbed,
+    namespace::{self, Session, Signals},
+    progress::Progress,
+    servers, state,
+    traefik::RouteKinds,
+};
+use tokio::{
+    process::{Child, Command},
+    time::Instant,
+};
+use tracing_subscriber::EnvFilter;
+
+/// A real control plane, proxy and Prometheus in one network namespace.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Build the servers that are neither on this machine nor in the cache.
+    Build,
+    /// Start everything, run a command inside, stop everything; the exit code is the command's.
+    Run {
+        #[command(flatten)]
+        start: Start,
+        /// The command and its arguments. It sees TIDEGATE_TESTBED, KUBECONFIG, and the servers first in PATH.
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+    /// Start everything and wait until Ctrl-C.
+    Up {
+        #[command(flatten)]
+        start: Start,
+    },
+}
+
+#[derive(Args)]
+struct Start {
+    /// Keep logs, audit log and kubeconfig in this folder [default: a temporary one]
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Let the proxy read Gateway API routes too; their CRDs must be installed by the command.
+    #[arg(long)]
+    gateway_api: bool,
+}
+
+/// How long the command may take to end after a signal.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(code) => code,
+        Err(error) => {
+            // Nobody is left to tell when standard error is closed.
+            writeln!(std::io::stderr(), "testbed: {error:#}").ok();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<ExitCode> {
+    let progress = Progress::detect();
+    let (start, command) = match cli.action {
+        Action::Build => {
+            for (program, path) in ensure(progress).await?.iter() {
+                writeln!(
+                    std::io::stdout(),
+                    "{:<24} {}",
+                    program.name(),
+                    path.display()
+                )?;
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        Action::Run { start, command } => (start, Some(command)),
+        Action::Up { start } => (start, None),
+    };
+    let Some(session) = Session::join().await? else {
+        let binaries = ensure(progress).await?;
+        return Ok(exit_code(namespace::enter(&binaries).await?));
+    };
+    inside(session, start, command, progress).await
+}
+
+/// Makes the servers ready; a signal drops the build, and with it the processes it started.
+async fn ensure(progress: Progress) -> Result<Binaries> {
+    let mut signals = Signals::new()?;
+    tokio::select! {
+        binaries = servers::ensure(progress) => binaries,
+        signal = signals.next() => bail!("interrupted by {signal}"),
+    }
+}
+
+/// How the time inside ended.
+enum End {
+    Command(ExitStatus),
+    Signal(Signal),
+    /// The process outside is gone, and everything goes with it.
+    Lost,
+}
+
+async fn inside(
+    mut session: Session,
+    start: Start,
+    command: Option<Vec<OsString>>,
+    progress: Progress,
+) -> Result<ExitCode> {
+    let mut signals = Signals::new()?;
+    let kinds = RouteKinds {
+        gateway_api: start.gateway_api,
+        traefik: false,
+    };
+    let folder = start.state.unwrap_or_else(|| session.temporary_folder());
+    let options = Options::shared(session.binaries().clone())
+        .state(Some(folder))
+        .proxy(Some(kinds));
+    let started = tokio::select! {
+        testbed = progress.during("Starting the testbed", Testbed::start(options)) => Ok(testbed?),
+        signal = signals.next() => Err(End::Signal(signal)),
+        () = session.lost() => Err(End::Lost),
+    };
+    let end = match started {
+        Ok(testbed) => {
+            log_to_file(&testbed)?;
+            let end = serve(&testbed, command.as_deref(), &mut session, &mut signals).await?;
+            testbed.stop().await?;
+            end
+        }
+        Err(end) => end,
+    };
+    Ok(match end {
+        End::Command(status) => exit_code(status),
+        End::Signal(signal) => interrupted(signal),
+        End::Lost => {
+            session.remove()?;
+            ExitCode::FAILURE
+        }
+    })
+}
+
+/// Runs the command, or waits when there is none.
+async fn serve(
+    testbed: &Testbed,
+    command: Option<&[OsString]>,
+    session: &mut Session,
+    signals: &mut Signals,
+) -> Result<End> {
+    let Some(command) = command else {
+        explain(testbed, session)?;
+        return Ok(tokio::select! {
+            signal = signals.next() => End::Signal(signal),
+            () = session.lost() => End::Lost,
+        });
+    };
+    let mut child = spawn(testbed, command)?;
+    tokio::select! {
+        status = child.wait() => Ok(End::Command(status.context("cannot wait for the command")?)),
+        signal = signals.next() => {
+            end(&mut child, signal).await?;
+            Ok(End::Signal(signal))
+        }
+        () = session.lost() => Ok(End::Lost),
+    }
+}
+
+/// What the pods' node has to say goes beside the servers' logs, not between the command's lines.
+fn log_to_file(testbed: &Testbed) -> Result<()> {
+    let path = testbed.state().folder.join("log/kubelet.log");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,testbed=info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(Mutex::new(file))
+        .init();
+    Ok(())
+}
+
+fn spawn(testbed: &Testbed, command: &[OsString]) -> Result<Child> {
+    let (program, arguments) = command.split_first().context("no command was given")?;
+    let folder = &testbed.state().folder;
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env(state::VARIABLE, folder)
+        .env("KUBECONFIG", testbed.kubeconfig_path())
+        .env("PATH", namespace::path_with(&folder.join("bin"))?)
+        .kill_on_drop(true);
+    Session::hide_from(&mut command);
+    command
+        .spawn()
+        .with_context(|| format!("cannot run {}", program.display()))
+}
+
+/// Passes a signal on to the command and waits, but not for ever.
+async fn end(child: &mut Child, signal: Signal) -> Result<()> {
+    let deadline = Instant::now() + GRACE;
+    if let Some(pid) = child.id().and_then(|pid| i32::try_from(pid).ok()) {
+        // A failure means that it has just ended by itself.
+        kill(Pid::from_raw(pid), signal).ok();
+    }
+    match tokio::time::timeout_at(deadline, child.wait()).await {
+        Ok(status) => status.map(|_| ()).context("cannot wait for the command"),
+        Err(_) => child.kill().await.context("cannot kill the command"),
+    }
+}
+
+fn explain(testbed: &Testbed, session: &Session) -> Result<()> {
+    let state = testbed.state();
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "The testbed is up. Its API server can be reached only from inside its namespace:"
+    )?;
+    let bin = state.folder.join("bin");
+    writeln!(
+        out,
+        "  {} env KUBECONFIG={} TIDEGATE_TESTBED={} PATH={}:$PATH $SHELL",
+        session.enter_command(),
+        state.kubeconfig.display(),
+        state.folder.display(),
+        bin.display()
+    )?;
+    writeln!(out, "API server  {}", state.api_url)?;
+    writeln!(out, "kubeconfig  {}", state.kubeconfig.display())?;
+    if let Some(url) = &state.proxy_url {
+        writeln!(out, "proxy       {url}")?;
+    }
+    if let Some(url) = &state.prometheus_url {
+        writeln!(out, "Prometheus  {url}")?;
+    }
+    writeln!(out, "logs        {}", state.folder.join("log").display())?;
+    writeln!(out, "Ctrl-C ends it.")?;
+    Ok(out.flush()?)
+}
+
+fn interrupted(signal: Signal) -> ExitCode {
+    ExitCode::from(u8::try_from(128 + signal as i32).unwrap_or(u8::MAX))
+}
+
+fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(1);
+    ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
+}

@@ -1,0 +1,4 @@
+//! Tests on a real control plane: run by `make test` inside the testbed, compiled with the feature `control-plane`.
+
+mod crds;
+mod kubectl;

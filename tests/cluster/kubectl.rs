@@ -1,0 +1,62 @@
+//! The real kubectl against the testbed.
+
+use std::process::Stdio;
+
+use testbed::{Program, Testbed};
+use tokio::{io::AsyncWriteExt, process::Command, sync::OnceCell};
+
+/// What a program said.
+#[derive(Debug)]
+pub struct Said {
+    pub ok: bool,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs a program of the testbed as the admin, with `stdin`.
+pub async fn run(testbed: &Testbed, program: Program, args: &[&str], stdin: &str) -> Said {
+    let mut child = Command::new(testbed.bin(program).unwrap())
+        .args(args)
+        .env("KUBECONFIG", testbed.kubeconfig_path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut pipe = child.stdin.take().unwrap();
+    pipe.write_all(stdin.as_bytes()).await.unwrap();
+    drop(pipe);
+    let output = child.wait_with_output().await.unwrap();
+    Said {
+        ok: output.status.success(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Runs kubectl.
+pub async fn kubectl(testbed: &Testbed, args: &[&str], stdin: &str) -> Said {
+    run(testbed, Program::Kubectl, args, stdin).await
+}
+
+/// Applies `crds/` as a person would, once per test run, and waits until the kinds are served.
+pub async fn install_crds(testbed: &Testbed) {
+    static INSTALLED: OnceCell<()> = OnceCell::const_new();
+    INSTALLED
+        .get_or_init(|| async {
+            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
+            let applied = kubectl(testbed, &["apply", "-f", folder], "").await;
+            assert!(applied.ok, "{}", applied.stderr);
+            let wait = [
+                "wait",
+                "--for=condition=Established",
+                "--timeout=60s",
+                "-f",
+                folder,
+            ];
+            let established = kubectl(testbed, &wait, "").await;
+            assert!(established.ok, "{}", established.stderr);
+        })
+        .await;
+}
