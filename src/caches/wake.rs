@@ -48,7 +48,18 @@ impl Wakes {
         let (one, woken_one) = mpsc::unbounded_channel();
         let (all, woken_all) = mpsc::unbounded_channel();
         let resource = names.resource(Kind::Rollout);
-        (Self { one, all, resource, rollouts: Arc::default() }, Woken { one: woken_one, all: woken_all })
+        (
+            Self {
+                one,
+                all,
+                resource,
+                rollouts: Arc::default(),
+            },
+            Woken {
+                one: woken_one,
+                all: woken_all,
+            },
+        )
     }
 
     pub(super) fn set_rollouts(&self, rollouts: Store<CachedObject>) {
@@ -78,15 +89,23 @@ impl Wakes {
     }
 
     fn wake_owner(&self, object: &CachedObject) {
-        let Some(owner) = object.controller().filter(|owner| owner.kind == Kind::Rollout.name()) else { return };
+        let Some(owner) = object
+            .controller()
+            .filter(|owner| owner.kind == Kind::Rollout.name())
+        else {
+            return;
+        };
         self.wake_one(&owner.name, object.namespace());
     }
 
     /// An empty namespace is that of a cluster-scoped object: any Rollout may mention it.
     fn wake_mentioning(&self, namespace: &str, name: &str) {
-        let Some(rollouts) = self.rollouts.get() else { return };
-        let mentioning = rollouts
-            .state_filter(|rollout| (namespace.is_empty() || rollout.namespace() == namespace) && rollout.mentions(name));
+        let Some(rollouts) = self.rollouts.get() else {
+            return;
+        };
+        let mentioning = rollouts.state_filter(|rollout| {
+            (namespace.is_empty() || rollout.namespace() == namespace) && rollout.mentions(name)
+        });
         for rollout in mentioning {
             self.wake_one(rollout.name(), rollout.namespace());
         }
