@@ -82,6 +82,9 @@ pub struct RolloutStatus {
     /// The canary's state.
     #[serde(default, skip_serializing_if = "CanaryStatus::is_empty")]
     pub canary: CanaryStatus,
+    /// Why the update was aborted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abort_cause: Option<String>,
     /// The revision number of the new version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<i64>,
@@ -97,6 +100,9 @@ pub struct RolloutStatus {
     /// Progress that the deadline is measured on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// Somebody else keeps changing traffic fields that this Rollout manages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overwritten: Option<Overwritten>,
     /// For every version that has or had traffic: which routes may still send to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ledger: Vec<LedgerEntry>,
@@ -173,6 +179,9 @@ pub struct CanaryStatus {
     /// The weights last written to the router.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<TrafficWeights>,
+    /// The inconclusive background AnalysisRun that a person was asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_about_analysis_run: Option<String>,
     /// How often the update to this revision was retried. Part of the names of its AnalysisRuns.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempt: i32,
@@ -253,7 +262,8 @@ pub struct HandledRequest {
     pub at: Timestamp,
 }
 
-/// The best progress so far: the deadline counts from when it was made.
+/// Progress that the deadline is measured on. Time spent waiting adds up over pods that come and go,
+/// and starts anew with a better figure than ever before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
@@ -261,9 +271,36 @@ pub struct Progress {
     pub of: String,
     /// Most available pods of the new version seen.
     pub available: i32,
-    /// When that was reached, or when waiting for pods began again.
+    /// Whether pods are being waited for.
+    pub waiting: bool,
+    /// Since when that is so.
     #[schemars(with = "Time")]
     pub since: Timestamp,
+    /// Seconds waited before that.
+    #[serde(default, skip_serializing_if = "is_zero_seconds")]
+    pub waited_seconds: i64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero_seconds(seconds: &i64) -> bool {
+    *seconds == 0
+}
+
+/// Traffic fields that somebody else changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Overwritten {
+    /// Which, e.g. `the selector of Service demo`.
+    pub what: String,
+    /// The field manager that did it.
+    pub by: String,
+    /// How often in a row.
+    pub rounds: i32,
+    /// When last.
+    #[schemars(with = "Time")]
+    pub last: Timestamp,
 }
 
 /// One version in the traffic ledger.

@@ -176,11 +176,17 @@ pub struct Wait {
 impl Outcome {
     /// Waits for a change.
     pub fn wait(why: impl Into<String>) -> Self {
-        Self::Wait(Wait { why: why.into(), until: None })
+        Self::Wait(Wait {
+            why: why.into(),
+            until: None,
+        })
     }
 
     /// Waits for a time.
     pub fn wait_until(why: impl Into<String>, until: Timestamp) -> Self {
-        Self::Wait(Wait { why: why.into(), until: Some(until) })
+        Self::Wait(Wait {
+            why: why.into(),
+            until: Some(until),
+        })
     }
 }

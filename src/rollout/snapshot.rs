@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::api::{
     analysis::{AnalysisPhase, AnalysisTemplateSpec},
-    names::ApiNames,
+    names::{ApiNames, Kind},
     request::Request,
     rollout::RolloutSpec,
     rollout_status::RolloutStatus,
@@ -47,6 +47,18 @@ pub struct TemplateKey {
     pub name: String,
     /// Whether it is a ClusterAnalysisTemplate.
     pub cluster_scope: bool,
+}
+
+impl TemplateKey {
+    /// Kind and name, as in messages.
+    pub fn shown(&self) -> String {
+        let kind = if self.cluster_scope {
+            Kind::ClusterAnalysisTemplate
+        } else {
+            Kind::AnalysisTemplate
+        };
+        format!("{} {}", kind.name(), self.name)
+    }
 }
 
 /// The Rollout as observed.
@@ -140,7 +152,13 @@ pub struct EndpointView {
 impl ServiceView {
     /// Ready endpoints that belong to the ReplicaSet, told by the pod's generated name.
     pub fn ready_endpoints_of(&self, replica_set: &str) -> i32 {
-        let count = self.endpoints.iter().filter(|endpoint| endpoint.ready && !endpoint.terminating && is_pod_of(&endpoint.pod, replica_set)).count();
+        let count = self
+            .endpoints
+            .iter()
+            .filter(|endpoint| {
+                endpoint.ready && !endpoint.terminating && is_pod_of(&endpoint.pod, replica_set)
+            })
+            .count();
         i32::try_from(count).unwrap_or(i32::MAX)
     }
 }
@@ -226,7 +244,11 @@ mod tests {
             (&*format!("{}x1x1x", &long[..58]), &*long, true),
             ("demo-abc", "demo-abc", false),
         ] {
-            assert_eq!(is_pod_of(pod, replica_set), expected, "{pod} of {replica_set}");
+            assert_eq!(
+                is_pod_of(pod, replica_set),
+                expected,
+                "{pod} of {replica_set}"
+            );
         }
     }
 }

@@ -7,8 +7,10 @@
 pub mod control_plane;
 pub mod kubeconfig;
 pub mod kubelet;
+pub mod load;
 pub mod namespace;
 pub mod pki;
+mod pods;
 pub mod ports;
 mod probe;
 pub mod process;

@@ -3,10 +3,12 @@
 
 use std::{
     ffi::OsString,
+    fs::File,
     io::Write,
     os::unix::process::ExitStatusExt,
     path::PathBuf,
     process::{ExitCode, ExitStatus},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -27,6 +29,7 @@ use tokio::{
     process::{Child, Command},
     time::Instant,
 };
+use tracing_subscriber::EnvFilter;
 
 /// A real control plane, proxy and Prometheus in one network namespace.
 #[derive(Parser)]
@@ -113,6 +116,14 @@ async fn ensure(progress: Progress) -> Result<Binaries> {
     }
 }
 
+/// How the time inside ended.
+enum End {
+    Command(ExitStatus),
+    Signal(Signal),
+    /// The process outside is gone, and everything goes with it.
+    Lost,
+}
+
 async fn inside(
     mut session: Session,
     start: Start,
@@ -128,30 +139,67 @@ async fn inside(
     let options = Options::shared(session.binaries().clone())
         .state(Some(folder))
         .proxy(Some(kinds));
-    let testbed = tokio::select! {
-        testbed = progress.during("Starting the testbed", Testbed::start(options)) => testbed?,
-        signal = signals.next() => return Ok(interrupted(signal)),
-        () = session.lost() => return Ok(ExitCode::FAILURE),
+    let started = tokio::select! {
+        testbed = progress.during("Starting the testbed", Testbed::start(options)) => Ok(testbed?),
+        signal = signals.next() => Err(End::Signal(signal)),
+        () = session.lost() => Err(End::Lost),
     };
-    let code = if let Some(command) = command {
-        let mut child = spawn(&testbed, &command)?;
-        tokio::select! {
-            status = child.wait() => exit_code(status.context("cannot wait for the command")?),
-            signal = signals.next() => {
-                end(&mut child, signal).await?;
-                interrupted(signal)
-            }
-            () = session.lost() => ExitCode::FAILURE,
+    let end = match started {
+        Ok(testbed) => {
+            log_to_file(&testbed)?;
+            let end = serve(&testbed, command.as_deref(), &mut session, &mut signals).await?;
+            testbed.stop().await?;
+            end
         }
-    } else {
-        explain(&testbed, &session)?;
-        tokio::select! {
-            signal = signals.next() => interrupted(signal),
-            () = session.lost() => ExitCode::FAILURE,
-        }
+        Err(end) => end,
     };
-    testbed.stop().await?;
-    Ok(code)
+    Ok(match end {
+        End::Command(status) => exit_code(status),
+        End::Signal(signal) => interrupted(signal),
+        End::Lost => {
+            session.remove()?;
+            ExitCode::FAILURE
+        }
+    })
+}
+
+/// Runs the command, or waits when there is none.
+async fn serve(
+    testbed: &Testbed,
+    command: Option<&[OsString]>,
+    session: &mut Session,
+    signals: &mut Signals,
+) -> Result<End> {
+    let Some(command) = command else {
+        explain(testbed, session)?;
+        return Ok(tokio::select! {
+            signal = signals.next() => End::Signal(signal),
+            () = session.lost() => End::Lost,
+        });
+    };
+    let mut child = spawn(testbed, command)?;
+    tokio::select! {
+        status = child.wait() => Ok(End::Command(status.context("cannot wait for the command")?)),
+        signal = signals.next() => {
+            end(&mut child, signal).await?;
+            Ok(End::Signal(signal))
+        }
+        () = session.lost() => Ok(End::Lost),
+    }
+}
+
+/// What the pods' node has to say goes beside the servers' logs, not between the command's lines.
+fn log_to_file(testbed: &Testbed) -> Result<()> {
+    let path = testbed.state().folder.join("log/kubelet.log");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,testbed=info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .with_writer(Mutex::new(file))
+        .init();
+    Ok(())
 }
 
 fn spawn(testbed: &Testbed, command: &[OsString]) -> Result<Child> {

@@ -16,6 +16,7 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
@@ -31,7 +32,7 @@ pub const POD_RANGE: &str = "10.244.0.0/16";
 /// Set inside, until the command under test runs: the folder with the session's socket and its list of programs.
 const VARIABLE: &str = "TIDEGATE_TESTBED_SESSION";
 const SOCKET: &str = "alive.sock";
-const BINARIES: &str = "binaries.json";
+const ENTRY: &str = "entry.json";
 
 /// Not the last command of the script, or the shell would make way for it.
 const INIT: &str =
@@ -67,9 +68,12 @@ pub async fn enter(binaries: &Binaries) -> Result<ExitStatus> {
         .prefix("testbed-session-")
         .tempdir()
         .context("no temporary folder")?;
-    let list = serde_json::to_vec(binaries).context("cannot write the list of programs")?;
-    std::fs::write(session.path().join(BINARIES), list)
-        .context("cannot write the list of programs")?;
+    let entry = Entry {
+        binaries: binaries.clone(),
+        own_user_namespace: way.contains(&"--user"),
+    };
+    let entry = serde_json::to_vec(&entry).context("cannot describe the session")?;
+    std::fs::write(session.path().join(ENTRY), entry).context("cannot describe the session")?;
     let listener = UnixListener::bind(session.path().join(SOCKET))
         .context("cannot make the session's socket")?;
     let mut signals = Signals::new()?;
@@ -159,11 +163,18 @@ async fn check_tool(name: &str, package: &str, arguments: &[&str]) -> Result<()>
     }
 }
 
+/// What the process outside tells the one inside.
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    binaries: Binaries,
+    own_user_namespace: bool,
+}
+
 /// The process inside, as it knows the one outside.
 #[derive(Debug)]
 pub struct Session {
     folder: PathBuf,
-    binaries: Binaries,
+    entry: Entry,
     outer_pid: i32,
     stream: UnixStream,
 }
@@ -181,13 +192,13 @@ impl Session {
     }
 
     async fn join_in(folder: &Path) -> Result<Self> {
-        let list = std::fs::read(folder.join(BINARIES))?;
-        let binaries = serde_json::from_slice(&list)?;
+        let list = std::fs::read(folder.join(ENTRY))?;
+        let entry = serde_json::from_slice(&list)?;
         let mut stream = UnixStream::connect(folder.join(SOCKET)).await?;
         let outer_pid = stream.read_i32().await?;
         Ok(Self {
             folder: folder.to_owned(),
-            binaries,
+            entry,
             outer_pid,
             stream,
         })
@@ -195,7 +206,7 @@ impl Session {
 
     /// The programs that were made ready outside.
     pub fn binaries(&self) -> &Binaries {
-        &self.binaries
+        &self.entry.binaries
     }
 
     /// A folder that the process outside removes at the end, however this one ends.
@@ -205,10 +216,20 @@ impl Session {
 
     /// The command by which a person outside joins, up to the program to run.
     pub fn enter_command(&self) -> String {
-        format!(
-            "nsenter --preserve-credentials -U -n -m -p -t {} --",
-            self.outer_pid
-        )
+        // A process cannot join the user namespace it is in already.
+        let user = if self.entry.own_user_namespace {
+            "--preserve-credentials -U "
+        } else {
+            ""
+        };
+        format!("nsenter {user}-n -m -p -t {} --", self.outer_pid)
+    }
+
+    /// Removes the session's folder, which the process outside can no longer do.
+    pub fn remove(self) -> Result<()> {
+        let folder = self.folder;
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))
     }
 
     /// Returns when the process outside is gone.

@@ -13,7 +13,9 @@ use tempfile::TempDir;
 use crate::{
     control_plane::{ControlPlane, Layout},
     kubeconfig,
+    kubelet::Kubelet,
     pki::ADMIN_TOKEN,
+    pods,
     ports::{PortBlock, Ports},
     process::Process,
     prometheus,
@@ -89,6 +91,7 @@ pub struct Testbed {
 
 /// Fields are dropped in this order: users of a server before the server, the state folder last.
 struct Servers {
+    kubelet: Kubelet,
     others: Vec<Process>,
     control_plane: ControlPlane,
     _ports: Option<PortBlock>,
@@ -99,6 +102,11 @@ struct Servers {
 impl Testbed {
     /// Starts the servers and waits until all are ready.
     pub async fn start(options: Options) -> Result<Self> {
+        // Boxed, or its size would be part of every caller's future.
+        Box::pin(Self::start_all(options)).await
+    }
+
+    async fn start_all(options: Options) -> Result<Self> {
         let temporary = match options.state {
             Some(_) => None,
             None => Some(
@@ -139,7 +147,8 @@ impl Testbed {
                 .await
                 .map(Some)
         };
-        let (metrics, proxy) = futures::future::try_join(metrics, proxy).await?;
+        let pods = pods::start(client.clone(), options.ports.as_ref());
+        let (metrics, proxy, kubelet) = futures::future::try_join3(metrics, proxy, pods).await?;
 
         let state = describe(
             &layout,
@@ -150,6 +159,7 @@ impl Testbed {
         state.write()?;
         let others = metrics.into_iter().chain(proxy).collect();
         let servers = Servers {
+            kubelet,
             others,
             control_plane,
             _ports: options.ports,
@@ -294,6 +304,7 @@ impl Testbed {
         let Some(servers) = self.servers else {
             return Ok(());
         };
+        drop(servers.kubelet);
         for process in servers.others {
             process.kill().await?;
         }

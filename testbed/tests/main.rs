@@ -1,16 +1,23 @@
 //! The testbed keeps what it promises to the tests that run in it. Run by `make test`, inside `testbed run`.
 #![forbid(unsafe_code)]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret, ServiceAccount};
 use kube::{
     Api, Client,
     api::{ListParams, ObjectMeta, PostParams},
 };
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use testbed::{Options, Testbed, kubeconfig};
-use tokio::time::Instant;
+use tokio::{process::Command, time::Instant};
 
 fn named(name: &str) -> ObjectMeta {
     ObjectMeta {
@@ -160,4 +167,51 @@ async fn nothing_leaves_the_namespace() {
     let outside: SocketAddr = "192.0.2.1:80".parse().unwrap();
     let error = tokio::net::TcpStream::connect(outside).await.unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NetworkUnreachable);
+}
+
+/// The command lines of all processes that use `folder`.
+fn users_of(folder: &Path) -> Vec<String> {
+    let folder = folder.display().to_string();
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    // A process that ends while it is looked at is gone too.
+    let commands =
+        processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    let lines = commands.map(|bytes| String::from_utf8_lossy(&bytes).replace('\0', " "));
+    lines.filter(|line| line.contains(&folder)).collect()
+}
+
+async fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: not after a minute");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn an_ended_testbed_leaves_no_process() {
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let mut testbed = Command::new(env!("CARGO_BIN_EXE_testbed"))
+            .args(["run", "--state"])
+            .arg(&state)
+            .args(["--", "sleep", "600"])
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        wait_until("ready", || state.join("testbed.json").is_file()).await;
+        assert!(
+            users_of(&state).iter().any(|line| line.contains("etcd")),
+            "{:?}",
+            users_of(&state)
+        );
+
+        let pid = i32::try_from(testbed.id().unwrap()).unwrap();
+        kill(Pid::from_raw(pid), signal).unwrap();
+        testbed.wait().await.unwrap();
+
+        wait_until("no process left", || users_of(&state).is_empty()).await;
+    }
 }

@@ -1,0 +1,147 @@
+//! What a person asked for, and the answer.
+//!
+//! Not here: reading the annotation (`api::request`).
+
+use super::{
+    abort,
+    pass::{Mode, Pass},
+    revisions,
+};
+use crate::api::{
+    request::{Request, Verb},
+    rollout_status::HandledRequest,
+};
+
+/// Answers the request on the Rollout, once.
+pub(super) fn answer(pass: &mut Pass<'_>) {
+    let request = match &pass.snapshot.rollout.request {
+        None => return,
+        Some(Ok(request)) => request.clone(),
+        Some(Err(message)) => {
+            let message = message.clone();
+            pass.wait(format!("a readable request: {message}"), None);
+            return;
+        }
+    };
+    if pass
+        .status
+        .last_handled_request
+        .as_ref()
+        .is_some_and(|handled| handled.id == request.id)
+    {
+        return;
+    }
+    let result = carry_out(pass, &request);
+    let accepted = result.is_ok();
+    let message = match result {
+        Ok(message) | Err(message) => message,
+    };
+    let by = request
+        .by
+        .as_ref()
+        .map(|by| format!(" by {by}"))
+        .unwrap_or_default();
+    pass.note(
+        !accepted,
+        if accepted {
+            "RequestAccepted"
+        } else {
+            "RequestRefused"
+        },
+        format!("{}{by}: {message}", request.verb.name()),
+    );
+    pass.status.last_handled_request = Some(HandledRequest {
+        id: request.id,
+        verb: request.verb,
+        accepted,
+        message,
+        at: pass.now(),
+    });
+}
+
+/// `Err` says why it was refused.
+fn carry_out(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
+    let mode = pass.mode();
+    if let Some(revision) = &request.revision
+        && *revision != pass.revisions.new_hash
+    {
+        return Err(format!(
+            "meant revision {revision}, but {} is the current one",
+            pass.revisions.new_hash
+        ));
+    }
+    match (request.verb, mode) {
+        (Verb::Promote | Verb::PromoteFull | Verb::Abort, Mode::Stable) => {
+            Err("no update is under way".to_owned())
+        }
+        (Verb::Promote | Verb::PromoteFull, Mode::Aborted) => {
+            Err("the update is aborted; retry it, or declare another version".to_owned())
+        }
+        (Verb::Promote, Mode::Stepping) => promote(pass, request),
+        (Verb::Promote | Verb::PromoteFull, Mode::Full) => {
+            Ok("all steps are being skipped already".to_owned())
+        }
+        (Verb::PromoteFull, Mode::Stepping) => {
+            pass.status.promote_full = true;
+            pass.status.pause_conditions.clear();
+            pass.status.controller_pause = false;
+            pass.note(
+                false,
+                "SkipSteps",
+                "skipping all remaining steps as requested".to_owned(),
+            );
+            Ok("skipping all remaining steps, pauses and analyses".to_owned())
+        }
+        (Verb::Abort, Mode::Stepping | Mode::Full) => {
+            let by = request
+                .by
+                .as_ref()
+                .map(|by| format!(" by {by}"))
+                .unwrap_or_default();
+            abort::abort(pass, format!("requested{by}"));
+            Ok("putting everything back to the stable version".to_owned())
+        }
+        (Verb::Abort, Mode::Aborted) => Ok("aborted already".to_owned()),
+        (Verb::Retry, Mode::Aborted) => {
+            pass.status.abort = false;
+            pass.status.aborted_at = None;
+            pass.status.abort_cause = None;
+            pass.status.canary.attempt = pass.status.canary.attempt.saturating_add(1);
+            revisions::restart(pass);
+            pass.note(
+                false,
+                "RolloutRetry",
+                "Retrying Rollout after abort".to_owned(),
+            );
+            Ok("starting again at the first step".to_owned())
+        }
+        (Verb::Retry, Mode::Stable | Mode::Stepping | Mode::Full) => {
+            Err("the update is not aborted".to_owned())
+        }
+    }
+}
+
+/// Ends the pause, or skips the step that is under way.
+fn promote(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
+    let index = pass.status.current_step_index.unwrap_or(0);
+    if let Some(step) = request.step
+        && step != index
+    {
+        return Err(format!(
+            "meant step {step}, but the update is at step {index}"
+        ));
+    }
+    if Some(index) == revisions::steps_len(pass) {
+        return Err("all steps are done; the promotion itself is under way".to_owned());
+    }
+    if pass.status.pause_conditions.is_empty() {
+        pass.status.current_step_index = Some(index.saturating_add(1));
+        pass.status.controller_pause = false;
+        pass.status.canary.current_step_analysis_run_status = None;
+        return Ok(format!("skipping step {index}"));
+    }
+    // `controllerPause` with no condition left is how a step sees that it was promoted.
+    pass.status.pause_conditions.clear();
+    pass.status.controller_pause = true;
+    Ok(format!("going on from the pause at step {index}"))
+}

@@ -1,0 +1,116 @@
+//! The traffic ledger: for every version, which routes may still send to it, by what was last written and by what is observed.
+//!
+//! It is the only gate for taking pods away. Not here: the delays (`scale`).
+
+use jiff::Timestamp;
+
+use super::pass::Pass;
+use crate::api::rollout_status::LedgerEntry;
+
+/// What the ledger says of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Routed {
+    /// Nothing ever sent to it.
+    Never,
+    /// Something may send to it.
+    Now,
+    /// Nothing has since then.
+    Until(Timestamp),
+}
+
+/// Brings the ledger up to what is observed.
+pub(super) fn update(pass: &mut Pass<'_>) {
+    let hashes: Vec<String> = pass
+        .revisions
+        .new
+        .iter()
+        .chain(&pass.revisions.old)
+        .map(|set| set.pod_template_hash.clone())
+        .collect();
+    // A version whose pods and ReplicaSet are gone needs no entry.
+    pass.status
+        .ledger
+        .retain(|entry| hashes.contains(&entry.pod_template_hash));
+    for hash in hashes {
+        let routes = routes_to(pass, &hash);
+        let now = pass.now();
+        let entry = pass
+            .status
+            .ledger
+            .iter_mut()
+            .find(|entry| entry.pod_template_hash == hash);
+        match entry {
+            Some(entry) => {
+                if !routes.is_empty() {
+                    entry.unrouted_since = None;
+                } else if entry.unrouted_since.is_none() {
+                    entry.unrouted_since = Some(now);
+                }
+                entry.routes = routes;
+            }
+            None if routes.is_empty() => {}
+            None => pass.status.ledger.push(LedgerEntry {
+                pod_template_hash: hash,
+                routes,
+                unrouted_since: None,
+            }),
+        }
+    }
+    pass.status
+        .ledger
+        .sort_by(|a, b| a.pod_template_hash.cmp(&b.pod_template_hash));
+}
+
+/// What may send to this version.
+fn routes_to(pass: &Pass<'_>, hash: &str) -> Vec<String> {
+    let Some(set) = pass.revisions.by_hash(hash) else {
+        return Vec::new();
+    };
+    if set.replicas == 0 && set.current == 0 {
+        // It has no pods: nothing can reach it, whatever selects it.
+        return Vec::new();
+    }
+    let mut routes = Vec::new();
+    for service in pass.snapshot.services.values() {
+        let pinned = service.selector.get(&pass.snapshot.names.pod_template_hash);
+        let selects = pinned.is_none_or(|pinned| pinned == hash);
+        if selects || service.ready_endpoints_of(&set.name) > 0 {
+            routes.push(format!("service/{}", service.name));
+        }
+    }
+    let written = pass
+        .status
+        .canary
+        .weights
+        .as_ref()
+        .map(|weights| &weights.canary);
+    let behind_canary = written.is_some_and(|written| written.pod_template_hash == hash);
+    let written_weight = written.map_or(0, |written| written.weight);
+    if behind_canary && (written_weight > 0 || pass.observed.highest > 0) {
+        routes.extend(pass.observed.routes.iter().cloned());
+        if pass.observed.routes.is_empty() {
+            routes.push("router".to_owned());
+        }
+    }
+    routes
+}
+
+/// Since when nothing sends to the version.
+pub(super) fn unrouted_since(pass: &Pass<'_>, hash: &str) -> Routed {
+    match pass
+        .status
+        .ledger
+        .iter()
+        .find(|entry| entry.pod_template_hash == hash)
+    {
+        None => Routed::Never,
+        Some(LedgerEntry {
+            unrouted_since: Some(since),
+            ..
+        }) => Routed::Until(*since),
+        Some(LedgerEntry {
+            unrouted_since: None,
+            ..
+        }) => Routed::Now,
+    }
+}

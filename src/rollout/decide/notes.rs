@@ -1,0 +1,163 @@
+//! What people are told: edges between the old and the new status, and actions that were carried out.
+//!
+//! Not here: how Events are published.
+
+use super::{
+    pass::{Mode, Pass},
+    replica_set,
+};
+use crate::{
+    api::rollout_status::AnalysisRunReference,
+    rollout::{
+        decision::{Action, Note},
+        snapshot::Snapshot,
+    },
+};
+
+/// Tells what changed with this pass.
+pub(super) fn tell_edges(pass: &mut Pass<'_>) {
+    let old = pass.snapshot.rollout.status.clone();
+    let revision = pass.status.revision.unwrap_or(0);
+    if old.current_pod_hash != pass.status.current_pod_hash {
+        pass.note(
+            false,
+            "RolloutUpdated",
+            format!("Rollout updated to revision {revision}"),
+        );
+    }
+    let was_paused = !old.pause_conditions.is_empty();
+    let paused = pass
+        .status
+        .pause_conditions
+        .first()
+        .map(|condition| condition.reason);
+    match (was_paused, paused) {
+        (false, Some(reason)) => pass.note(
+            false,
+            "RolloutPaused",
+            format!("Rollout is paused ({})", reason.name()),
+        ),
+        (true, None) if pass.mode() != Mode::Aborted => {
+            pass.note(false, "RolloutResumed", "Rollout is resumed".to_owned())
+        }
+        (true | false, _) => {}
+    }
+    let (old, new) = (&old.canary, pass.status.canary.clone());
+    tell_run(
+        pass,
+        old.current_step_analysis_run_status.as_ref(),
+        new.current_step_analysis_run_status.as_ref(),
+    );
+    tell_run(
+        pass,
+        old.current_background_analysis_run_status.as_ref(),
+        new.current_background_analysis_run_status.as_ref(),
+    );
+}
+
+fn tell_run(
+    pass: &mut Pass<'_>,
+    old: Option<&AnalysisRunReference>,
+    new: Option<&AnalysisRunReference>,
+) {
+    let Some(new) = new else { return };
+    if old.is_some_and(|old| old.name == new.name && old.status == new.status) {
+        return;
+    }
+    let (warning, reason) = match new.status.as_str() {
+        "Running" => (false, "AnalysisRunRunning"),
+        "Successful" => (false, "AnalysisRunSuccessful"),
+        "Failed" => (true, "AnalysisRunFailed"),
+        "Error" => (true, "AnalysisRunError"),
+        "Inconclusive" => (true, "AnalysisRunInconclusive"),
+        _ => return,
+    };
+    let message = if new.message.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", new.message)
+    };
+    pass.note(
+        warning,
+        reason,
+        format!("AnalysisRun {} is {}{message}", new.name, new.status),
+    );
+}
+
+/// What to tell about an action that was carried out.
+pub fn note_of_action(action: &Action, snapshot: &Snapshot) -> Option<Note> {
+    let note = |reason, message| {
+        Some(Note {
+            warning: false,
+            reason,
+            message,
+        })
+    };
+    match action {
+        Action::CreateReplicaSet { name, object } => {
+            let revision = object
+                .pointer("/metadata/annotations")
+                .and_then(|all| all.get(&snapshot.names.revision))
+                .and_then(|text| text.as_str());
+            note(
+                "NewReplicaSetCreated",
+                format!(
+                    "Created ReplicaSet {name} (revision {})",
+                    revision.unwrap_or("?")
+                ),
+            )
+        }
+        Action::PatchReplicaSet {
+            target,
+            replicas: Some(to),
+            annotations: _,
+        } => {
+            let set = snapshot
+                .replica_sets
+                .iter()
+                .find(|set| set.name == target.name)?;
+            let direction = if *to > set.replicas { "up" } else { "down" };
+            note(
+                "ScalingReplicaSet",
+                format!(
+                    "Scaled {direction} ReplicaSet {} (revision {}) from {} to {to}",
+                    set.name, set.revision, set.replicas
+                ),
+            )
+        }
+        Action::PinService {
+            target,
+            pod_template_hash,
+            role: _,
+        } => {
+            let service = snapshot.services.get(&target.name)?;
+            if service.selector.get(&snapshot.names.pod_template_hash) == Some(pod_template_hash) {
+                return None;
+            }
+            let set = replica_set::name(&snapshot.rollout.name, pod_template_hash);
+            note(
+                "SwitchService",
+                format!("Service {} now selects {set}", target.name),
+            )
+        }
+        Action::CreateIngress { name, object: _ } => {
+            note("CreatingCanaryIngress", format!("Created Ingress {name}"))
+        }
+        Action::DeleteIngress { target } => note(
+            "DeletedCanaryIngress",
+            format!("Deleted Ingress {}", target.name),
+        ),
+        Action::CreateAnalysisRun { name, object: _ } => {
+            note("AnalysisRunCreated", format!("Created AnalysisRun {name}"))
+        }
+        Action::PatchReplicaSet {
+            target: _,
+            replicas: None,
+            annotations: _,
+        }
+        | Action::DeleteReplicaSet { .. }
+        | Action::PatchIngress { .. }
+        | Action::TerminateAnalysisRun { .. }
+        | Action::DeleteAnalysisRun { .. } => None,
+    }
+}

@@ -1,0 +1,174 @@
+//! The state of one pass of `decide`: what is known, and what has been decided so far.
+//!
+//! Not here: any rule.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{conditions, notes, revisions::Revisions, summary};
+use crate::{
+    api::{canary::CanaryStrategy, rollout::RolloutSpec, rollout_status::RolloutStatus},
+    rollout::{
+        decision::{Action, Decision, Next, Note, Wait},
+        snapshot::Snapshot,
+    },
+    traffic::{Observed, Router},
+};
+
+/// Seconds that proxies get to follow a change of weight or of endpoints before pods are taken away.
+pub(super) const MIN_DRAIN: SignedDuration = SignedDuration::from_secs(5);
+/// Default of `scaleDownDelaySeconds` and `abortScaleDownDelaySeconds` with a router.
+pub(super) const DEFAULT_DELAY: i32 = 30;
+
+/// Where the Rollout stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// The declared version is the stable one: first deploy, after promotion, or back to the stable template.
+    Stable,
+    /// A new version takes its steps.
+    Stepping,
+    /// A new version skips its steps.
+    Full,
+    /// The new version was given up.
+    Aborted,
+}
+
+/// One pass.
+pub(super) struct Pass<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) spec: &'a RolloutSpec,
+    pub(super) strategy: &'a CanaryStrategy,
+    pub(super) router: Option<Router<'a>>,
+    pub(super) observed: Observed,
+    pub(super) revisions: Revisions<'a>,
+    /// The status under construction.
+    pub(super) status: RolloutStatus,
+    /// Why no forward move and no scale-down may happen, if so.
+    pub(super) hold: Option<String>,
+    /// What is wrong with the spec, if anything.
+    pub(super) invalid: Option<String>,
+    /// Objects that the spec names and that do not exist.
+    pub(super) missing: Vec<String>,
+    pub(super) actions: Vec<Action>,
+    pub(super) notes: Vec<Note>,
+    pub(super) waits: Vec<Wait>,
+    pub(super) next: Next,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        spec: &'a RolloutSpec,
+        strategy: &'a CanaryStrategy,
+    ) -> Self {
+        let router = Router::of(strategy);
+        let observed = router
+            .as_ref()
+            .map_or_else(Observed::default, |router| router.observe(snapshot));
+        let status = RolloutStatus {
+            observed_generation: Some(snapshot.rollout.generation),
+            waiting_for: None,
+            next: None,
+            ..snapshot.rollout.status.clone()
+        };
+        Self {
+            snapshot,
+            spec,
+            strategy,
+            router,
+            observed,
+            revisions: Revisions::identify(snapshot, spec, strategy, &status),
+            status,
+            hold: None,
+            invalid: None,
+            missing: Vec::new(),
+            actions: Vec::new(),
+            notes: Vec::new(),
+            waits: Vec::new(),
+            next: Next::OnChange,
+        }
+    }
+
+    /// `spec.replicas`.
+    pub(super) fn replicas(&self) -> i32 {
+        self.spec.desired_replicas()
+    }
+
+    /// The whole of the traffic.
+    pub(super) fn max_weight(&self) -> i32 {
+        self.strategy.max_weight()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.snapshot.now
+    }
+
+    pub(super) fn mode(&self) -> Mode {
+        if self.revisions.new_hash == self.status.stable_rs {
+            Mode::Stable
+        } else if self.status.abort {
+            Mode::Aborted
+        } else if self.status.promote_full {
+            Mode::Full
+        } else {
+            Mode::Stepping
+        }
+    }
+
+    /// The index of the current step.
+    pub(super) fn step_index(&self) -> usize {
+        usize::try_from(self.status.current_step_index.unwrap_or(0)).unwrap_or(0)
+    }
+
+    /// Whether forward moves and scale-downs are stopped, by a hold or by a person's `spec.paused`.
+    pub(super) fn frozen(&self) -> bool {
+        self.hold.is_some() || self.spec.paused
+    }
+
+    /// Stops forward moves and scale-downs; the first reason is told.
+    pub(super) fn stop_forward(&mut self, why: String) {
+        self.hold.get_or_insert(why);
+    }
+
+    /// Remembers what is waited for; the first one is told.
+    pub(super) fn wait(&mut self, why: impl Into<String>, until: Option<Timestamp>) {
+        if let Some(until) = until {
+            self.look_again(until);
+        }
+        self.waits.push(Wait {
+            why: why.into(),
+            until,
+        });
+    }
+
+    /// Asks for another look at `at`.
+    pub(super) fn look_again(&mut self, at: Timestamp) {
+        self.next = self.next.or_at(at);
+    }
+
+    pub(super) fn note(&mut self, warning: bool, reason: &'static str, message: String) {
+        self.notes.push(Note {
+            warning,
+            reason,
+            message,
+        });
+    }
+
+    /// The decision, with everything that is told about it.
+    pub(super) fn finish(mut self) -> Decision {
+        summary::count(&mut self);
+        conditions::tell(&mut self);
+        notes::tell_edges(&mut self);
+        Decision {
+            actions: self.actions,
+            status: self.status,
+            notes: self.notes,
+            next: self.next,
+        }
+    }
+}
+
+/// `at` plus whole seconds, saturating.
+pub(super) fn after(at: Timestamp, seconds: i32) -> Timestamp {
+    at.saturating_add(SignedDuration::from_secs(i64::from(seconds)))
+        .unwrap_or(Timestamp::MAX)
+}

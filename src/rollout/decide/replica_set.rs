@@ -1,0 +1,144 @@
+//! The ReplicaSet of the new version: its name, its content, and its revision number.
+//!
+//! The pod template is not checked here: the API server does that when the ReplicaSet is created.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::pass::{Mode, Pass};
+use crate::{
+    api::names::Kind,
+    rollout::{
+        decision::{Action, Target},
+        snapshot::RefusalKind,
+    },
+};
+
+/// Creates the ReplicaSet of the declared pod template, or renews the revision number of one that is used again.
+pub(super) fn ensure_new(pass: &mut Pass<'_>) {
+    if let Some(new) = pass.revisions.new {
+        let revision = pass.status.revision.unwrap_or(new.revision);
+        if new.revision != revision {
+            pass.actions.push(Action::PatchReplicaSet {
+                target: Target {
+                    name: new.name.clone(),
+                    uid: new.uid.clone(),
+                    resource_version: new.resource_version.clone(),
+                },
+                replicas: None,
+                annotations: vec![(
+                    pass.snapshot.names.revision.clone(),
+                    Some(revision.to_string()),
+                )],
+            });
+        }
+        return;
+    }
+    let name = name(&pass.snapshot.rollout.name, &pass.revisions.new_hash);
+    if pass.snapshot.foreign_replica_sets.contains(&name)
+        || pass
+            .snapshot
+            .replica_sets
+            .iter()
+            .any(|set| set.name == name && set.deleting)
+    {
+        pass.wait(
+            format!("the name {name} to be free: another ReplicaSet has it"),
+            None,
+        );
+        return;
+    }
+    if let Some(refusal) = &pass.snapshot.refusal {
+        // The same template would be refused again; quota may come back, and is asked for again by the shell's backoff.
+        match refusal.kind {
+            RefusalKind::Invalid => return,
+            RefusalKind::Forbidden => {}
+        }
+    }
+    if pass.mode() == Mode::Aborted || (pass.hold.is_some() && pass.mode() != Mode::Stable) {
+        return;
+    }
+    let replicas =
+        if pass.mode() == Mode::Stable && pass.revisions.old.iter().all(|old| old.replicas == 0) {
+            pass.replicas()
+        } else if pass.router.is_some() {
+            super::scale::wanted_canary(pass)
+        } else {
+            0
+        };
+    let object = render(pass, &name, replicas);
+    pass.actions.push(Action::CreateReplicaSet { name, object });
+}
+
+/// `<rollout>-<hash>`.
+pub(super) fn name(rollout: &str, hash: &str) -> String {
+    format!("{rollout}-{hash}")
+}
+
+fn render(pass: &Pass<'_>, name: &str, replicas: i32) -> Value {
+    let snapshot = pass.snapshot;
+    let names = &snapshot.names;
+    let hash = &pass.revisions.new_hash;
+    let mut template = pass.spec.template.clone().unwrap_or_default();
+    let mut labels = template.labels();
+    labels.insert(names.pod_template_hash.clone(), hash.clone());
+    if !template.0.is_object() {
+        template.0 = json!({});
+    }
+    template.0["metadata"]["labels"] = json!(labels);
+    let mut selector = serde_json::to_value(&pass.spec.selector).unwrap_or_else(|_| json!({}));
+    if !selector.is_object() {
+        selector = json!({});
+    }
+    selector["matchLabels"][names.pod_template_hash.as_str()] = json!(hash);
+    let mut annotations = inherited_annotations(&snapshot.rollout.object, &names.group);
+    annotations.insert(
+        names.revision.clone(),
+        pass.status.revision.unwrap_or(1).to_string(),
+    );
+    let mut spec = json!({ "replicas": replicas, "selector": selector, "template": template });
+    if pass.spec.min_ready_seconds > 0 {
+        spec["minReadySeconds"] = pass.spec.min_ready_seconds.into();
+    }
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": name,
+            "namespace": snapshot.rollout.namespace,
+            "labels": labels,
+            "annotations": annotations,
+            "ownerReferences": [owner(pass)],
+        },
+        "spec": spec,
+    })
+}
+
+/// The reference to the Rollout as controlling owner. It does not block the Rollout's deletion: that would need a
+/// permission on its finalizers.
+pub(super) fn owner(pass: &Pass<'_>) -> Value {
+    json!({
+        "apiVersion": pass.snapshot.names.api_version(),
+        "kind": Kind::Rollout.name(),
+        "name": pass.snapshot.rollout.name,
+        "uid": pass.snapshot.rollout.uid,
+        "controller": true,
+        "blockOwnerDeletion": false,
+    })
+}
+
+/// The Rollout's annotations, less those that are about the Rollout object itself.
+fn inherited_annotations(rollout: &Value, group: &str) -> BTreeMap<String, String> {
+    rollout
+        .pointer("/metadata/annotations")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| {
+            *key != "kubectl.kubernetes.io/last-applied-configuration"
+                && !key.starts_with(&format!("{group}/"))
+        })
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
+}

@@ -1,0 +1,277 @@
+//! How many pods each version should have, and when it may have fewer.
+//!
+//! Up before weight goes up; down only when nothing sends there any more (`ledger`).
+//! Not here: the arithmetic without a router (`pod_ratio`).
+
+use jiff::Timestamp;
+
+use super::{
+    ledger,
+    pass::{DEFAULT_DELAY, MIN_DRAIN, Mode, Pass, after},
+    pod_ratio::{self, Pair, Pods},
+    steps,
+};
+use crate::rollout::{
+    decision::{Action, Target},
+    snapshot::ReplicaSetView,
+};
+
+/// Pods that the new version should have for `weight`, rounded up.
+pub(super) fn canary_share(replicas: i32, weight: i32, max: i32) -> i32 {
+    let product = i64::from(replicas) * i64::from(weight.clamp(0, max));
+    let max = i64::from(max.max(1));
+    i32::try_from(product / max + i64::from(product % max != 0)).unwrap_or(i32::MAX)
+}
+
+/// Sizes all ReplicaSets.
+pub(super) fn size(pass: &mut Pass<'_>) {
+    if pass.router.is_some() {
+        size_with_router(pass)
+    } else {
+        size_by_pod_ratio(pass)
+    }
+}
+
+/// Pods of the new version now wanted, for the current step.
+pub(super) fn wanted_canary(pass: &Pass<'_>) -> i32 {
+    let weight = match pass.mode() {
+        Mode::Stable | Mode::Full => pass.max_weight(),
+        Mode::Stepping => steps::goal_weight(pass),
+        Mode::Aborted => 0,
+    };
+    if pass.router.is_some() {
+        canary_share(pass.replicas(), weight, pass.max_weight())
+    } else {
+        let (surge, _) = bounds(pass);
+        pod_ratio::pair(pass.replicas(), weight, pass.max_weight(), surge).canary
+    }
+}
+
+fn bounds(pass: &Pass<'_>) -> (i32, i32) {
+    pod_ratio::bounds(
+        pass.strategy.max_surge.as_ref(),
+        pass.strategy.max_unavailable.as_ref(),
+        pass.replicas(),
+    )
+}
+
+fn size_with_router(pass: &mut Pass<'_>) {
+    let replicas = pass.replicas();
+    let mode = pass.mode();
+    if let Some(stable) = pass.revisions.stable() {
+        // Stable has its full size as long as it is stable: an abort must find it ready.
+        scale(pass, stable, replicas);
+    }
+    if mode != Mode::Stable
+        && let Some(new) = pass.revisions.new
+    {
+        let want = match mode {
+            Mode::Aborted => aborted_size(pass, new),
+            Mode::Stable | Mode::Stepping | Mode::Full => {
+                let want = wanted_canary(pass);
+                if want < new.replicas {
+                    shrunk_canary(pass, new, want)
+                } else {
+                    want
+                }
+            }
+        };
+        scale(pass, new, want);
+    }
+    let leftovers: Vec<&ReplicaSetView> = pass.revisions.leftovers().collect();
+    let mut delayed = 0;
+    for old in leftovers {
+        let want = leftover_size(pass, old, &mut delayed);
+        scale(pass, old, want);
+    }
+}
+
+/// A canary keeps its pods until the lower weight has been live for long enough.
+fn shrunk_canary(pass: &mut Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
+    let live = canary_share(pass.replicas(), pass.observed.highest, pass.max_weight());
+    let drained = pass
+        .status
+        .canary
+        .weights
+        .as_ref()
+        .and_then(|weights| weights.changed_at)
+        .and_then(|at| at.checked_add(MIN_DRAIN).ok());
+    if let Some(drained) = drained
+        && pass.now() < drained
+    {
+        pass.look_again(drained);
+        return new.replicas;
+    }
+    want.max(live.min(new.replicas))
+}
+
+/// An aborted version's pods stay for `abortScaleDownDelaySeconds` after the last traffic left them and stable is whole.
+fn aborted_size(pass: &mut Pass<'_>, new: &ReplicaSetView) -> i32 {
+    let delay = pass
+        .strategy
+        .abort_scale_down_delay_seconds
+        .unwrap_or(DEFAULT_DELAY);
+    if delay == 0 && new.available > 0 {
+        return new.replicas;
+    }
+    let whole = pass
+        .revisions
+        .stable()
+        .is_some_and(|stable| stable.available >= pass.replicas());
+    if !whole && new.available > 0 {
+        return new.replicas;
+    }
+    to_zero_after(pass, new, delay)
+}
+
+fn leftover_size(pass: &mut Pass<'_>, old: &ReplicaSetView, delayed: &mut i32) -> i32 {
+    if old.replicas == 0 {
+        return 0;
+    }
+    *delayed += 1;
+    let over_limit = pass
+        .strategy
+        .scale_down_delay_revision_limit
+        .is_some_and(|limit| *delayed > limit);
+    let delay = if over_limit {
+        0
+    } else {
+        pass.strategy
+            .scale_down_delay_seconds
+            .unwrap_or(DEFAULT_DELAY)
+    };
+    to_zero_after(pass, old, delay)
+}
+
+/// 0 once nothing has sent to it for `delay` seconds (and never less than the drain time); its size until then.
+fn to_zero_after(pass: &mut Pass<'_>, set: &ReplicaSetView, delay: i32) -> i32 {
+    if set.replicas == 0 {
+        return 0;
+    }
+    match ledger::unrouted_since(pass, &set.pod_template_hash) {
+        ledger::Routed::Never => 0,
+        ledger::Routed::Now => set.replicas,
+        ledger::Routed::Until(since) => {
+            let deadline = deadline(since, delay);
+            if pass.now() >= deadline {
+                return 0;
+            }
+            pass.look_again(deadline);
+            pass.status
+                .next
+                .get_or_insert(crate::api::rollout_status::NextAction {
+                    action: format!("scale down ReplicaSet {}", set.name),
+                    at: Some(deadline),
+                });
+            set.replicas
+        }
+    }
+}
+
+fn deadline(since: Timestamp, delay: i32) -> Timestamp {
+    let drained = since.saturating_add(MIN_DRAIN).unwrap_or(Timestamp::MAX);
+    after(since, delay).max(drained)
+}
+
+fn size_by_pod_ratio(pass: &mut Pass<'_>) {
+    let replicas = pass.replicas();
+    let (surge, unavailable) = bounds(pass);
+    let mode = pass.mode();
+    let pods = |set: Option<&ReplicaSetView>| {
+        set.map_or(Pods::default(), |set| Pods {
+            desired: set.replicas,
+            available: set.available.min(set.replicas),
+        })
+    };
+    let weight = match mode {
+        Mode::Stable | Mode::Aborted => 0,
+        Mode::Full => pass.max_weight(),
+        Mode::Stepping => steps::goal_weight(pass),
+    };
+    let target = pod_ratio::pair(replicas, weight, pass.max_weight(), surge);
+    let stable = pass.revisions.stable();
+    let canary = if mode == Mode::Stable {
+        None
+    } else {
+        pass.revisions.new
+    };
+    let leftovers: Vec<&ReplicaSetView> = pass
+        .revisions
+        .leftovers()
+        .filter(|set| set.replicas > 0)
+        .collect();
+
+    let judged_bad = mode == Mode::Aborted && stable.is_some_and(|stable| stable.available > 0);
+    let (canary_size, stable_size, sizes) = if judged_bad {
+        // Nothing stays on a version judged bad while stable has an available pod.
+        (0, replicas, leftovers.iter().map(|_| 0).collect())
+    } else {
+        let rest = leftovers.iter().map(|set| pods(Some(set))).collect();
+        pod_ratio::step_towards(
+            target,
+            replicas,
+            (surge, unavailable),
+            pods(canary),
+            pods(stable),
+            rest,
+        )
+    };
+    if let Some(stable) = stable {
+        let floor = i32::from(stable_size < stable.replicas && routed(pass, stable));
+        scale(pass, stable, stable_size.max(floor));
+    }
+    if let Some(canary) = canary {
+        let size = if canary_size < canary.replicas {
+            unrouted_or(pass, canary, canary_size)
+        } else {
+            canary_size
+        };
+        scale(pass, canary, size);
+    }
+    for (set, size) in leftovers.into_iter().zip(sizes) {
+        let size = unrouted_or(pass, set, size);
+        scale(pass, set, size);
+    }
+}
+
+fn routed(pass: &Pass<'_>, set: &ReplicaSetView) -> bool {
+    matches!(
+        ledger::unrouted_since(pass, &set.pod_template_hash),
+        ledger::Routed::Now
+    )
+}
+
+/// The last pod of a version goes only when no Service selects it, and the proxies have followed.
+fn unrouted_or(pass: &mut Pass<'_>, set: &ReplicaSetView, size: i32) -> i32 {
+    if size > 0 {
+        size
+    } else {
+        to_zero_after(pass, set, 0).min(1)
+    }
+}
+
+/// Emits the change of size. Scale-downs of what may serve wait while something is on hold; scaling by `spec.replicas` goes on.
+fn scale(pass: &mut Pass<'_>, set: &ReplicaSetView, want: i32) {
+    if want == set.replicas {
+        return;
+    }
+    let is_stable = set.pod_template_hash == pass.status.stable_rs;
+    if pass.hold.is_some() && want < set.replicas && !is_stable {
+        return;
+    }
+    pass.actions.push(Action::PatchReplicaSet {
+        target: Target {
+            name: set.name.clone(),
+            uid: set.uid.clone(),
+            resource_version: set.resource_version.clone(),
+        },
+        replicas: Some(want),
+        annotations: Vec::new(),
+    });
+}
+
+/// The pair that the pods should form at `weight`, without a router.
+pub(super) fn pair_at(pass: &Pass<'_>, weight: i32) -> Pair {
+    let (surge, _) = bounds(pass);
+    pod_ratio::pair(pass.replicas(), weight, pass.max_weight(), surge)
+}

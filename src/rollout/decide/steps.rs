@@ -1,0 +1,255 @@
+//! The steps: which weight the current one asks for, and when one is done.
+//!
+//! Not here: how pods and traffic get there (`scale`, `traffic`, `services`).
+
+use super::{
+    analyses,
+    pass::{Mode, Pass},
+    scale,
+};
+use crate::{
+    api::{
+        duration,
+        rollout_status::{PauseCondition, PauseReason},
+        steps::{CanaryStep, PauseStep, StepKind},
+    },
+    rollout::decision::Outcome,
+};
+
+/// The weight of the last `setWeight` at or before `index`; all of it after the last step.
+pub(super) fn weight_at(steps: &[CanaryStep], index: usize, max: i32) -> i32 {
+    if index >= steps.len() {
+        return max;
+    }
+    steps[..=index]
+        .iter()
+        .rev()
+        .find_map(|step| step.set_weight)
+        .unwrap_or(0)
+        .clamp(0, max)
+}
+
+/// The weight that the Rollout works towards: that of the current step, or no more than now while nothing may move forward.
+pub(super) fn goal_weight(pass: &Pass<'_>) -> i32 {
+    let max = pass.max_weight();
+    let goal = match pass.mode() {
+        Mode::Stable | Mode::Aborted => 0,
+        Mode::Full => max,
+        Mode::Stepping => weight_at(&pass.strategy.steps, pass.step_index(), max),
+    };
+    if !pass.frozen() {
+        return goal;
+    }
+    let reached = match &pass.router {
+        Some(_) => pass.observed.highest,
+        None => weight_of_pods(pass, goal),
+    };
+    goal.min(reached)
+}
+
+/// Without a router: the goal if its pods are asked for already, else that of the step before.
+fn weight_of_pods(pass: &Pass<'_>, goal: i32) -> i32 {
+    let canary = pass.revisions.new.map_or(0, |new| new.replicas);
+    if scale::pair_at(pass, goal).canary <= canary {
+        return goal;
+    }
+    let before = pass.step_index().checked_sub(1);
+    before.map_or(0, |index| {
+        weight_at(&pass.strategy.steps, index, pass.max_weight())
+    })
+}
+
+/// Takes every step that is done. `Done` after the last one.
+pub(super) fn advance(pass: &mut Pass<'_>) -> Outcome {
+    if pass.mode() == Mode::Full {
+        return Outcome::Done;
+    }
+    let steps = &pass.strategy.steps;
+    loop {
+        let index = pass.step_index();
+        let Some(step) = steps.get(index) else {
+            return Outcome::Done;
+        };
+        match step_outcome(pass, step, index) {
+            Outcome::Done => {}
+            other @ (Outcome::Wait(_) | Outcome::Fail(_)) => return other,
+        }
+        pass.note(
+            false,
+            "RolloutStepCompleted",
+            format!(
+                "Rollout step {}/{} completed ({})",
+                index + 1,
+                steps.len(),
+                describe(step)
+            ),
+        );
+        pass.status.current_step_index = Some(i32::try_from(index + 1).unwrap_or(i32::MAX));
+        pass.status.canary.current_step_analysis_run_status = None;
+    }
+}
+
+fn step_outcome(pass: &mut Pass<'_>, step: &CanaryStep, index: usize) -> Outcome {
+    // Pods may vanish in any step: none ends while the weight of the last setWeight is not carried.
+    let weight = weight_at(&pass.strategy.steps, index, pass.max_weight());
+    let carried = reached(pass, weight);
+    match (step.kind(), carried) {
+        (Some(StepKind::SetWeight(_)), carried) => carried,
+        (Some(StepKind::Pause(pause)), carried) => match hold_pause(pass, pause) {
+            Outcome::Done => {
+                if carried == Outcome::Done {
+                    end_pause(pass);
+                }
+                carried
+            }
+            other @ (Outcome::Wait(_) | Outcome::Fail(_)) => other,
+        },
+        (Some(StepKind::Analysis(analysis)), carried) => {
+            if promoted(pass) {
+                // A person has promoted an inconclusive analysis.
+                pass.status.controller_pause = false;
+                return Outcome::Done;
+            }
+            if analyses::step_started(pass, index) {
+                match analyses::step_outcome(pass, index) {
+                    Outcome::Done => carried,
+                    other @ (Outcome::Wait(_) | Outcome::Fail(_)) => other,
+                }
+            } else {
+                match carried {
+                    Outcome::Done => analyses::start_step(pass, analysis, index),
+                    other @ (Outcome::Wait(_) | Outcome::Fail(_)) => other,
+                }
+            }
+        }
+        (Some(StepKind::Unsupported(name)), _) => Outcome::wait(format!(
+            "spec.strategy.canary.steps[{index}].{name} to be removed: it is not supported yet"
+        )),
+        (None, _) => Outcome::wait(format!(
+            "spec.strategy.canary.steps[{index}] to have exactly one member"
+        )),
+    }
+}
+
+/// A pause step begins, goes on, or is over. A pause that was promoted has no condition left.
+fn hold_pause(pass: &mut Pass<'_>, pause: &PauseStep) -> Outcome {
+    let begun = pass
+        .status
+        .pause_conditions
+        .iter()
+        .find(|condition| condition.reason == PauseReason::CanaryPauseStep);
+    let start_time = match begun {
+        Some(condition) => condition.start_time,
+        None if promoted(pass) => return Outcome::Done,
+        None => {
+            let start_time = pass.now();
+            pass.status.pause_conditions.push(PauseCondition {
+                reason: PauseReason::CanaryPauseStep,
+                start_time,
+            });
+            pass.status.controller_pause = true;
+            start_time
+        }
+    };
+    pause_outcome(pass, pause, start_time)
+}
+
+/// A person has ended what the controller paused for.
+fn promoted(pass: &Pass<'_>) -> bool {
+    pass.status.controller_pause && pass.status.pause_conditions.is_empty()
+}
+
+fn end_pause(pass: &mut Pass<'_>) {
+    pass.status
+        .pause_conditions
+        .retain(|condition| condition.reason != PauseReason::CanaryPauseStep);
+    pass.status.controller_pause = !pass.status.pause_conditions.is_empty();
+}
+
+fn pause_outcome(pass: &Pass<'_>, pause: &PauseStep, start: jiff::Timestamp) -> Outcome {
+    let Some(length) = &pause.duration else {
+        return Outcome::wait("a person to promote it");
+    };
+    // `validate` has refused anything that is no duration.
+    let Ok(length) = duration::seconds_or_duration(length) else {
+        return Outcome::wait("spec.strategy.canary.steps[].pause.duration to be a duration");
+    };
+    let end = start.saturating_add(length).unwrap_or(jiff::Timestamp::MAX);
+    if pass.now() >= end {
+        Outcome::Done
+    } else {
+        Outcome::wait_until("the pause to end", end)
+    }
+}
+
+/// Whether pods and traffic are where `weight` wants them.
+pub(super) fn reached(pass: &Pass<'_>, weight: i32) -> Outcome {
+    let (want_canary, want_stable) = if pass.router.is_some() {
+        (
+            scale::canary_share(pass.replicas(), weight, pass.max_weight()),
+            None,
+        )
+    } else {
+        let pair = scale::pair_at(pass, weight);
+        (pair.canary, Some(pair.stable))
+    };
+    let Some(new) = pass.revisions.new else {
+        return Outcome::wait("the ReplicaSet of the new version to exist");
+    };
+    if new.replicas < want_canary || new.available < want_canary {
+        return Outcome::wait(format!(
+            "pods of revision {} to be available: {} of {want_canary} are",
+            pass.status.revision.unwrap_or(0),
+            new.available.min(want_canary)
+        ));
+    }
+    if let Some(stable) = pass.revisions.stable()
+        && let Some(want) = want_stable
+    {
+        // The last pod of stable stays while a Service selects it; that ends with the promotion.
+        let allowed = want.max(1);
+        if stable.replicas > allowed || stable.available < want {
+            return Outcome::wait(format!(
+                "the stable version to have {want} pods: it has {}",
+                stable.available
+            ));
+        }
+    }
+    if pass.router.is_some()
+        && pass.replicas() > 0
+        && (pass.observed.lowest != weight || pass.observed.highest != weight)
+    {
+        return Outcome::wait(format!(
+            "the router to send {weight} of {} to the new version",
+            pass.max_weight()
+        ));
+    }
+    Outcome::Done
+}
+
+/// A step in a few words, as in Events.
+pub(super) fn describe(step: &CanaryStep) -> String {
+    match step.kind() {
+        Some(StepKind::SetWeight(weight)) => format!("setWeight: {weight}"),
+        Some(StepKind::Pause(PauseStep {
+            duration: Some(length),
+        })) => {
+            let text = match length {
+                crate::api::rollout::Amount::Int(seconds) => format!("{seconds}s"),
+                crate::api::rollout::Amount::String(text) => text.clone(),
+            };
+            format!("pause: {text}")
+        }
+        Some(StepKind::Pause(PauseStep { duration: None })) => "pause".to_owned(),
+        Some(StepKind::Analysis(analysis)) => {
+            let names: Vec<&str> = analysis
+                .templates
+                .iter()
+                .map(|template| template.template_name.as_str())
+                .collect();
+            format!("analysis: {}", names.join(", "))
+        }
+        Some(StepKind::Unsupported(name)) => name.to_owned(),
+        None => "invalid".to_owned(),
+    }
+}

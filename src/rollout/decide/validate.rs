@@ -1,0 +1,436 @@
+//! What a spec must fulfil before anything moves forward, and whether what it names exists.
+//!
+//! Abort, rollback and scaling go on while something is wrong here. Not here: the pod template, which the API server checks.
+
+use std::fmt;
+
+use super::{analyses, pass::Pass};
+use crate::{
+    api::{
+        analysis::RolloutAnalysis,
+        canary::CanaryStrategy,
+        duration,
+        pod_template::PodTemplate,
+        rollout::{Amount, RolloutSpec},
+        steps::{CanaryStep, StepKind},
+        traffic_routing::TrafficRouting,
+    },
+    rollout::snapshot::{RefusalKind, ServiceView},
+};
+
+/// One thing that is wrong with a spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// Path of the field, from the object's root.
+    pub path: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+/// All errors in one line.
+pub(super) fn describe(errors: &[FieldError]) -> String {
+    errors
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// Everything that is wrong with `spec` by itself.
+pub fn validate(spec: &RolloutSpec) -> Result<(), Vec<FieldError>> {
+    let mut errors = Errors(Vec::new());
+    errors.unsupported("spec.workloadRef", spec.workload_ref.is_some());
+    errors.unsupported("spec.rollbackWindow", spec.rollback_window.is_some());
+    errors.unsupported("spec.restartAt", spec.restart_at.is_some());
+    check_strategy(spec, &mut errors);
+    check_template(spec, &mut errors);
+    if spec.progress_deadline_seconds() <= spec.min_ready_seconds {
+        errors.add(
+            "spec.progressDeadlineSeconds",
+            "must be greater than spec.minReadySeconds",
+        );
+    }
+    if errors.0.is_empty() {
+        Ok(())
+    } else {
+        Err(errors.0)
+    }
+}
+
+struct Errors(Vec<FieldError>);
+
+impl Errors {
+    fn add(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push(FieldError {
+            path: path.into(),
+            message: message.into(),
+        });
+    }
+
+    fn unsupported(&mut self, path: &str, set: bool) {
+        if set {
+            self.add(path, "is not supported yet; remove it");
+        }
+    }
+}
+
+fn check_strategy(spec: &RolloutSpec, errors: &mut Errors) {
+    match (&spec.strategy.canary, &spec.strategy.blue_green) {
+        (None, None) => errors.add(
+            "spec.strategy",
+            "set exactly one of canary and blueGreen; none is set",
+        ),
+        (Some(_), Some(_)) => errors.add(
+            "spec.strategy",
+            "set exactly one of canary and blueGreen; both are set",
+        ),
+        (None, Some(_)) => errors.unsupported("spec.strategy.blueGreen", true),
+        (Some(canary), None) => check_canary(canary, errors),
+    }
+}
+
+fn check_template(spec: &RolloutSpec, errors: &mut Errors) {
+    let Some(template) = &spec.template else {
+        return errors.add("spec.template", "is required");
+    };
+    let Some(selector) = &spec.selector else {
+        return errors.add("spec.selector", "is required");
+    };
+    let labels = template.labels();
+    let wanted = selector.match_labels.clone().unwrap_or_default();
+    if wanted.is_empty()
+        && selector
+            .match_expressions
+            .as_ref()
+            .is_none_or(Vec::is_empty)
+    {
+        return errors.add(
+            "spec.selector",
+            "is empty and would select every pod; set matchLabels",
+        );
+    }
+    for (key, value) in wanted {
+        if labels.get(&key) != Some(&value) {
+            errors.add(
+                "spec.template.metadata.labels",
+                format!("must have {key}: {value}, as spec.selector says"),
+            );
+        }
+    }
+}
+
+fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
+    let at = |field: &str| format!("spec.strategy.canary.{field}");
+    for (field, set) in [
+        ("antiAffinity", canary.anti_affinity.is_some()),
+        ("canaryMetadata", canary.canary_metadata.is_some()),
+        ("stableMetadata", canary.stable_metadata.is_some()),
+        ("dynamicStableScale", canary.dynamic_stable_scale),
+        ("pingPong", canary.ping_pong.is_some()),
+        (
+            "minPodsPerReplicaSet",
+            canary.min_pods_per_replica_set.is_some(),
+        ),
+        (
+            "replicaProgressThreshold",
+            canary.replica_progress_threshold.is_some(),
+        ),
+    ] {
+        errors.unsupported(&at(field), set);
+    }
+    if canary.canary_service.is_some() && canary.canary_service == canary.stable_service {
+        errors.add(
+            at("canaryService"),
+            "must be another Service than stableService: each selects one version",
+        );
+    }
+    match &canary.traffic_routing {
+        Some(routing) => check_routing(canary, routing, errors),
+        None => {
+            for (field, set) in [
+                (
+                    "scaleDownDelaySeconds",
+                    canary.scale_down_delay_seconds.is_some(),
+                ),
+                (
+                    "abortScaleDownDelaySeconds",
+                    canary.abort_scale_down_delay_seconds.is_some(),
+                ),
+                (
+                    "scaleDownDelayRevisionLimit",
+                    canary.scale_down_delay_revision_limit.is_some(),
+                ),
+            ] {
+                if set {
+                    errors.add(
+                        at(field),
+                        "works only with trafficRouting; remove it or add a router",
+                    );
+                }
+            }
+        }
+    }
+    check_amounts(canary, errors);
+    let max = canary.max_weight();
+    for (index, step) in canary.steps.iter().enumerate() {
+        check_step(step, &at(&format!("steps[{index}]")), max, errors);
+    }
+    if let Some(background) = &canary.analysis {
+        check_analysis(&background.analysis(), &at("analysis"), errors);
+        let starting = background.starting_step.unwrap_or(0);
+        if usize::try_from(starting).map_or(true, |starting| starting >= canary.steps.len().max(1))
+        {
+            errors.add(
+                at("analysis.startingStep"),
+                format!(
+                    "must be the index of a step; there are {}",
+                    canary.steps.len()
+                ),
+            );
+        }
+    }
+}
+
+fn check_amounts(canary: &CanaryStrategy, errors: &mut Errors) {
+    let mut zeros = 0;
+    for (field, amount) in [
+        ("maxSurge", &canary.max_surge),
+        ("maxUnavailable", &canary.max_unavailable),
+    ] {
+        let bad = match amount {
+            None => false,
+            Some(Amount::Int(number)) => {
+                zeros += i32::from(*number == 0);
+                *number < 0
+            }
+            Some(Amount::String(text)) => {
+                let number = text.strip_suffix('%').unwrap_or(text).parse::<i32>();
+                zeros += i32::from(number == Ok(0));
+                number.map_or(true, |number| !(0..=100).contains(&number))
+            }
+        };
+        if bad {
+            errors.add(
+                format!("spec.strategy.canary.{field}"),
+                "must be a number of pods or a percentage from 0% to 100%",
+            );
+        }
+    }
+    if zeros == 2 {
+        errors.add(
+            "spec.strategy.canary.maxUnavailable",
+            "must not be 0 when maxSurge is 0: nothing could move",
+        );
+    }
+}
+
+fn check_routing(canary: &CanaryStrategy, routing: &TrafficRouting, errors: &mut Errors) {
+    let at = |field: &str| format!("spec.strategy.canary.trafficRouting.{field}");
+    let TrafficRouting {
+        managed_routes,
+        max_traffic_weight,
+        nginx,
+        istio,
+        alb,
+        smi,
+        ambassador,
+        traefik,
+        apisix,
+        app_mesh,
+        gateway_api,
+        plugins,
+    } = routing;
+    let others = [
+        ("istio", istio),
+        ("alb", alb),
+        ("smi", smi),
+        ("ambassador", ambassador),
+        ("traefik", traefik),
+        ("apisix", apisix),
+        ("appMesh", app_mesh),
+        ("gatewayAPI", gateway_api),
+        ("plugins", plugins),
+    ];
+    for (field, router) in others {
+        errors.unsupported(&at(field), router.is_some());
+    }
+    errors.unsupported(&at("managedRoutes"), !managed_routes.is_empty());
+    if max_traffic_weight.is_some_and(|max| max < 100) {
+        errors.add(
+            at("maxTrafficWeight"),
+            "must be at least 100: ingress-nginx reads less as 100",
+        );
+    }
+    match nginx {
+        None if others.iter().all(|(_, router)| router.is_none()) => {
+            errors.add(
+                "spec.strategy.canary.trafficRouting",
+                "names no router; set nginx, or remove trafficRouting",
+            );
+        }
+        None => {}
+        Some(nginx) if nginx.ingresses().is_empty() => {
+            errors.add(
+                at("nginx"),
+                "set stableIngress or stableIngresses to the Ingress that routes to stableService",
+            );
+        }
+        Some(nginx) if nginx.stable_ingress.is_some() && !nginx.stable_ingresses.is_empty() => {
+            errors.add(
+                at("nginx"),
+                "set stableIngress or stableIngresses, not both",
+            );
+        }
+        Some(_) => {}
+    }
+    for (field, service) in [
+        ("canaryService", &canary.canary_service),
+        ("stableService", &canary.stable_service),
+    ] {
+        if service.is_none() {
+            errors.add(
+                format!("spec.strategy.canary.{field}"),
+                "is required with trafficRouting",
+            );
+        }
+    }
+}
+
+fn check_step(step: &CanaryStep, path: &str, max: i32, errors: &mut Errors) {
+    match step.kind() {
+        None => {
+            let members = step.members();
+            let found = if members.is_empty() {
+                "it has none".to_owned()
+            } else {
+                format!("it has {}", members.join(", "))
+            };
+            errors.add(path, format!("a step has exactly one member; {found}"));
+        }
+        Some(StepKind::SetWeight(weight)) => {
+            if !(0..=max).contains(&weight) {
+                errors.add(
+                    format!("{path}.setWeight"),
+                    format!("must be 0 to {max}; it is {weight}"),
+                );
+            }
+        }
+        Some(StepKind::Pause(pause)) => {
+            if let Some(length) = &pause.duration
+                && let Err(error) = duration::seconds_or_duration(length)
+            {
+                errors.add(format!("{path}.pause.duration"), error.to_string());
+            }
+        }
+        Some(StepKind::Analysis(analysis)) => {
+            check_analysis(analysis, &format!("{path}.analysis"), errors)
+        }
+        Some(StepKind::Unsupported(name)) => errors.unsupported(&format!("{path}.{name}"), true),
+    }
+}
+
+fn check_analysis(analysis: &RolloutAnalysis, path: &str, errors: &mut Errors) {
+    match analysis.templates.len() {
+        0 => errors.add(
+            format!("{path}.templates"),
+            "names no template; an empty analysis would prove nothing",
+        ),
+        1 => {}
+        _ => errors.add(
+            format!("{path}.templates"),
+            "more than one template is not supported yet; name one",
+        ),
+    }
+}
+
+/// Stops forward moves where the spec, or what it names, is not right.
+pub(super) fn check(pass: &mut Pass<'_>) {
+    let mut wrong = match validate(pass.spec) {
+        Ok(()) => Vec::new(),
+        Err(errors) => errors,
+    };
+    let template = pass.spec.template.clone().unwrap_or_default();
+    for (field, name) in [
+        ("stableService", &pass.strategy.stable_service),
+        ("canaryService", &pass.strategy.canary_service),
+    ] {
+        let Some(name) = name else { continue };
+        match pass.snapshot.services.get(name) {
+            None => pass.missing.push(format!("Service {name}")),
+            Some(service) => {
+                if let Some(message) =
+                    unfit(service, &template, &pass.snapshot.names.pod_template_hash)
+                {
+                    wrong.push(FieldError {
+                        path: format!("spec.strategy.canary.{field}"),
+                        message,
+                    });
+                }
+            }
+        }
+    }
+    pass.missing.extend(pass.observed.missing.clone());
+    for key in analyses::template_refs(pass.strategy) {
+        match pass.snapshot.templates.get(&key) {
+            None => pass.missing.push(key.shown()),
+            Some(Err(why)) => wrong.push(FieldError {
+                path: key.shown(),
+                message: why.clone(),
+            }),
+            Some(Ok(_)) => {}
+        }
+    }
+    if let Some(refusal) = &pass.snapshot.refusal
+        && refusal.kind == RefusalKind::Invalid
+    {
+        wrong.push(FieldError {
+            path: "spec.template".to_owned(),
+            message: refusal.message.clone(),
+        });
+    }
+    if !wrong.is_empty() {
+        let message = describe(&wrong);
+        pass.stop_forward(format!("the spec to be corrected: {message}"));
+        pass.invalid = Some(message);
+    } else if !pass.missing.is_empty() {
+        pass.stop_forward(format!("{} to exist", pass.missing.join(", ")));
+    }
+}
+
+/// Why a Service cannot be used, if so.
+fn unfit(service: &ServiceView, template: &PodTemplate, hash_label: &str) -> Option<String> {
+    let name = &service.name;
+    if service.type_ == "ExternalName" {
+        return Some(format!(
+            "Service {name} is of type ExternalName and selects no pods; use a Service with a selector"
+        ));
+    }
+    if let Some(other) = &service.also_used_by {
+        return Some(format!(
+            "Service {name} is also used by Rollout {other}; each Rollout needs its own Services"
+        ));
+    }
+    let labels = template.labels();
+    let mut own = service
+        .selector
+        .iter()
+        .filter(|(key, _)| *key != hash_label)
+        .peekable();
+    if own.peek().is_none() {
+        return Some(format!(
+            "Service {name} has no selector; give it one that selects the Rollout's pods"
+        ));
+    }
+    own.find(|(key, value)| labels.get(*key) != Some(value))
+        .map(|(key, value)| {
+            format!(
+                "Service {name} selects {key}: {value}, which the pods of spec.template do not have"
+            )
+        })
+}

@@ -1,0 +1,303 @@
+//! Canary by a second Ingress with the annotations of ingress-nginx (Traefik 3.7 reads them, too).
+//!
+//! The user's Ingress is never changed. Not here: header and cookie rules.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::{Observed, Split};
+use crate::{
+    api::{names::Kind, template_hash, traffic_routing::NginxRouting},
+    rollout::{
+        decision::{Action, Target},
+        snapshot::{IngressView, Snapshot},
+    },
+};
+
+/// Longest name of an object.
+const MAX_NAME: usize = 253;
+
+/// The router with what it needs of the spec.
+#[derive(Clone, Copy, Debug)]
+pub struct IngressNginx<'a> {
+    /// `trafficRouting.nginx`.
+    pub routing: &'a NginxRouting,
+    /// `stableService`.
+    pub stable_service: &'a str,
+    /// `canaryService`.
+    pub canary_service: &'a str,
+}
+
+/// The name of the Ingress made for a stable Ingress: as Argo Rollouts names it, cut to what a name may have.
+pub fn canary_ingress_name(rollout: &str, stable_ingress: &str) -> String {
+    const SUFFIX: &str = "-canary";
+    let mut name = format!("{rollout}-{stable_ingress}");
+    name.truncate(MAX_NAME - SUFFIX.len());
+    name + SUFFIX
+}
+
+impl IngressNginx<'_> {
+    pub(super) fn observe(&self, snapshot: &Snapshot) -> Observed {
+        let mut observed = Observed {
+            lowest: i32::MAX,
+            ..Observed::default()
+        };
+        for stable in self.routing.ingresses() {
+            if !snapshot.ingresses.contains_key(stable) {
+                observed.missing.push(format!("Ingress {stable}"));
+            }
+            let name = canary_ingress_name(&snapshot.rollout.name, stable);
+            let ingress = snapshot.ingresses.get(&name);
+            let weight = ingress.map_or(0, |ingress| self.live_weight(ingress));
+            observed.lowest = observed.lowest.min(weight);
+            observed.highest = observed.highest.max(weight);
+            if weight > 0 {
+                observed.routes.push(format!("ingress/{name}"));
+            }
+            if let Some(by) = ingress.and_then(|ingress| ingress.annotations_written_by.clone()) {
+                observed.written_by = Some(by);
+            }
+        }
+        observed.lowest = observed.lowest.min(observed.highest);
+        observed
+    }
+
+    /// The weight as the proxy reads it. A canary rule of another kind that somebody added may send anything.
+    fn live_weight(&self, ingress: &IngressView) -> i32 {
+        let annotation = |name: &str| {
+            ingress
+                .object
+                .pointer("/metadata/annotations")
+                .and_then(|annotations| {
+                    annotations.get(format!("{}/{name}", self.routing.prefix()))
+                })
+                .and_then(Value::as_str)
+        };
+        if annotation("canary") != Some("true") {
+            return 0;
+        }
+        annotation("canary-weight")
+            .and_then(|weight| weight.parse().ok())
+            .unwrap_or(0)
+            .max(0)
+    }
+
+    pub(super) fn render(&self, snapshot: &Snapshot, split: Split) -> Result<Vec<Action>, String> {
+        let mut actions = Vec::new();
+        for stable_name in self.routing.ingresses() {
+            // A missing stable Ingress is told as a missing reference; a canary Ingress that exists must still be brought down.
+            let stable = snapshot.ingresses.get(stable_name);
+            let name = canary_ingress_name(&snapshot.rollout.name, stable_name);
+            let desired = stable
+                .map(|stable| self.desired(snapshot, stable, &name, split))
+                .transpose()?;
+            match (snapshot.ingresses.get(&name), desired) {
+                (Some(live), desired) => {
+                    if live.controller_uid.as_deref() != Some(&snapshot.rollout.uid) {
+                        return Err(format!(
+                            "Ingress {name} exists and does not belong to this Rollout; delete or rename it"
+                        ));
+                    }
+                    let desired = desired.unwrap_or_else(|| self.weight_only(split));
+                    if let Some(patch) = difference(&live.object, &desired) {
+                        actions.push(Action::PatchIngress {
+                            target: Target {
+                                name,
+                                uid: String::new(),
+                                resource_version: live.resource_version.clone(),
+                            },
+                            patch,
+                        });
+                    }
+                }
+                (None, Some(object)) => actions.push(Action::CreateIngress { name, object }),
+                (None, None) => {}
+            }
+        }
+        Ok(actions)
+    }
+
+    fn annotations(&self, split: Split) -> BTreeMap<String, String> {
+        let prefix = self.routing.prefix();
+        let mut annotations: BTreeMap<String, String> = self
+            .routing
+            .additional_ingress_annotations
+            .iter()
+            .map(|(key, value)| (format!("{prefix}/{key}"), value.clone()))
+            .chain(self.routing.canary_ingress_annotations.clone())
+            .collect();
+        annotations.insert(format!("{prefix}/canary"), "true".to_owned());
+        annotations.insert(format!("{prefix}/canary-weight"), split.canary.to_string());
+        if split.max != 100 {
+            annotations.insert(
+                format!("{prefix}/canary-weight-total"),
+                split.max.to_string(),
+            );
+        }
+        annotations
+    }
+
+    fn weight_only(&self, split: Split) -> Value {
+        json!({"metadata": {"annotations": {format!("{}/canary-weight", self.routing.prefix()): split.canary.to_string()}}})
+    }
+
+    fn desired(
+        &self,
+        snapshot: &Snapshot,
+        stable: &IngressView,
+        name: &str,
+        split: Split,
+    ) -> Result<Value, String> {
+        let rules = self.rules(stable);
+        if rules.is_empty() {
+            return Err(format!(
+                "Ingress {} has no rule with a path to Service {}; trafficRouting.nginx needs one",
+                stable.name, self.stable_service
+            ));
+        }
+        let mut spec = Map::new();
+        for field in ["ingressClassName", "tls"] {
+            if let Some(value) = stable.object.pointer(&format!("/spec/{field}")) {
+                spec.insert(field.to_owned(), value.clone());
+            }
+        }
+        spec.insert("rules".to_owned(), rules.into());
+        let mut annotations = self.annotations(split);
+        const CLASS: &str = "kubernetes.io/ingress.class";
+        if let Some(class) = stable
+            .object
+            .pointer("/metadata/annotations")
+            .and_then(|all| all.get(CLASS))
+            .and_then(Value::as_str)
+        {
+            annotations.insert(CLASS.to_owned(), class.to_owned());
+        }
+        annotations.insert(snapshot.names.role.clone(), "canary".to_owned());
+        Ok(json!({
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "Ingress",
+            "metadata": {
+                "name": name,
+                "namespace": snapshot.rollout.namespace,
+                "labels": { (snapshot.names.managed_by_rollout.clone()): snapshot.rollout.name },
+                "annotations": annotations,
+                "ownerReferences": [{
+                    "apiVersion": snapshot.names.api_version(),
+                    "kind": Kind::Rollout.name(),
+                    "name": snapshot.rollout.name,
+                    "uid": snapshot.rollout.uid,
+                    "controller": true,
+                    "blockOwnerDeletion": false,
+                }],
+            },
+            "spec": spec,
+        }))
+    }
+
+    /// Only the paths to the stable Service, with the canary Service behind them.
+    fn rules(&self, stable: &IngressView) -> Vec<Value> {
+        let rules = stable
+            .object
+            .pointer("/spec/rules")
+            .and_then(Value::as_array);
+        rules
+            .into_iter()
+            .flatten()
+            .filter_map(|rule| {
+                let paths: Vec<Value> = rule
+                    .pointer("/http/paths")?
+                    .as_array()?
+                    .iter()
+                    .filter(|path| {
+                        path.pointer("/backend/service/name")
+                            .and_then(Value::as_str)
+                            == Some(self.stable_service)
+                    })
+                    .cloned()
+                    .map(|mut path| {
+                        if let Some(name) = path.pointer_mut("/backend/service/name") {
+                            *name = self.canary_service.into();
+                        }
+                        path
+                    })
+                    .collect();
+                if paths.is_empty() {
+                    return None;
+                }
+                let mut rule = rule.clone();
+                *rule.pointer_mut("/http/paths")? = paths.into();
+                Some(rule)
+            })
+            .collect()
+    }
+}
+
+/// A merge patch from `live` to `desired`, over annotations, labels and spec; `None` when there is nothing to change.
+fn difference(live: &Value, desired: &Value) -> Option<Value> {
+    let mut patch = Map::new();
+    let mut metadata = Map::new();
+    for field in ["annotations", "labels"] {
+        let changed: Map<String, Value> = desired
+            .pointer(&format!("/metadata/{field}"))
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .filter(|(key, value)| {
+                live.pointer(&format!("/metadata/{field}"))
+                    .and_then(|all| all.get(*key))
+                    != Some(value)
+            })
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        if !changed.is_empty() {
+            metadata.insert(field.to_owned(), changed.into());
+        }
+    }
+    if !metadata.is_empty() {
+        patch.insert("metadata".to_owned(), metadata.into());
+    }
+    if let Some(spec) = desired.get("spec")
+        && live.get("spec").map(template_hash::hash) != Some(template_hash::hash(spec))
+    {
+        patch.insert("spec".to_owned(), spec.clone());
+    }
+    (!patch.is_empty()).then(|| patch.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_are_cut_before_the_suffix() {
+        let name = canary_ingress_name(&"r".repeat(200), &"i".repeat(200));
+        assert_eq!((name.len(), name.ends_with("i-canary")), (MAX_NAME, true));
+    }
+
+    #[test]
+    fn nothing_to_change_makes_no_patch() {
+        let live =
+            json!({"metadata": {"annotations": {"a": "1", "b": "2"}}, "spec": {"rules": [1]}});
+        assert_eq!(
+            difference(
+                &live,
+                &json!({"metadata": {"annotations": {"a": "1"}}, "spec": {"rules": [1]}})
+            ),
+            None
+        );
+    }
+
+    #[test]
+    fn only_what_differs_is_patched() {
+        let live =
+            json!({"metadata": {"annotations": {"a": "1", "b": "2"}}, "spec": {"rules": [1]}});
+        assert_eq!(
+            difference(
+                &live,
+                &json!({"metadata": {"annotations": {"a": "5"}}, "spec": {"rules": [1]}})
+            ),
+            Some(json!({"metadata": {"annotations": {"a": "5"}}}))
+        );
+    }
+}

@@ -1,0 +1,1 @@
+//! Puts back what a Rollout that is gone has left on objects of others.
