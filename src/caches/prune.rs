@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::api::names::FIELD_MANAGER;
 
-/// Where `service` and `ingress` leave the name of the manager that last wrote the fields we share with others.
-pub const WRITTEN_BY: &str = "/x-written-by";
+// `service` and `ingress` leave the manager that last wrote the fields we share with others under `x-written-by`.
+#[cfg(test)]
+const WRITTEN_BY: &str = "/x-written-by";
 
 fn remove_noise(object: &mut Value) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {

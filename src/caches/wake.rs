@@ -22,7 +22,7 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// Who is woken by a change of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// The object is a Rollout, and is watched by its controller directly.
+    /// The object is a Rollout.
     Itself,
     /// The Rollout that controls it.
     Owner,
@@ -73,7 +73,11 @@ impl Wakes {
 
     pub(super) fn wake(&self, wake: Wake, object: &CachedObject) {
         match wake {
-            Wake::Itself => {}
+            Wake::Itself => {
+                self.wake_one(object.name(), object.namespace());
+                // Two Rollouts that name the same Service have to learn of each other.
+                self.wake_sharing(object);
+            }
             Wake::Owner => self.wake_owner(object),
             Wake::Mentioning => {
                 self.wake_owner(object);
@@ -83,6 +87,28 @@ impl Wakes {
                 let labels = kube::Resource::meta(object).labels.as_ref();
                 if let Some(service) = labels.and_then(|labels| labels.get(SERVICE_NAME)) {
                     self.wake_mentioning(object.namespace(), service);
+                }
+            }
+        }
+    }
+
+    fn wake_sharing(&self, rollout: &CachedObject) {
+        let Some(rollouts) = self.rollouts.get() else {
+            return;
+        };
+        let value = rollout.value();
+        for field in ["stableService", "canaryService"] {
+            let Some(service) = value
+                .pointer("/spec/strategy/canary")
+                .and_then(|canary| canary.get(field)?.as_str())
+            else {
+                continue;
+            };
+            for other in rollouts.state_filter(|other| {
+                other.namespace() == rollout.namespace() && other.mentions(service)
+            }) {
+                if other.uid() != rollout.uid() {
+                    self.wake_one(other.name(), other.namespace());
                 }
             }
         }
