@@ -64,6 +64,9 @@ pub enum ActError {
         /// The object.
         name: String,
     },
+    /// The Rollout cannot be decided on.
+    #[error(transparent)]
+    Unreadable(#[from] super::observe::UnreadableStatus),
     /// Another replica may lead by now.
     #[error("{action} {name}: {source}")]
     Fenced {
@@ -82,6 +85,7 @@ impl ActError {
         match self {
             Self::Api { source, .. } => source.failure(),
             Self::Taken { .. } => Failure::AlreadyExists,
+            Self::Unreadable(error) => Failure::Invalid(error.to_string()),
             Self::Fenced { source, .. } => Failure::Transient(source.to_string()),
         }
     }

@@ -161,7 +161,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         &context.writer.names,
         &memory,
         context.clock.now(),
-    );
+    )?;
     let decision = decide(&snapshot);
     let mut failed = None;
     for action in &decision.actions {

@@ -35,6 +35,18 @@ pub struct Memory {
     pub taken: Option<String>,
 }
 
+/// A status that is none of ours. Taking it for an empty one would start the release anew.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the status of Rollout {name} cannot be read: {source}. Install the CustomResourceDefinitions of this version"
+)]
+pub struct UnreadableStatus {
+    /// The Rollout.
+    pub name: String,
+    /// Where and why it does not fit.
+    pub source: serde_json::Error,
+}
+
 /// Everything about `rollout` at `now`.
 pub fn observe(
     rollout: &CachedObject,
@@ -42,7 +54,7 @@ pub fn observe(
     names: &ApiNames,
     memory: &Memory,
     now: Timestamp,
-) -> Snapshot {
+) -> Result<Snapshot, UnreadableStatus> {
     let object = rollout.value();
     let namespace = rollout.namespace();
     let spec = read::<RolloutSpec>(&object, "/spec");
@@ -58,16 +70,19 @@ pub fn observe(
     };
     let replica_sets = caches::select(&caches.replica_sets, namespace, |_| true);
     let (own, foreign): (Vec<_>, Vec<_>) = replica_sets.into_iter().partition(|set| owned(set));
-    let status = object
-        .get("status")
-        .and_then(|status| RolloutStatus::deserialize(status).ok())
-        .unwrap_or_default();
+    let status = match object.get("status") {
+        Some(status) => RolloutStatus::deserialize(status).map_err(|source| UnreadableStatus {
+            name: rollout.name().to_owned(),
+            source,
+        })?,
+        None => RolloutStatus::default(),
+    };
     let request = object
         .pointer("/metadata/annotations")
         .and_then(|annotations| annotations.get(&names.request))
         .and_then(Value::as_str)
         .map(|text| request::parse(&names.request, text).map_err(|error| error.to_string()));
-    Snapshot {
+    Ok(Snapshot {
         now,
         names: names.clone(),
         replica_sets: own
@@ -101,7 +116,7 @@ pub fn observe(
             request,
             object,
         },
-    }
+    })
 }
 
 fn read<T: for<'de> Deserialize<'de>>(object: &Value, pointer: &str) -> Result<T, String> {

@@ -14,7 +14,7 @@ use tracing_subscriber::{
 };
 
 /// kube logs an error line for each 5xx, which whoever made the call reports in its context.
-const DEFAULT_FILTER: &str = "info,kube_client::client::builder=off";
+const DEFAULT_FILTER: &str = "info,kube_client::client::builder=off,kube_runtime=warn";
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
