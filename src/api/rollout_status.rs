@@ -272,6 +272,7 @@ pub struct Progress {
     /// Most available pods of the new version seen.
     pub available: i32,
     /// Whether pods are being waited for.
+    #[serde(default)]
     pub waiting: bool,
     /// Since when that is so.
     #[schemars(with = "Time")]

@@ -14,7 +14,7 @@ use tracing_subscriber::{
 };
 
 /// kube logs an error line for each 5xx, which whoever made the call reports in its context.
-const DEFAULT_FILTER: &str = "info,kube_client::client::builder=off";
+const DEFAULT_FILTER: &str = "info,kube_client::client::builder=off,kube_runtime=warn";
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn text_without_colour_has_no_escapes() {
         let line = logged(Style::Text { colour: false }, None, || {
-            tracing::info!(weight = 20, "weight moved")
+            tracing::info!(weight = 20, "weight moved");
         });
         assert!(
             line.ends_with("weight moved weight=20\n") && !line.contains('\u{1b}'),
