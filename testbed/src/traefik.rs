@@ -15,7 +15,7 @@ use crate::{
 pub const INGRESS_CLASS: &str = "nginx";
 const INGRESS_CONTROLLER: &str = "k8s.io/ingress-nginx";
 
-/// Which route kinds the proxy reads besides Ingresses. Their CRDs must be there before it starts.
+/// Which route kinds the proxy reads besides Ingresses. It keeps asking for CRDs that are not installed yet.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RouteKinds {
     /// Gateway API: GatewayClass, Gateway, HTTPRoute.
