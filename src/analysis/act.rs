@@ -82,7 +82,7 @@ mod tests {
     use crate::analysis::observe::observe;
     use crate::api::analysis::AnalysisPhase;
 
-    fn run(status: Value) -> ObservedRun {
+    fn run(status: &Value) -> ObservedRun {
         observe(&json!({"metadata": {"name": "r", "namespace": "n", "resourceVersion": "7"}, "status": status})).unwrap()
     }
 
@@ -101,7 +101,7 @@ mod tests {
                 Some(json!({"phase": "Failed", "message": null})),
             ),
         ] {
-            let found = status_patch(&run(before.clone()), &failed).unwrap();
+            let found = status_patch(&run(&before), &failed).unwrap();
             let expected =
                 patch.map(|status| json!({"metadata": {"resourceVersion": "7"}, "status": status}));
             assert_eq!(found, expected, "{before}");

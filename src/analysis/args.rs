@@ -47,8 +47,10 @@ impl fmt::Display for Secret {
 pub fn redact<'a>(text: &str, secrets: impl IntoIterator<Item = &'a Secret>) -> String {
     let mut text = text.to_owned();
     for secret in secrets {
-        if !secret.0.is_empty() {
-            text = text.replace(&secret.0, REDACTED);
+        // A Secret often ends with a line break that what repeats it has lost.
+        let secret = secret.0.trim();
+        if !secret.is_empty() {
+            text = text.replace(secret, REDACTED);
         }
     }
     text
@@ -274,7 +276,11 @@ mod tests {
             "x{t=\"hunter2\"}"
         );
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
-        assert_eq!(redact("bad token hunter2", [&secret]), "bad token ***");
+        let with_line_break = Secret::new("hunter2\n".into());
+        assert_eq!(
+            redact("bad token hunter2", [&with_line_break]),
+            "bad token ***"
+        );
     }
 
     #[test]

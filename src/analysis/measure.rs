@@ -42,14 +42,7 @@ pub async fn measure(tools: Tools<'_>, namespace: &str, request: MeasureRequest)
     let permit = tools.permits.acquire().await.ok();
     let started_at = now(tools.clock);
     let (value, judgement) = match fetch(tools, namespace, &request).await {
-        Ok((value, secrets)) => {
-            let shown = redact(&value.shown(), secrets.values());
-            let mut judgement = judged(value, request.conditions).await;
-            judgement.message = judgement
-                .message
-                .map(|message| redact(&message, secrets.values()));
-            (Some(shown), judgement)
-        }
+        Ok(value) => (Some(value.shown()), judged(value, request.conditions).await),
         Err(message) => (None, Judgement::because(MeasurementPhase::Error, message)),
     };
     drop(permit);
@@ -73,17 +66,19 @@ async fn fetch(
     tools: Tools<'_>,
     namespace: &str,
     request: &MeasureRequest,
-) -> Result<(MetricValue, observe::Secrets), String> {
+) -> Result<MetricValue, String> {
     let address = address(tools, request)?;
     let secrets = observe::secrets(tools.client, namespace, request.query.secrets()).await?;
     let query = request
         .query
         .fill(|from| secrets.get(&(from.name.clone(), from.key.clone())))
         .ok_or_else(|| "a Secret of the query was not read".to_owned())?;
-    let value = prometheus::fetch(tools.http, &address, &query, request.timeout)
-        .await
-        .map_err(|error| redact(&error.to_string(), secrets.values()))?;
-    Ok((value, secrets))
+    match prometheus::fetch(tools.http, &address, &query, request.timeout).await {
+        // What the server repeats of a secret goes no further than here.
+        Ok(MetricValue::Text(text)) => Ok(MetricValue::Text(redact(&text, secrets.values()))),
+        Ok(value) => Ok(value),
+        Err(error) => Err(redact(&error.to_string(), secrets.values())),
+    }
 }
 
 /// Checked before any connection is made and before any Secret is read.

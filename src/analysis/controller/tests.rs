@@ -262,6 +262,38 @@ async fn a_secret_is_sent_and_never_shown() {
 }
 
 #[tokio::test]
+async fn what_a_server_repeats_of_a_secret_is_not_shown() {
+    let refused = json!({"status": "error", "errorType": "bad_data", "error": "no token hunter2"});
+    let text =
+        json!({"status": "success", "data": {"resultType": "string", "result": [1, "hunter2"]}});
+    for (answer, value, message) in [
+        (
+            ResponseTemplate::new(400).set_body_json(refused),
+            None,
+            "Prometheus answered 400: bad_data: no token ***",
+        ),
+        (
+            ResponseTemplate::new(200).set_body_json(text),
+            Some("***"),
+            "`result[0] < 0.05` cannot be evaluated on ***: Invalid operand for operator []: Integer(0)",
+        ),
+    ] {
+        let metrics = json!([metric("errors", "{{args.token}}", &json!({}))]);
+        let world = World::new(metrics, &[("token", "hunter2")]).await;
+        Mock::given(query_param("query", "hunter2"))
+            .respond_with(answer)
+            .mount(&world.prometheus)
+            .await;
+        world.reconcile().await;
+        let found = world.status().metric_results[0].measurements[0].clone();
+        assert_eq!(
+            (found.value.as_deref(), found.message.as_deref()),
+            (value, Some(message))
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_secret_is_not_read_for_an_address_that_is_not_allowed() {
     let elsewhere = json!({"provider": {"prometheus": {"address": "http://169.254.169.254"}}});
     let world = World::new(

@@ -1,132 +1,14 @@
-use std::collections::{BTreeMap, VecDeque};
+mod properties;
+mod run;
+mod timing;
 
 use jiff::ToSpan;
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::analysis::judge::Judgement;
-use crate::analysis::snapshot::Outcome;
-use crate::api::analysis::{AnalysisRunSpec, MeasurementPhase};
+use crate::api::analysis::MeasurementPhase;
 use MeasurementPhase::{Error, Failed, Inconclusive, NoData, Successful};
-
-/// A run whose measurements come from a script; after the script a metric repeats its last line.
-struct Run {
-    spec: AnalysisRunSpec,
-    status: AnalysisRunStatus,
-    now: Timestamp,
-    start: Timestamp,
-    script: BTreeMap<String, VecDeque<MeasurementPhase>>,
-    /// When each measurement was taken, in seconds after the start.
-    taken: Vec<(String, i64)>,
-}
-
-impl Run {
-    fn new(metrics: Value) -> Self {
-        let mut metrics = metrics;
-        for metric in metrics.as_array_mut().expect("a list") {
-            metric["provider"] = json!({"prometheus": {"query": "up"}});
-        }
-        let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        Self {
-            spec: serde_json::from_value(json!({"metrics": metrics})).expect("a spec"),
-            status: AnalysisRunStatus::default(),
-            now: start,
-            start,
-            script: BTreeMap::new(),
-            taken: Vec::new(),
-        }
-    }
-
-    /// One metric `m`.
-    fn one(metric: Value) -> Self {
-        let mut metric = metric;
-        metric["name"] = json!("m");
-        Self::new(json!([metric]))
-    }
-
-    fn answers(mut self, metric: &str, phases: &[MeasurementPhase]) -> Self {
-        self.script
-            .insert(metric.into(), phases.iter().copied().collect());
-        self
-    }
-
-    fn dry_run(mut self, pattern: &str) -> Self {
-        self.spec.dry_run = serde_json::from_value(json!([{"metricName": pattern}])).unwrap();
-        self
-    }
-
-    fn decide(&self, outcomes: Vec<Outcome>) -> AnalysisDecision {
-        decide(&AnalysisRunSnapshot {
-            spec: self.spec.clone(),
-            status: self.status.clone(),
-            now: self.now,
-            outcomes,
-        })
-    }
-
-    /// Measures and waits until nothing is due before `seconds` after the start have passed.
-    fn until(&mut self, seconds: i64) -> &mut Self {
-        let end = self.start.checked_add(seconds.seconds()).unwrap();
-        loop {
-            let decision = self.decide(Vec::new());
-            self.status = decision.status;
-            if decision.next == Next::Measured {
-                let outcomes = decision
-                    .measure
-                    .iter()
-                    .map(|request| self.measure(&request.metric))
-                    .collect();
-                self.status = self.decide(outcomes).status;
-                continue;
-            }
-            match decision.next {
-                Next::At { time, .. } if time <= end => self.now = time,
-                Next::At { .. } | Next::Ended | Next::Measured => return self,
-            }
-        }
-    }
-
-    fn measure(&mut self, metric: &str) -> Outcome {
-        self.taken
-            .push((metric.into(), self.now.duration_since(self.start).as_secs()));
-        let script = self.script.get_mut(metric).expect("a script");
-        let phase = if script.len() > 1 {
-            script.pop_front()
-        } else {
-            script.front().copied()
-        };
-        let phase = phase.expect("an answer");
-        Outcome {
-            metric: metric.into(),
-            started_at: self.now,
-            finished_at: self.now,
-            query: "up".into(),
-            value: Some("0.21".into()),
-            judgement: Judgement {
-                phase,
-                message: (phase != Successful)
-                    .then(|| "0.21 does not satisfy `result < 0.05`".into()),
-            },
-        }
-    }
-
-    fn phase(&self) -> AnalysisPhase {
-        self.status.phase.expect("a phase")
-    }
-
-    fn result(&self, metric: &str) -> &MetricResult {
-        self.status
-            .metric_results
-            .iter()
-            .find(|result| result.name == metric)
-            .expect("a result")
-    }
-
-    fn seconds(&self) -> Vec<i64> {
-        self.taken.iter().map(|(_, seconds)| *seconds).collect()
-    }
-}
+use run::Run;
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
@@ -300,6 +182,13 @@ fn limits_turn_measurements_into_a_verdict() {
             5,
         ),
         (
+            "no data breaks the row of errors",
+            json!({"interval": "1s", "count": 1, "consecutiveErrorLimit": 1}),
+            vec![Error, NoData, Error, Successful],
+            P::Successful,
+            4,
+        ),
+        (
             "errors do not break the row",
             with(json!({"noData": {"limit": 1}})),
             vec![NoData, Error, NoData],
@@ -330,69 +219,6 @@ fn limits_turn_measurements_into_a_verdict() {
             run.status.message
         );
     }
-}
-
-#[test]
-fn measurements_are_taken_when_they_are_due() {
-    for (what, metric, answers, seconds) in [
-        (
-            "every interval",
-            json!({"interval": "20s", "count": 3}),
-            vec![Successful],
-            vec![0, 20, 40],
-        ),
-        (
-            "after the delay",
-            json!({"interval": "20s", "initialDelay": "30s", "count": 2}),
-            vec![Successful],
-            vec![30, 50],
-        ),
-        (
-            "errors after 10 s",
-            json!({"interval": "20s", "count": 2}),
-            vec![Successful, Error, Successful],
-            vec![0, 20, 30],
-        ),
-        (
-            "errors of a long interval too",
-            json!({"interval": "1h", "count": 1}),
-            vec![Error, Successful],
-            vec![0, 10],
-        ),
-        (
-            "no data at the interval",
-            json!({"interval": "20s", "count": 1}),
-            vec![NoData, Successful],
-            vec![0, 20],
-        ),
-    ] {
-        let mut run = Run::one(metric).answers("m", &answers);
-        run.until(4_000);
-        assert_eq!(run.seconds(), seconds, "{what}");
-    }
-}
-
-#[test]
-fn the_next_look_names_the_metric_that_is_due_first() {
-    let run = Run::new(json!([
-        {"name": "late", "initialDelay": "50s"}, {"name": "soon", "initialDelay": "20s"},
-    ]));
-    let time = run.start.checked_add(20.seconds()).unwrap();
-    assert_eq!(
-        run.decide(Vec::new()).next,
-        Next::At {
-            time,
-            metric: "soon".into()
-        }
-    );
-}
-
-#[test]
-fn a_clock_that_went_back_does_not_stop_measuring() {
-    let mut run = Run::one(json!({"interval": "10s"})).answers("m", &[Successful]);
-    run.until(0);
-    run.now = run.start.checked_sub(1.hours()).unwrap();
-    assert_eq!(run.decide(Vec::new()).measure.len(), 1);
 }
 
 #[test]
@@ -433,6 +259,21 @@ fn an_ended_run_does_not_change() {
     let good = Run::one(json!({})).answers("m", &[Successful]).measure("m");
     let decision = run.decide(vec![good]);
     assert_eq!((decision.status, decision.next), (ended, Next::Ended));
+}
+
+#[test]
+fn a_metric_that_ended_takes_no_more_measurements() {
+    let mut run = Run::new(json!([{"name": "done"}, {"name": "open", "interval": "1s"}]))
+        .answers("done", &[Successful, Failed])
+        .answers("open", &[Successful]);
+    run.until(0);
+    let before = run.result("done").clone();
+    let late = run.measure("done");
+    run.status = run.decide(vec![late]).status;
+    assert_eq!(
+        (run.phase(), run.result("done")),
+        (AnalysisPhase::Running, &before)
+    );
 }
 
 #[test]
@@ -606,77 +447,4 @@ fn what_happened_is_told_once() {
     assert_eq!(reasons(&run.decide(vec![outcome])), ["AnalysisRunFailed"]);
     run.until(60);
     assert_eq!(reasons(&run.decide(Vec::new())), Vec::<&str>::new());
-}
-
-fn phases(among: Vec<MeasurementPhase>) -> impl Strategy<Value = Vec<MeasurementPhase>> {
-    prop::collection::vec(prop::sample::select(among), 1..40)
-}
-
-fn metrics() -> impl Strategy<Value = Value> {
-    let some = |values: Vec<Value>| prop::sample::select(values);
-    (
-        some(vec![Value::Null, json!("1s"), json!("30s")]),
-        some(vec![Value::Null, json!(1), json!(5), json!("7")]),
-        some(vec![Value::Null, json!(-1), json!(2), json!(5)]),
-        some(vec![Value::Null, json!(1), json!(5)]),
-        some(vec![Value::Null, json!(0), json!(2)]),
-        some(vec![Value::Null, json!(1), json!(3)]),
-        some(vec![Value::Null, json!({"policy": "hold"}), json!({"policy": "fail", "limit": 0}), json!({"limit": 40})]),
-        some(vec![Value::Null, json!("15s")]),
-    )
-        .prop_map(|(interval, count, failures, inconclusive, errors, successes, no_data, delay)| {
-            let mut metric = json!({
-                "interval": interval, "count": count, "failureLimit": failures, "inconclusiveLimit": inconclusive,
-                "consecutiveErrorLimit": errors, "consecutiveSuccessLimit": successes, "noData": no_data,
-                "initialDelay": delay,
-            });
-            metric.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
-            metric
-        })
-}
-
-proptest! {
-    #[test]
-    fn without_a_good_measurement_a_run_is_never_successful(
-        metric in metrics(),
-        answers in phases(vec![NoData, Error, Inconclusive, Failed]),
-        terminate in any::<bool>(),
-    ) {
-        let mut run = Run::one(metric).answers("m", &answers);
-        run.until(600);
-        if terminate {
-            run.spec.terminate = Some(true);
-            run.until(600);
-        }
-        prop_assert_ne!(run.phase(), AnalysisPhase::Successful);
-    }
-
-    #[test]
-    fn a_run_without_hold_ends_when_its_count_is_limited(metric in metrics(), answers in phases(vec![NoData, Error, Inconclusive, Failed, Successful])) {
-        prop_assume!(metric.get("count").is_some());
-        prop_assume!(metric.pointer("/noData/policy") != Some(&json!("hold")));
-        let mut run = Run::one(metric).answers("m", &answers);
-        run.until(100_000);
-        prop_assert!(run.phase().is_terminal());
-    }
-
-    #[test]
-    fn no_status_makes_the_decision_panic(
-        counts in prop::collection::vec(any::<i32>(), 8),
-        seconds in -100_000_000_000_i64..100_000_000_000,
-        outcome in prop::sample::select(vec![NoData, Error, Inconclusive, Failed, Successful]),
-        metric in metrics(),
-    ) {
-        let mut run = Run::one(metric).answers("m", &[outcome]);
-        let taken = run.measure("m");
-        run.now = Timestamp::from_second(seconds).unwrap();
-        run.status.phase = Some(AnalysisPhase::Running);
-        run.status.metric_results = vec![MetricResult {
-            name: "m".into(),
-            count: counts[0], successful: counts[1], failed: counts[2], inconclusive: counts[3],
-            error: counts[4], consecutive_error: counts[5], consecutive_success: counts[6], consecutive_no_data: counts[7],
-            ..MetricResult::default()
-        }];
-        drop(run.decide(vec![taken]));
-    }
 }

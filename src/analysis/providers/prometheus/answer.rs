@@ -7,8 +7,9 @@ use super::{FetchError, MAX_SERIES};
 use crate::analysis::judge::MetricValue;
 use crate::analysis::text;
 
-/// The most that is repeated of Prometheus' own error, in characters.
-const MAX_DETAIL: usize = 200;
+/// The most that is kept of Prometheus' own error, in characters. Longer than what is shown of it in the end: secrets are
+/// taken out in between, and one that was cut in two would not be found.
+const MAX_DETAIL: usize = 4_096;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
