@@ -1,4 +1,5 @@
 //! Tests on a real control plane: run by `make test` inside the testbed, compiled with the feature `control-plane`.
 
+mod cli;
 mod crds;
 mod kubectl;

@@ -1,5 +1,6 @@
 //! The one integration binary.
 
+mod cli;
 #[cfg(feature = "control-plane")]
 mod cluster;
 mod crds;

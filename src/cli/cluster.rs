@@ -61,7 +61,10 @@ pub(super) struct Family {
 
 impl Cluster {
     /// Finds the cluster. Nothing is asked of it yet.
-    pub(super) async fn connect(connection: &Connection, names: ApiNames) -> Result<Self, CliError> {
+    pub(super) async fn connect(
+        connection: &Connection,
+        names: ApiNames,
+    ) -> Result<Self, CliError> {
         runtime::client::install_crypto_provider();
         let options = ClientOptions {
             kubeconfig: connection.kubeconfig.clone(),
@@ -71,16 +74,28 @@ impl Cluster {
         let client = runtime::client::connect(&options, &Instruments::new()).await?;
         let namespace = connection.namespace.clone();
         let namespace = namespace.unwrap_or_else(|| client.default_namespace().to_owned());
-        Ok(Self { client, namespace, names })
+        Ok(Self {
+            client,
+            namespace,
+            names,
+        })
     }
 
     /// Objects of one of our kinds, in the namespace.
     pub(super) fn api(&self, kind: Kind) -> Api<CachedObject> {
-        Api::namespaced_with(self.client.clone(), &self.namespace, &self.names.resource(kind))
+        Api::namespaced_with(
+            self.client.clone(),
+            &self.namespace,
+            &self.names.resource(kind),
+        )
     }
 
     fn builtin<K: kube::Resource<DynamicType = ()>>(&self) -> Api<CachedObject> {
-        Api::namespaced_with(self.client.clone(), &self.namespace, &ApiResource::erase::<K>(&()))
+        Api::namespaced_with(
+            self.client.clone(),
+            &self.namespace,
+            &ApiResource::erase::<K>(&()),
+        )
     }
 
     /// A Rollout by name.
@@ -89,7 +104,10 @@ impl Cluster {
             .api(Kind::Rollout)
             .get_opt(name)
             .await
-            .map_err(CliError::api(format!("read Rollout {}/{name}", self.namespace)))?
+            .map_err(CliError::api(format!(
+                "read Rollout {}/{name}",
+                self.namespace
+            )))?
             .ok_or_else(|| self.not_found(name))?;
         Rollout::read(&self.names, &object)
     }
@@ -101,7 +119,10 @@ impl Cluster {
             .list(&ListParams::default())
             .await
             .map_err(CliError::api("list Rollouts"))?;
-        objects.iter().map(|object| Rollout::read(&self.names, object)).collect()
+        objects
+            .iter()
+            .map(|object| Rollout::read(&self.names, object))
+            .collect()
     }
 
     fn rollouts_api(&self, everywhere: bool) -> Api<CachedObject> {
@@ -116,18 +137,33 @@ impl Cluster {
     pub(super) async fn family(&self, name: &str) -> Result<Family, CliError> {
         let rollout = self.rollout(name).await?;
         let pods_of = |selector: LabelSelector| {
-            Selector::try_from(selector).map(|selector| ListParams::default().labels_from(&selector)).unwrap_or_default()
+            Selector::try_from(selector)
+                .map(|selector| ListParams::default().labels_from(&selector))
+                .unwrap_or_default()
         };
-        let labelled = rollout.spec.selector.clone().map(pods_of).unwrap_or_default();
+        let labelled = rollout
+            .spec
+            .selector
+            .clone()
+            .map(pods_of)
+            .unwrap_or_default();
         let all = ListParams::default();
-        let (sets, pods, runs) = (self.builtin::<ReplicaSet>(), self.builtin::<Pod>(), self.api(Kind::AnalysisRun));
+        let (sets, pods, runs) = (
+            self.builtin::<ReplicaSet>(),
+            self.builtin::<Pod>(),
+            self.api(Kind::AnalysisRun),
+        );
         let (sets, pods, runs) = tokio::try_join!(
             list(&sets, &labelled, "ReplicaSets"),
             list(&pods, &labelled, "pods"),
             list(&runs, &all, "AnalysisRuns"),
         )?;
         let replica_sets = owned_by(&sets, &[rollout.uid.as_str()]);
-        let uids: Vec<&str> = sets.iter().filter(|set| is_owned_by(set, &[rollout.uid.as_str()])).map(CachedObject::uid).collect();
+        let uids: Vec<&str> = sets
+            .iter()
+            .filter(|set| is_owned_by(set, &[rollout.uid.as_str()]))
+            .map(CachedObject::uid)
+            .collect();
         Ok(Family {
             replica_sets,
             pods: owned_by(&pods, &uids),
@@ -137,19 +173,45 @@ impl Cluster {
     }
 
     /// Yields whenever something of a Rollout's family may have changed, at first at once.
-    pub(super) fn family_changes(&self, name: &str) -> impl Stream<Item = Result<(), CliError>> + use<> {
+    pub(super) fn family_changes(
+        &self,
+        name: &str,
+    ) -> impl Stream<Item = Result<(), CliError>> + use<> {
         let this = watcher::Config::default().fields(&format!("metadata.name={name}"));
         stream::select_all([
-            changes(self.api(Kind::Rollout), self.names.resource(Kind::Rollout), this),
-            changes(self.builtin::<ReplicaSet>(), ApiResource::erase::<ReplicaSet>(&()), watcher::Config::default()),
-            changes(self.builtin::<Pod>(), ApiResource::erase::<Pod>(&()), watcher::Config::default()),
-            changes(self.api(Kind::AnalysisRun), self.names.resource(Kind::AnalysisRun), watcher::Config::default()),
+            changes(
+                self.api(Kind::Rollout),
+                self.names.resource(Kind::Rollout),
+                this,
+            ),
+            changes(
+                self.builtin::<ReplicaSet>(),
+                ApiResource::erase::<ReplicaSet>(&()),
+                watcher::Config::default(),
+            ),
+            changes(
+                self.builtin::<Pod>(),
+                ApiResource::erase::<Pod>(&()),
+                watcher::Config::default(),
+            ),
+            changes(
+                self.api(Kind::AnalysisRun),
+                self.names.resource(Kind::AnalysisRun),
+                watcher::Config::default(),
+            ),
         ])
     }
 
     /// Yields whenever a Rollout may have changed, at first at once.
-    pub(super) fn rollout_changes(&self, everywhere: bool) -> impl Stream<Item = Result<(), CliError>> + use<> {
-        changes(self.rollouts_api(everywhere), self.names.resource(Kind::Rollout), watcher::Config::default())
+    pub(super) fn rollout_changes(
+        &self,
+        everywhere: bool,
+    ) -> impl Stream<Item = Result<(), CliError>> + use<> {
+        changes(
+            self.rollouts_api(everywhere),
+            self.names.resource(Kind::Rollout),
+            watcher::Config::default(),
+        )
     }
 
     /// Looks at a Rollout now and after each change until `seen` gives an answer; `None` when that takes too long.
@@ -160,7 +222,11 @@ impl Cluster {
         mut seen: impl FnMut(&Rollout) -> Result<Option<T>, CliError>,
     ) -> Result<Option<T>, CliError> {
         let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        let mut changes = std::pin::pin!(changes(self.api(Kind::Rollout), self.names.resource(Kind::Rollout), only));
+        let mut changes = std::pin::pin!(changes(
+            self.api(Kind::Rollout),
+            self.names.resource(Kind::Rollout),
+            only
+        ));
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
         loop {
             if let Some(answer) = seen(&self.rollout(name).await?)? {
@@ -197,8 +263,12 @@ fn changes(
         .filter_map(move |event| {
             let outcome = match event {
                 Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => None,
-                Ok(watcher::Event::InitDone | watcher::Event::Apply(_) | watcher::Event::Delete(_)) => Some(Ok(())),
-                Err(error) => forbidden(error).map(|error| Err(CliError::api(format!("watch {kind}"))(error))),
+                Ok(
+                    watcher::Event::InitDone | watcher::Event::Apply(_) | watcher::Event::Delete(_),
+                ) => Some(Ok(())),
+                Err(error) => {
+                    forbidden(error).map(|error| Err(CliError::api(format!("watch {kind}"))(error)))
+                }
             };
             async { outcome }
         })
@@ -208,21 +278,38 @@ fn changes(
 /// The error, when asking again does not help.
 fn forbidden(error: watcher::Error) -> Option<kube::Error> {
     match error {
-        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
-            matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404)).then_some(error)
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => {
+            matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404))
+                .then_some(error)
         }
         watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => None,
     }
 }
 
-async fn list(api: &Api<CachedObject>, params: &ListParams, what: &str) -> Result<Vec<CachedObject>, CliError> {
-    Ok(api.list(params).await.map_err(CliError::api(format!("list {what}")))?.items)
+async fn list(
+    api: &Api<CachedObject>,
+    params: &ListParams,
+    what: &str,
+) -> Result<Vec<CachedObject>, CliError> {
+    Ok(api
+        .list(params)
+        .await
+        .map_err(CliError::api(format!("list {what}")))?
+        .items)
 }
 
 fn is_owned_by(object: &CachedObject, uids: &[&str]) -> bool {
-    object.controller().is_some_and(|owner| uids.contains(&owner.uid.as_str()))
+    object
+        .controller()
+        .is_some_and(|owner| uids.contains(&owner.uid.as_str()))
 }
 
 fn owned_by(objects: &[CachedObject], uids: &[&str]) -> Vec<Value> {
-    objects.iter().filter(|object| is_owned_by(object, uids)).map(CachedObject::value).collect()
+    objects
+        .iter()
+        .filter(|object| is_owned_by(object, uids))
+        .map(CachedObject::value)
+        .collect()
 }

@@ -59,22 +59,35 @@ fn render(family: &Family, now: Timestamp) -> String {
         // Writing to a String cannot fail.
         writeln!(text, "  {:<14} {value}", format!("{label}:")).ok();
     };
-    if let (Some(progress), Some(step)) = (rollout.progress(), rollout.step()) {
-        line("Step", &format!("{progress} done, now {step}"));
+    if let Some(steps) = rollout.steps_in_words() {
+        line("Steps", &steps);
     }
     if rollout.spec.paused {
         line("Paused", "by spec.paused; `resume` ends it");
     }
     for pause in &status.pause_conditions {
         let length = time::age(pause.start_time, now);
-        line("Paused", &format!("{} for {length}; `promote` goes on", pause.reason.name()));
+        line(
+            "Paused",
+            &format!("{} for {length}; `promote` goes on", pause.reason.name()),
+        );
     }
-    line("Waiting for", status.waiting_for.as_deref().unwrap_or("nothing"));
+    line(
+        "Waiting for",
+        status.waiting_for.as_deref().unwrap_or("nothing"),
+    );
     if let Some(next) = &status.next {
-        let when = next.at.map(|at| format!(" {} ({at})", time::until(at, now))).unwrap_or_default();
+        let when = next
+            .at
+            .map(|at| format!(" {} ({at})", time::until(at, now)))
+            .unwrap_or_default();
         line("Next", &format!("{}{when}", next.action));
     }
-    for condition in status.conditions.iter().filter(|condition| matters(condition)) {
+    for condition in status
+        .conditions
+        .iter()
+        .filter(|condition| matters(condition))
+    {
         line("Condition", &condition_in_words(condition, now));
     }
     if let Some(request) = rollout.pending_request() {
@@ -108,19 +121,43 @@ fn matters(condition: &Condition) -> bool {
 }
 
 fn condition_in_words(condition: &Condition, now: Timestamp) -> String {
-    let Condition { type_, status, reason, message, .. } = condition;
-    let since = condition.last_transition_time.map(|since| format!(" for {}", time::age(since, now)));
-    format!("{type_} is {status:?}{} ({reason}): {message}", since.unwrap_or_default())
+    let Condition {
+        type_,
+        status,
+        reason,
+        message,
+        ..
+    } = condition;
+    let since = condition
+        .last_transition_time
+        .map(|since| format!(" for {}", time::age(since, now)));
+    format!(
+        "{type_} is {status:?}{} ({reason}): {message}",
+        since.unwrap_or_default()
+    )
 }
 
 fn pending_in_words(request: &Request) -> String {
-    let by = request.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+    let by = request
+        .by
+        .as_ref()
+        .map(|by| format!(" by {by}"))
+        .unwrap_or_default();
     format!("{}{by}, not handled yet", request.verb.name())
 }
 
 fn handled_in_words(handled: &HandledRequest, now: Timestamp) -> String {
-    let verdict = if handled.accepted { "accepted" } else { "refused" };
-    format!("{} {verdict} {} ago: {}", handled.verb.name(), time::age(handled.at, now), handled.message)
+    let verdict = if handled.accepted {
+        "accepted"
+    } else {
+        "refused"
+    };
+    format!(
+        "{} {verdict} {} ago: {}",
+        handled.verb.name(),
+        time::age(handled.at, now),
+        handled.message
+    )
 }
 
 /// The AnalysisRuns that the status refers to.
@@ -142,15 +179,30 @@ fn runs_to_explain(family: &Family) -> impl Iterator<Item = &Value> {
 }
 
 fn explain_run(run: &Value, now: Timestamp, text: &mut String) {
-    let name = run.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    let name = run
+        .pointer("/metadata/name")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let status = run.get("status").cloned().unwrap_or_default();
     let status: AnalysisRunStatus = serde_json::from_value(status).unwrap_or_default();
     let (symbol, color) = of_verdict(status.phase);
     let phase = verdict(status.phase);
     let message = status.message.filter(|message| !message.is_empty());
-    let message = message.map(|message| format!(": {message}")).unwrap_or_default();
-    writeln!(text, "  {:<14} {} {name} is {phase}{message}", "Analysis:", paint(color, symbol)).ok();
-    for metric in status.metric_results.iter().filter(|metric| metric.dry_run != Some(true)) {
+    let message = message
+        .map(|message| format!(": {message}"))
+        .unwrap_or_default();
+    writeln!(
+        text,
+        "  {:<14} {} {name} is {phase}{message}",
+        "Analysis:",
+        paint(color, symbol)
+    )
+    .ok();
+    for metric in status
+        .metric_results
+        .iter()
+        .filter(|metric| metric.dry_run != Some(true))
+    {
         if let Some(measurement) = blamed(metric) {
             explain_measurement(&metric.name, measurement, now, text);
         }
@@ -175,7 +227,9 @@ fn explain_measurement(metric: &str, measurement: &Measurement, now: Timestamp, 
         Some(MeasurementPhase::Successful) | None => "is under way",
     };
     let at = measurement.finished_at.or(measurement.started_at);
-    let at = at.map(|at| format!(", {} ago", time::age(at, now))).unwrap_or_default();
+    let at = at
+        .map(|at| format!(", {} ago", time::age(at, now)))
+        .unwrap_or_default();
     writeln!(text, "    metric {metric}: the measurement {verdict}{at}").ok();
     for (label, value) in [
         ("value", &measurement.value),

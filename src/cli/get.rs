@@ -47,7 +47,11 @@ enum Output {
 }
 
 /// Prints what was asked for.
-pub(super) async fn run(options: &GetOptions, cluster: &Cluster, terminal: &mut Terminal) -> Result<(), CliError> {
+pub(super) async fn run(
+    options: &GetOptions,
+    cluster: &Cluster,
+    terminal: &mut Terminal,
+) -> Result<(), CliError> {
     match (&options.name, options.output) {
         (Some(name), Some(output)) => {
             let rollout = cluster.rollout(name).await?;
@@ -56,7 +60,10 @@ pub(super) async fn run(options: &GetOptions, cluster: &Cluster, terminal: &mut 
         (None, Some(output)) => {
             let rollouts = cluster.rollouts(options.all_namespaces).await?;
             let items: Vec<Value> = rollouts.into_iter().map(|rollout| rollout.object).collect();
-            terminal.print(&written(output, &json!({ "apiVersion": "v1", "kind": "List", "items": items }))?)
+            terminal.print(&written(
+                output,
+                &json!({ "apiVersion": "v1", "kind": "List", "items": items }),
+            )?)
         }
         (Some(name), None) if options.watch => watch_one(name, cluster, terminal).await,
         (Some(name), None) => {
@@ -69,7 +76,11 @@ pub(super) async fn run(options: &GetOptions, cluster: &Cluster, terminal: &mut 
             if rollouts.is_empty() {
                 anstream::eprintln!("No Rollouts in {}.", place(options.all_namespaces, cluster));
             }
-            terminal.print(&table::render(&rollouts, options.all_namespaces, clock::now()))
+            terminal.print(&table::render(
+                &rollouts,
+                options.all_namespaces,
+                clock::now(),
+            ))
         }
     }
 }
@@ -115,7 +126,11 @@ async fn watch_one(name: &str, cluster: &Cluster, terminal: &mut Terminal) -> Re
     }
 }
 
-async fn watch_all(everywhere: bool, cluster: &Cluster, terminal: &mut Terminal) -> Result<(), CliError> {
+async fn watch_all(
+    everywhere: bool,
+    cluster: &Cluster,
+    terminal: &mut Terminal,
+) -> Result<(), CliError> {
     let mut changes = std::pin::pin!(cluster.rollout_changes(everywhere));
     let mut rollouts = cluster.rollouts(everywhere).await?;
     let mut last: Vec<String> = Vec::new();

@@ -7,11 +7,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::{
-    CliError,
-    cluster::Cluster,
-    request::FIELD_MANAGER,
-    rollout::Rollout,
-    terminal::Terminal,
+    CliError, cluster::Cluster, request::FIELD_MANAGER, rollout::Rollout, terminal::Terminal,
 };
 use crate::api::names::Kind;
 
@@ -48,7 +44,10 @@ pub(super) async fn run(
         (false, false) => "was not paused by spec.paused",
     };
     let hint = match after.status.pause_conditions.first() {
-        Some(pause) if !paused => format!("; it also waits by {}, which `promote` ends", pause.reason.name()),
+        Some(pause) if !paused => format!(
+            "; it also waits by {}, which `promote` ends",
+            pause.reason.name()
+        ),
         Some(_) | None => String::new(),
     };
     terminal.print(&format!("Rollout {name}: {done}{hint}\n"))

@@ -53,7 +53,11 @@ pub(super) async fn promote(
     cluster: &Cluster,
     terminal: &mut Terminal,
 ) -> Result<(), CliError> {
-    let verb = if options.full { Verb::PromoteFull } else { Verb::Promote };
+    let verb = if options.full {
+        Verb::PromoteFull
+    } else {
+        Verb::Promote
+    };
     run(verb, &options.request, cluster, terminal).await
 }
 
@@ -69,16 +73,26 @@ pub(super) async fn run(
     if options.no_wait {
         return terminal.print(&format!("Rollout {name}: {} requested\n", verb.name()));
     }
-    let answer = cluster.wait(name, Some(PATIENCE), |rollout| answer(rollout, verb, &id)).await?;
+    let answer = cluster
+        .wait(name, Some(PATIENCE), |rollout| answer(rollout, verb, &id))
+        .await?;
     let answer = answer.ok_or_else(|| CliError::Unanswered {
         name: name.clone(),
         verb,
         waited: PATIENCE,
     })?;
     if !answer.accepted {
-        return Err(CliError::Refused { name: name.clone(), verb, message: answer.message });
+        return Err(CliError::Refused {
+            name: name.clone(),
+            verb,
+            message: answer.message,
+        });
     }
-    terminal.print(&format!("Rollout {name}: {}: {}\n", verb.name(), answer.message))
+    terminal.print(&format!(
+        "Rollout {name}: {}: {}\n",
+        verb.name(),
+        answer.message
+    ))
 }
 
 /// Writes the request; gives its id.
@@ -97,15 +111,26 @@ async fn ask(verb: Verb, name: &str, cluster: &Cluster) -> Result<String, CliErr
         } });
         let written = cluster
             .api(Kind::Rollout)
-            .patch(name, &PatchParams::apply(FIELD_MANAGER), &Patch::Merge(patch))
+            .patch(
+                name,
+                &PatchParams::apply(FIELD_MANAGER),
+                &Patch::Merge(patch),
+            )
             .await;
         match written {
             Ok(_) => return Ok(wish.id),
             Err(error) if is_conflict(&error) => rollout = cluster.rollout(name).await?,
-            Err(error) => return Err(CliError::api(format!("write the request to Rollout {name}"))(error)),
+            Err(error) => {
+                return Err(CliError::api(format!(
+                    "write the request to Rollout {name}"
+                ))(error));
+            }
         }
     }
-    Err(CliError::Contended { name: name.to_owned(), attempts: ATTEMPTS })
+    Err(CliError::Contended {
+        name: name.to_owned(),
+        attempts: ATTEMPTS,
+    })
 }
 
 /// Whether somebody else changed the object first.
@@ -141,18 +166,30 @@ fn check<'a>(rollout: &'a Rollout, wish: &Request) -> Result<Option<&'a Request>
     };
     match (pending.verb, wish.verb) {
         (Verb::Abort, Verb::Abort) => Ok(Some(pending)),
-        (Verb::Abort, Verb::Promote | Verb::PromoteFull | Verb::Retry) => Err(CliError::AbortPending {
-            name: rollout.name.clone(),
-            by: pending.by.as_ref().map(|by| format!(" (asked by {by})")).unwrap_or_default(),
-            verb: wish.verb.name(),
-        }),
+        (Verb::Abort, Verb::Promote | Verb::PromoteFull | Verb::Retry) => {
+            Err(CliError::AbortPending {
+                name: rollout.name.clone(),
+                by: pending
+                    .by
+                    .as_ref()
+                    .map(|by| format!(" (asked by {by})"))
+                    .unwrap_or_default(),
+                verb: wish.verb.name(),
+            })
+        }
         (Verb::Promote | Verb::PromoteFull | Verb::Retry, _) => Ok(None),
     }
 }
 
 fn place(revision: Option<&String>, step: Option<i32>) -> String {
-    let revision = revision.map_or_else(|| "no revision".to_owned(), |hash| format!("revision {hash}"));
-    step.map_or_else(|| revision.clone(), |step| format!("{revision}, step {step}"))
+    let revision = revision.map_or_else(
+        || "no revision".to_owned(),
+        |hash| format!("revision {hash}"),
+    );
+    step.map_or_else(
+        || revision.clone(),
+        |step| format!("{revision}, step {step}"),
+    )
 }
 
 fn answer(rollout: &Rollout, verb: Verb, id: &str) -> Result<Option<HandledRequest>, CliError> {
@@ -163,15 +200,22 @@ fn answer(rollout: &Rollout, verb: Verb, id: &str) -> Result<Option<HandledReque
     }
     match &rollout.request {
         Some(request) if request.id == id => Ok(None),
-        Some(_) | None => Err(CliError::Replaced { name: rollout.name.clone(), verb }),
+        Some(_) | None => Err(CliError::Replaced {
+            name: rollout.name.clone(),
+            verb,
+        }),
     }
 }
 
 /// The user, as the API server knows them, else as this machine does.
 async fn who(cluster: &Cluster) -> Option<String> {
     let reviews: Api<SelfSubjectReview> = Api::all(cluster.client.clone());
-    let review = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await;
-    let known = review.ok().and_then(|review| review.status?.user_info?.username);
+    let review = reviews
+        .create(&PostParams::default(), &SelfSubjectReview::default())
+        .await;
+    let known = review
+        .ok()
+        .and_then(|review| review.status?.user_info?.username);
     known.or_else(|| std::env::var("USER").ok())
 }
 

@@ -41,7 +41,10 @@ impl Rollout {
             name: object.name().to_owned(),
             source,
         };
-        let spec = value.get("spec").cloned().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        let spec = value
+            .get("spec")
+            .cloned()
+            .unwrap_or_else(|| Value::Object(serde_json::Map::new()));
         let status = match value.get("status") {
             Some(status) => serde_json::from_value(status.clone()).map_err(unreadable)?,
             None => RolloutStatus::default(),
@@ -56,14 +59,17 @@ impl Rollout {
             status,
             request: annotation(&value, &names.request)
                 .and_then(|text| request::parse(&names.request, text).ok()),
-            generation: value.pointer("/metadata/generation").and_then(Value::as_i64),
+            generation: value
+                .pointer("/metadata/generation")
+                .and_then(Value::as_i64),
             object: value,
         })
     }
 
     /// Whether the status speaks of the spec as it is now.
     pub(super) fn is_observed(&self) -> bool {
-        self.status.observed_generation.is_some() && self.status.observed_generation == self.generation
+        self.status.observed_generation.is_some()
+            && self.status.observed_generation == self.generation
     }
 
     /// The phase, which is unknown until the controller has seen the spec.
@@ -101,12 +107,18 @@ impl Rollout {
     }
 
     fn steps(&self) -> &[CanaryStep] {
-        self.spec.strategy.canary.as_ref().map_or(&[], |canary| &canary.steps)
+        self.spec
+            .strategy
+            .canary
+            .as_ref()
+            .map_or(&[], |canary| &canary.steps)
     }
 
     fn steps_done(&self) -> usize {
         let done = self.status.current_step_index.unwrap_or_default();
-        usize::try_from(done).unwrap_or_default().min(self.steps().len())
+        usize::try_from(done)
+            .unwrap_or_default()
+            .min(self.steps().len())
     }
 
     /// `2/6`: the steps that are done, of all.
@@ -115,14 +127,25 @@ impl Rollout {
         (total > 0).then(|| format!("{}/{total}", self.steps_done()))
     }
 
-    /// The step under way, in words.
-    pub(super) fn step(&self) -> Option<String> {
-        self.steps().get(self.steps_done()).map(in_words)
+    /// `2/6 done, now pause 5m`, when there are steps.
+    pub(super) fn steps_in_words(&self) -> Option<String> {
+        let (progress, step) = (self.progress()?, self.steps().get(self.steps_done()));
+        Some(match step {
+            Some(step) if self.status.abort => {
+                format!("{progress} done, stopped at {}", in_words(step))
+            }
+            Some(step) => format!("{progress} done, now {}", in_words(step)),
+            None => format!("{progress} done"),
+        })
     }
 
     /// The whole of the traffic.
     pub(super) fn max_weight(&self) -> i32 {
-        self.spec.strategy.canary.as_ref().map_or(100, crate::api::canary::CanaryStrategy::max_weight)
+        self.spec
+            .strategy
+            .canary
+            .as_ref()
+            .map_or(100, crate::api::canary::CanaryStrategy::max_weight)
     }
 
     /// The weight that the steps ask for by now; `None` when nothing is being rolled out.
@@ -139,7 +162,12 @@ impl Rollout {
             return Some(self.max_weight());
         }
         let begun = self.steps().iter().take(done + 1).rev();
-        Some(begun.filter_map(|step| step.set_weight).next().unwrap_or_default())
+        Some(
+            begun
+                .filter_map(|step| step.set_weight)
+                .next()
+                .unwrap_or_default(),
+        )
     }
 
     /// The weight that the new version has: as written to the router, else its share of the pods.
@@ -148,25 +176,37 @@ impl Rollout {
         match (&status.canary.weights, self.has_router()) {
             (Some(weights), _) => Some(weights.canary.weight),
             (None, true) => None,
-            (None, false) if status.replicas > 0 => Some(status.updated_replicas * 100 / status.replicas),
+            (None, false) if status.replicas > 0 => {
+                Some(status.updated_replicas * 100 / status.replicas)
+            }
             (None, false) => None,
         }
     }
 
     /// Whether a router splits the traffic.
     pub(super) fn has_router(&self) -> bool {
-        self.spec.strategy.canary.as_ref().is_some_and(|canary| canary.traffic_routing.is_some())
+        self.spec
+            .strategy
+            .canary
+            .as_ref()
+            .is_some_and(|canary| canary.traffic_routing.is_some())
     }
 
     /// The request that the controller has not answered yet.
     pub(super) fn pending_request(&self) -> Option<&Request> {
-        let handled = self.status.last_handled_request.as_ref().map(|handled| handled.id.as_str());
-        self.request.as_ref().filter(|request| Some(request.id.as_str()) != handled)
+        let handled = self
+            .status
+            .last_handled_request
+            .as_ref()
+            .map(|handled| handled.id.as_str());
+        self.request
+            .as_ref()
+            .filter(|request| Some(request.id.as_str()) != handled)
     }
 }
 
 /// A step in a few words: `setWeight 25`, `pause 5m`.
-pub(super) fn in_words(step: &CanaryStep) -> String {
+fn in_words(step: &CanaryStep) -> String {
     match step.kind() {
         Some(StepKind::SetWeight(weight)) => format!("setWeight {weight}"),
         Some(StepKind::Pause(pause)) => match &pause.duration {
@@ -175,7 +215,11 @@ pub(super) fn in_words(step: &CanaryStep) -> String {
             None => "pause until promoted".to_owned(),
         },
         Some(StepKind::Analysis(analysis)) => {
-            let names: Vec<&str> = analysis.templates.iter().map(|template| template.template_name.as_str()).collect();
+            let names: Vec<&str> = analysis
+                .templates
+                .iter()
+                .map(|template| template.template_name.as_str())
+                .collect();
             format!("analysis {}", names.join(", "))
         }
         Some(StepKind::Unsupported(name)) => name.to_owned(),

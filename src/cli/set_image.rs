@@ -51,24 +51,41 @@ pub(super) async fn run(
         let rollout = cluster.rollout(name).await?;
         let changes = changes(&rollout, &options.images)?;
         if changes.is_empty() {
-            return terminal.print(&format!("Rollout {name}: the images are as asked already\n"));
+            return terminal.print(&format!(
+                "Rollout {name}: the images are as asked already\n"
+            ));
         }
         // A container's index is only right for the version that was read.
         let version = json!({ "op": "replace", "path": "/metadata/resourceVersion", "value": rollout.resource_version });
         let operations: Vec<Value> = std::iter::once(version).chain(changes).collect();
-        let patch = serde_json::from_value(Value::Array(operations))
-            .map_err(|source| CliError::Unreadable { name: name.clone(), source })?;
+        let patch = serde_json::from_value(Value::Array(operations)).map_err(|source| {
+            CliError::Unreadable {
+                name: name.clone(),
+                source,
+            }
+        })?;
         let written = cluster
             .api(Kind::Rollout)
-            .patch(name, &PatchParams::apply(FIELD_MANAGER), &Patch::<()>::Json(patch))
+            .patch(
+                name,
+                &PatchParams::apply(FIELD_MANAGER),
+                &Patch::<()>::Json(patch),
+            )
             .await;
         match written {
             Ok(_) => return terminal.print(&format!("Rollout {name}: image updated\n")),
             Err(error) if is_conflict(&error) => {}
-            Err(error) => return Err(CliError::api(format!("set the image of Rollout {name}"))(error)),
+            Err(error) => {
+                return Err(CliError::api(format!("set the image of Rollout {name}"))(
+                    error,
+                ));
+            }
         }
     }
-    Err(CliError::Contended { name: name.clone(), attempts: ATTEMPTS })
+    Err(CliError::Contended {
+        name: name.clone(),
+        attempts: ATTEMPTS,
+    })
 }
 
 /// The JSON patch operations for those images that are different now.
@@ -78,12 +95,23 @@ fn changes(rollout: &Rollout, images: &[Assignment]) -> Result<Vec<Value>, CliEr
     let containers: Vec<(String, &str, Option<&str>)> = ["containers", "initContainers"]
         .into_iter()
         .flat_map(|list| {
-            let items = template.0.pointer(&format!("/spec/{list}")).and_then(Value::as_array);
-            items.into_iter().flatten().enumerate().filter_map(move |(index, container)| {
-                let name = container.get("name")?.as_str()?;
-                let image = container.get("image").and_then(Value::as_str);
-                Some((format!("/spec/template/spec/{list}/{index}/image"), name, image))
-            })
+            let items = template
+                .0
+                .pointer(&format!("/spec/{list}"))
+                .and_then(Value::as_array);
+            items
+                .into_iter()
+                .flatten()
+                .enumerate()
+                .filter_map(move |(index, container)| {
+                    let name = container.get("name")?.as_str()?;
+                    let image = container.get("image").and_then(Value::as_str);
+                    Some((
+                        format!("/spec/template/spec/{list}/{index}/image"),
+                        name,
+                        image,
+                    ))
+                })
         })
         .collect();
     let mut operations = Vec::new();
@@ -92,7 +120,11 @@ fn changes(rollout: &Rollout, images: &[Assignment]) -> Result<Vec<Value>, CliEr
         let (path, _, current) = found.ok_or_else(|| CliError::NoContainer {
             name: rollout.name.clone(),
             container: container.clone(),
-            known: containers.iter().map(|(_, name, _)| *name).collect::<Vec<_>>().join(", "),
+            known: containers
+                .iter()
+                .map(|(_, name, _)| *name)
+                .collect::<Vec<_>>()
+                .join(", "),
         })?;
         if *current != Some(image) {
             // `add` also replaces, and works where no image was set.
@@ -122,7 +154,10 @@ mod tests {
     }
 
     fn set(images: &[&str]) -> Result<Vec<Value>, CliError> {
-        let images: Vec<Assignment> = images.iter().map(|text| assignment(text).unwrap()).collect();
+        let images: Vec<Assignment> = images
+            .iter()
+            .map(|text| assignment(text).unwrap())
+            .collect();
         changes(&rollout(), &images)
     }
 
@@ -141,7 +176,10 @@ mod tests {
     #[test]
     fn a_container_that_does_not_exist_is_refused_with_those_that_do() {
         let refused = set(&["wbe=web:v2"]).unwrap_err().to_string();
-        assert_eq!(refused, "Rollout demo has no container wbe; it has proxy, web, migrate");
+        assert_eq!(
+            refused,
+            "Rollout demo has no container wbe; it has proxy, web, migrate"
+        );
     }
 
     #[test]
@@ -149,6 +187,9 @@ mod tests {
         for text in ["web", "=web:v2", "web="] {
             assert!(assignment(text).is_err(), "{text}");
         }
-        assert_eq!(assignment("web=registry/web@sha256:a=b").unwrap().image, "registry/web@sha256:a=b");
+        assert_eq!(
+            assignment("web=registry/web@sha256:a=b").unwrap().image,
+            "registry/web@sha256:a=b"
+        );
     }
 }

@@ -34,7 +34,11 @@ pub(super) async fn run(
     terminal: &mut Terminal,
 ) -> Result<(), CliError> {
     let mut last = String::new();
-    let timeout = if options.watch { options.timeout } else { Some(Duration::ZERO) };
+    let timeout = if options.watch {
+        options.timeout
+    } else {
+        Some(Duration::ZERO)
+    };
     let ended = cluster
         .wait(&options.name, timeout, |rollout| {
             let (symbol, color) = of_phase(rollout.phase());
@@ -94,7 +98,10 @@ mod tests {
                 Ok(ended) => ended.map(|()| 0),
                 Err(error) => Some(error.exit_code()),
             };
-            assert_eq!(code, ends_with, "{phase} seen at generation {observed} of 2");
+            assert_eq!(
+                code, ends_with,
+                "{phase} seen at generation {observed} of 2"
+            );
         }
     }
 }

@@ -41,7 +41,7 @@ fn steps(step: Value) -> Value {
 }
 
 /// A manifest that is accepted.
-fn good(kind: Kind) -> Value {
+pub fn good(kind: Kind) -> Value {
     let spec = match kind {
         Kind::Rollout => json!({
             "selector": { "matchLabels": { "app": "demo" } },

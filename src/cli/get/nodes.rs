@@ -18,7 +18,8 @@ pub(super) struct Node {
 /// A pod and whether it serves.
 pub(super) fn pod(pod: &Value, now: Timestamp) -> Node {
     let is_ready = |condition: &Value| {
-        text_in(condition, "/type") == Some("Ready") && text_in(condition, "/status") == Some("True")
+        text_in(condition, "/type") == Some("Ready")
+            && text_in(condition, "/status") == Some("True")
     };
     let ready = items(pod, "/status/conditions").any(is_ready);
     let (symbol, color, state) = if time_in(pod, "/metadata/deletionTimestamp").is_some() {
@@ -44,7 +45,12 @@ pub(super) fn pod(pod: &Value, now: Timestamp) -> Node {
     };
     let state = format!("{state}{}{restarts}", age(pod, now));
     Node {
-        text: format!("{} {}  {}", paint(color, symbol), name(pod), paint(DIM, &state)),
+        text: format!(
+            "{} {}  {}",
+            paint(color, symbol),
+            name(pod),
+            paint(DIM, &state)
+        ),
         children: Vec::new(),
     }
 }
@@ -63,10 +69,17 @@ pub(super) fn analysis_run(run: &Value, now: Timestamp) -> Node {
     let (symbol, color) = style::of_verdict(status.phase);
     let phase = style::verdict(status.phase);
     let message = status.message.filter(|message| !message.is_empty());
-    let message = message.map(|message| format!(": {message}")).unwrap_or_default();
+    let message = message
+        .map(|message| format!(": {message}"))
+        .unwrap_or_default();
     let state = format!("analysis {phase}{}{message}", age(run, now));
     Node {
-        text: format!("{} {}  {}", paint(color, symbol), name(run), paint(DIM, &state)),
+        text: format!(
+            "{} {}  {}",
+            paint(color, symbol),
+            name(run),
+            paint(DIM, &state)
+        ),
         children: status.metric_results.iter().map(metric).collect(),
     }
 }
@@ -85,14 +98,28 @@ fn metric(metric: &MetricResult) -> Node {
         .filter(|(_, _, count)| *count > 0)
         .map(|(symbol, color, count)| paint(color, &format!("{symbol} {count}")))
         .collect();
-    let dry_run = if metric.dry_run == Some(true) { " (dry run)" } else { "" };
-    let text = format!("{} {}{dry_run}  {}", paint(color, symbol), metric.name, counts.join("  "));
-    Node { text: text.trim_end().to_owned(), children: Vec::new() }
+    let dry_run = if metric.dry_run == Some(true) {
+        " (dry run)"
+    } else {
+        ""
+    };
+    let text = format!(
+        "{} {}{dry_run}  {}",
+        paint(color, symbol),
+        metric.name,
+        counts.join("  ")
+    );
+    Node {
+        text: text.trim_end().to_owned(),
+        children: Vec::new(),
+    }
 }
 
 fn age(object: &Value, now: Timestamp) -> String {
     let created = time_in(object, "/metadata/creationTimestamp");
-    created.map(|created| format!(", {}", time::age(created, now))).unwrap_or_default()
+    created
+        .map(|created| format!(", {}", time::age(created, now)))
+        .unwrap_or_default()
 }
 
 /// The name of an object.
@@ -106,5 +133,9 @@ pub(super) fn text_in<'a>(object: &'a Value, pointer: &str) -> Option<&'a str> {
 }
 
 fn items<'a>(object: &'a Value, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-    object.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+    object
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
 }

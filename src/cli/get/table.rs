@@ -31,7 +31,10 @@ pub(super) fn render(rollouts: &[Rollout], with_namespace: bool, now: Timestamp)
     for (index, row) in rows.iter().enumerate() {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate().skip(skipped) {
-            let padded = format!("{cell:<width$}  ", width = width(column).unwrap_or_default());
+            let padded = format!(
+                "{cell:<width$}  ",
+                width = width(column).unwrap_or_default()
+            );
             let rollout = index.checked_sub(1).and_then(|at| rollouts.get(at));
             match rollout.filter(|_| heading[column] == "PHASE") {
                 Some(rollout) => line.push_str(&paint(style::of_phase(rollout.phase()).1, &padded)),
@@ -70,8 +73,16 @@ pub(super) fn line(rollout: &Rollout) -> String {
         format!("{}/{}", rollout.namespace, rollout.name),
         paint(color, &format!("{symbol} {}", rollout.state())),
     ];
-    parts.extend(rollout.progress().map(|progress| format!("step {progress}")));
-    parts.extend(rollout.weight_given().map(|weight| format!("weight {weight}")));
+    parts.extend(
+        rollout
+            .progress()
+            .map(|progress| format!("step {progress}")),
+    );
+    parts.extend(
+        rollout
+            .weight_given()
+            .map(|weight| format!("weight {weight}")),
+    );
     let status = &rollout.status;
     parts.push(format!(
         "pods {} updated, {} available, {} desired",
@@ -79,6 +90,11 @@ pub(super) fn line(rollout: &Rollout) -> String {
         status.available_replicas,
         rollout.spec.desired_replicas()
     ));
-    parts.extend(status.waiting_for.as_ref().map(|what| format!("waiting for {what}")));
+    parts.extend(
+        status
+            .waiting_for
+            .as_ref()
+            .map(|what| format!("waiting for {what}")),
+    );
     parts.join(" | ")
 }

@@ -25,12 +25,22 @@ pub(super) fn render(names: &ApiNames, family: &Family, now: Timestamp) -> Strin
     let rollout = &family.rollout;
     let mut text = String::new();
     for (label, value) in facts(names, family, now) {
-        let label = if label.is_empty() { String::new() } else { format!("{label}:") };
+        let label = if label.is_empty() {
+            String::new()
+        } else {
+            format!("{label}:")
+        };
         // Writing to a String cannot fail.
         writeln!(text, "{label:<13} {value}").ok();
     }
     let (symbol, color) = style::of_phase(rollout.phase());
-    writeln!(text, "\n{} {}", paint(color, symbol), paint(BOLD, &rollout.name)).ok();
+    writeln!(
+        text,
+        "\n{} {}",
+        paint(color, symbol),
+        paint(BOLD, &rollout.name)
+    )
+    .ok();
     draw(&versions(names, family, now), "", &mut text);
     text
 }
@@ -38,7 +48,11 @@ pub(super) fn render(names: &ApiNames, family: &Family, now: Timestamp) -> Strin
 fn draw(nodes: &[Node], indent: &str, text: &mut String) {
     for (index, node) in nodes.iter().enumerate() {
         let last = index + 1 == nodes.len();
-        let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        let (branch, below) = if last {
+            ("└─ ", "   ")
+        } else {
+            ("├─ ", "│  ")
+        };
         writeln!(text, "{indent}{branch}{}", node.text).ok();
         draw(&node.children, &format!("{indent}{below}"), text);
     }
@@ -51,7 +65,10 @@ fn facts(names: &ApiNames, family: &Family, now: Timestamp) -> Vec<(&'static str
     let mut facts = vec![
         ("Name", rollout.name.clone()),
         ("Namespace", rollout.namespace.clone()),
-        ("Phase", paint(color, &format!("{symbol} {}", rollout.phase().name()))),
+        (
+            "Phase",
+            paint(color, &format!("{symbol} {}", rollout.phase().name())),
+        ),
     ];
     if !rollout.message().is_empty() {
         facts.push(("Message", rollout.message().to_owned()));
@@ -64,10 +81,7 @@ fn facts(names: &ApiNames, family: &Family, now: Timestamp) -> Vec<(&'static str
         facts.push(("Paused", format!("{} for {length}", pause.reason.name())));
     }
     facts.push(("Strategy", rollout.strategy().to_owned()));
-    if let Some(progress) = rollout.progress() {
-        let step = rollout.step().map(|step| format!(", now {step}")).unwrap_or_default();
-        facts.push(("Step", format!("{progress} done{step}")));
-    }
+    facts.extend(rollout.steps_in_words().map(|steps| ("Steps", steps)));
     facts.extend(weight(rollout).map(|weight| ("Weight", weight)));
     for (index, image) in images(names, family).into_iter().enumerate() {
         facts.push((if index == 0 { "Images" } else { "" }, image));
@@ -83,12 +97,22 @@ fn facts(names: &ApiNames, family: &Family, now: Timestamp) -> Vec<(&'static str
     facts.push(("Pods", pods));
     facts.extend(status.waiting_for.clone().map(|what| ("Waiting for", what)));
     if let Some(next) = &status.next {
-        let when = next.at.map(|at| format!(" {}", time::until(at, now))).unwrap_or_default();
+        let when = next
+            .at
+            .map(|at| format!(" {}", time::until(at, now)))
+            .unwrap_or_default();
         facts.push(("Next", format!("{}{when}", next.action)));
     }
     if let Some(request) = rollout.pending_request() {
-        let by = request.by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-        facts.push(("Request", format!("{}{by}, not handled yet", request.verb.name())));
+        let by = request
+            .by
+            .as_ref()
+            .map(|by| format!(" by {by}"))
+            .unwrap_or_default();
+        facts.push((
+            "Request",
+            format!("{}{by}, not handled yet", request.verb.name()),
+        ));
     }
     facts
 }
@@ -126,7 +150,9 @@ fn images(names: &ApiNames, family: &Family) -> Vec<String> {
         let Some(role) = role(&family.rollout, hash(names, set)) else {
             continue;
         };
-        let containers = set.pointer("/spec/template/spec/containers").and_then(Value::as_array);
+        let containers = set
+            .pointer("/spec/template/spec/containers")
+            .and_then(Value::as_array);
         for container in containers.into_iter().flatten() {
             if let Some(image) = text_in(container, "/image") {
                 images.push(format!("{image} {}", paint(DIM, &format!("({role})"))));
@@ -141,7 +167,10 @@ fn versions(names: &ApiNames, family: &Family, now: Timestamp) -> Vec<Node> {
     let of_no_version = |run: &&Value| !sets.iter().any(|set| hash(names, set) == hash(names, run));
     let lost = family.analysis_runs.iter().filter(of_no_version);
     let lost: Vec<Node> = lost.map(|run| nodes::analysis_run(run, now)).collect();
-    sets.iter().map(|set| version(names, family, set, now)).chain(lost).collect()
+    sets.iter()
+        .map(|set| version(names, family, set, now))
+        .chain(lost)
+        .collect()
 }
 
 fn version(names: &ApiNames, family: &Family, set: &Value, now: Timestamp) -> Node {
@@ -150,11 +179,18 @@ fn version(names: &ApiNames, family: &Family, set: &Value, now: Timestamp) -> No
     let mut children = vec![replica_set(names, family, set, now)];
     children.extend(runs.map(|run| nodes::analysis_run(run, now)));
     let revision = annotation(set, &names.revision).unwrap_or("unknown");
-    Node { text: paint(BOLD, &format!("revision {revision}")), children }
+    Node {
+        text: paint(BOLD, &format!("revision {revision}")),
+        children,
+    }
 }
 
 fn replica_set(names: &ApiNames, family: &Family, set: &Value, now: Timestamp) -> Node {
-    let number = |pointer: &str, absent| set.pointer(pointer).and_then(Value::as_i64).unwrap_or(absent);
+    let number = |pointer: &str, absent| {
+        set.pointer(pointer)
+            .and_then(Value::as_i64)
+            .unwrap_or(absent)
+    };
     let wanted = number("/spec/replicas", 1);
     let exist = number("/status/replicas", 0);
     let available = number("/status/availableReplicas", 0);
@@ -165,7 +201,9 @@ fn replica_set(names: &ApiNames, family: &Family, set: &Value, now: Timestamp) -
         _ => ("◌", MOVING, format!("{available}/{wanted} available")),
     };
     let role = role(&family.rollout, hash(names, set));
-    let role = role.map(|role| format!("  {}", paint(BOLD, role))).unwrap_or_default();
+    let role = role
+        .map(|role| format!("  {}", paint(BOLD, role)))
+        .unwrap_or_default();
     let deadline = annotation(set, &names.scale_down_deadline).and_then(|at| at.parse().ok());
     let leaves = match deadline {
         Some(at) if wanted > 0 => format!(", scales down {}", time::until(at, now)),
@@ -173,8 +211,13 @@ fn replica_set(names: &ApiNames, family: &Family, set: &Value, now: Timestamp) -
     };
     let uid = text_in(set, "/metadata/uid");
     let of_this = |pod: &&Value| {
-        let owners = pod.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-        owners.into_iter().flatten().any(|owner| text_in(owner, "/uid") == uid)
+        let owners = pod
+            .pointer("/metadata/ownerReferences")
+            .and_then(Value::as_array);
+        owners
+            .into_iter()
+            .flatten()
+            .any(|owner| text_in(owner, "/uid") == uid)
     };
     Node {
         text: format!(
@@ -183,7 +226,12 @@ fn replica_set(names: &ApiNames, family: &Family, set: &Value, now: Timestamp) -
             nodes::name(set),
             paint(DIM, &format!("{state}{leaves}"))
         ),
-        children: family.pods.iter().filter(of_this).map(|pod| nodes::pod(pod, now)).collect(),
+        children: family
+            .pods
+            .iter()
+            .filter(of_this)
+            .map(|pod| nodes::pod(pod, now))
+            .collect(),
     }
 }
 

@@ -78,7 +78,10 @@ fn a_request_does_not_reach_a_step_that_was_not_seen() {
     let mut now = seen;
     now.status.current_step_index = Some(3);
     let refused = check(&now, &wish).unwrap_err().to_string();
-    assert!(refused.contains("it was at revision new, step 2, now at revision new, step 3"), "{refused}");
+    assert!(
+        refused.contains("it was at revision new, step 2, now at revision new, step 3"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -86,7 +89,13 @@ fn an_answer_is_the_one_with_the_requests_id() {
     let waiting = rollout(pending("abort"), Some("0"));
     assert_eq!(answer(&waiting, Verb::Abort, "1").unwrap(), None);
     let answered = rollout(pending("abort"), Some("1"));
-    assert_eq!(answer(&answered, Verb::Abort, "1").unwrap().unwrap().message, "done");
+    assert_eq!(
+        answer(&answered, Verb::Abort, "1")
+            .unwrap()
+            .unwrap()
+            .message,
+        "done"
+    );
 }
 
 #[test]

@@ -33,7 +33,10 @@ async fn measured(answer: ResponseTemplate, timeout: Duration) -> Result<MetricV
     .map_err(|error| error.to_string().replace(&port, "PORT"))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "reads better with json! at the call")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "reads better with json! at the call"
+)]
 fn success(result_type: &str, result: Value) -> ResponseTemplate {
     ResponseTemplate::new(200).set_body_json(
         json!({"status": "success", "data": {"resultType": result_type, "result": result}}),
