@@ -103,24 +103,75 @@ struct Watch {
 }
 
 /// Starts all watches into `tasks`. Changes are told to `wakes`; the stores are ready when `Caches::ready` returns.
-pub fn start(client: &Client, scope: &Scope, names: &ApiNames, wakes: &Wakes, tasks: &mut JoinSet<()>) -> Caches {
+pub fn start(
+    client: &Client,
+    scope: &Scope,
+    names: &ApiNames,
+    wakes: &Wakes,
+    tasks: &mut JoinSet<()>,
+) -> Caches {
     let config = || watcher::Config::default().timeout(WATCH_SECONDS);
     let ours = |kind| names.resource(kind);
-    let mut watch = |resource: ApiResource, config: watcher::Config, prune: fn(&mut Value), wake: Wake| {
-        let api = scope.api(client, &resource);
-        begin(Watch { api, resource, config, prune, wake }, wakes.clone(), tasks)
-    };
+    let mut watch =
+        |resource: ApiResource, config: watcher::Config, prune: fn(&mut Value), wake: Wake| {
+            let api = scope.api(client, &resource);
+            begin(
+                Watch {
+                    api,
+                    resource,
+                    config,
+                    prune,
+                    wake,
+                },
+                wakes.clone(),
+                tasks,
+            )
+        };
     let rollouts = watch(ours(Kind::Rollout), config(), prune::metadata, Wake::Itself);
-    let replica_sets = watch(replica_sets(), config().labels(&names.pod_template_hash), prune::replica_set, Wake::Owner);
+    let replica_sets = watch(
+        replica_sets(),
+        config().labels(&names.pod_template_hash),
+        prune::replica_set,
+        Wake::Owner,
+    );
     let services = watch(services(), config(), prune::service, Wake::Mentioning);
-    let endpoint_slices = watch(endpoint_slices(), config(), prune::endpoint_slice, Wake::MentioningService);
+    let endpoint_slices = watch(
+        endpoint_slices(),
+        config(),
+        prune::endpoint_slice,
+        Wake::MentioningService,
+    );
     let ingresses = watch(ingresses(), config(), prune::ingress, Wake::Mentioning);
-    let analysis_runs = watch(ours(Kind::AnalysisRun), config(), prune::metadata, Wake::Owner);
-    let templates = watch(ours(Kind::AnalysisTemplate), config(), prune::metadata, Wake::Mentioning);
-    let cluster_templates = (*scope == Scope::Cluster)
-        .then(|| watch(ours(Kind::ClusterAnalysisTemplate), config(), prune::metadata, Wake::Mentioning));
-    let caches =
-        Caches { rollouts, replica_sets, services, endpoint_slices, ingresses, analysis_runs, templates, cluster_templates };
+    let analysis_runs = watch(
+        ours(Kind::AnalysisRun),
+        config(),
+        prune::metadata,
+        Wake::Owner,
+    );
+    let templates = watch(
+        ours(Kind::AnalysisTemplate),
+        config(),
+        prune::metadata,
+        Wake::Mentioning,
+    );
+    let cluster_templates = (*scope == Scope::Cluster).then(|| {
+        watch(
+            ours(Kind::ClusterAnalysisTemplate),
+            config(),
+            prune::metadata,
+            Wake::Mentioning,
+        )
+    });
+    let caches = Caches {
+        rollouts,
+        replica_sets,
+        services,
+        endpoint_slices,
+        ingresses,
+        analysis_runs,
+        templates,
+        cluster_templates,
+    };
     wakes.set_rollouts(caches.rollouts.clone());
     caches
 }
@@ -129,15 +180,25 @@ fn begin(watch: Watch, wakes: Wakes, tasks: &mut JoinSet<()>) -> Store<CachedObj
     let writer = Writer::new(watch.resource.clone());
     let reader = writer.as_reader();
     tasks.spawn(async move {
-        let Watch { api, resource, config, prune, wake } = watch;
+        let Watch {
+            api,
+            resource,
+            config,
+            prune,
+            wake,
+        } = watch;
         let mut events = reflector::reflector(
             writer,
-            watcher(api, config).default_backoff().modify(move |object| *object = object.pruned(prune)),
+            watcher(api, config)
+                .default_backoff()
+                .modify(move |object| *object = object.pruned(prune)),
         )
         .boxed();
         while let Some(event) = events.next().await {
             match event {
-                Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => wakes.wake(wake, &object),
+                Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => {
+                    wakes.wake(wake, &object)
+                }
                 // After a new list nobody is told what vanished meanwhile: everybody looks again.
                 Ok(watcher::Event::InitDone) => wakes.wake_all(),
                 Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
@@ -160,29 +221,53 @@ impl Caches {
             ("analysisruns", &self.analysis_runs),
             ("analysistemplates", &self.templates),
         ];
-        stores.extend(self.cluster_templates.iter().map(|store| ("clusteranalysistemplates", store)));
+        stores.extend(
+            self.cluster_templates
+                .iter()
+                .map(|store| ("clusteranalysistemplates", store)),
+        );
         let deadline = tokio::time::Instant::now() + patience;
         let mut missing = Vec::new();
         for (kind, store) in stores {
-            if !matches!(tokio::time::timeout_at(deadline, store.wait_until_ready()).await, Ok(Ok(()))) {
+            if !matches!(
+                tokio::time::timeout_at(deadline, store.wait_until_ready()).await,
+                Ok(Ok(()))
+            ) {
                 missing.push(kind);
             }
         }
-        if missing.is_empty() { Ok(()) } else { Err(missing) }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(missing)
+        }
     }
 }
 
 /// Objects of a store in one namespace that fulfil `wanted`, by name.
-pub fn select(store: &Store<CachedObject>, namespace: &str, wanted: impl Fn(&CachedObject) -> bool) -> Vec<Arc<CachedObject>> {
+pub fn select(
+    store: &Store<CachedObject>,
+    namespace: &str,
+    wanted: impl Fn(&CachedObject) -> bool,
+) -> Vec<Arc<CachedObject>> {
     let mut found = store.state_filter(|object| object.namespace() == namespace && wanted(object));
     found.sort_by(|a, b| a.name().cmp(b.name()));
     found
 }
 
 /// The object of that name.
-pub fn get(store: &Store<CachedObject>, resource: &ApiResource, namespace: &str, name: &str) -> Option<Arc<CachedObject>> {
+pub fn get(
+    store: &Store<CachedObject>,
+    resource: &ApiResource,
+    namespace: &str,
+    name: &str,
+) -> Option<Arc<CachedObject>> {
     let reference = reflector::ObjectRef::<CachedObject>::new_with(name, resource.clone());
-    store.get(&if namespace.is_empty() { reference } else { reference.within(namespace) })
+    store.get(&if namespace.is_empty() {
+        reference
+    } else {
+        reference.within(namespace)
+    })
 }
 
 /// The receiving ends of [`Wakes`].

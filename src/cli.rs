@@ -77,7 +77,7 @@ enum Command {
 pub async fn main() -> ExitCode {
     let matches = command(std::env::args_os().next().as_deref()).get_matches();
     let result = match Cli::from_arg_matches(&matches) {
-        Ok(cli) => run(cli).await,
+        Ok(cli) => Box::pin(run(cli)).await,
         Err(error) => error.exit(),
     };
     match result {
@@ -141,20 +141,11 @@ async fn run(cli: Cli) -> Result<(), CliError> {
                 namespace: connection.namespace,
                 ..*options
             };
-            control(options).await
+            crate::controller::run(options)
+                .await
+                .map_err(CliError::from)
         }
     }
-}
-
-/// Runs the controller until it ends.
-#[expect(
-    clippy::unused_async,
-    reason = "what runs the controller is awaited here"
-)]
-async fn control(options: controller::ControllerOptions) -> Result<(), CliError> {
-    // The single missing piece: `crate::controller::run(options).await`.
-    drop(options);
-    Err(CliError::NotBuiltIn("the controller"))
 }
 
 #[cfg(test)]

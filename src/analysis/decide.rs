@@ -10,6 +10,7 @@ mod summary;
 use jiff::Timestamp;
 
 use super::args::ArgText;
+use super::judge::Conditions;
 use super::plan::{self, FieldError, MetricPlan};
 use super::snapshot::AnalysisRunSnapshot;
 use super::text;
@@ -39,6 +40,8 @@ pub struct MeasureRequest {
     pub address: Option<String>,
     /// What to ask.
     pub query: ArgText,
+    /// What the answer is judged by.
+    pub conditions: Conditions,
     /// When to give up.
     pub timeout: std::time::Duration,
 }
@@ -72,6 +75,14 @@ pub enum Next {
 
 /// Decides.
 pub fn decide(snapshot: &AnalysisRunSnapshot) -> AnalysisDecision {
+    decide_planned(&plan::plan(&snapshot.spec), snapshot)
+}
+
+/// Decides with the plan of the snapshot's spec, for a caller that decides more than once.
+pub fn decide_planned(
+    plans: &Result<Vec<MetricPlan>, Vec<FieldError>>,
+    snapshot: &AnalysisRunSnapshot,
+) -> AnalysisDecision {
     let before = &snapshot.status;
     if before.phase.is_some_and(AnalysisPhase::is_terminal) {
         return AnalysisDecision {
@@ -81,9 +92,9 @@ pub fn decide(snapshot: &AnalysisRunSnapshot) -> AnalysisDecision {
             next: Next::Ended,
         };
     }
-    let plans = match plan::plan(&snapshot.spec) {
-        Ok(plans) => plans,
-        Err(errors) => return refuse(before, snapshot.now, &errors),
+    let plans = match plans {
+        Ok(plans) => plans.as_slice(),
+        Err(errors) => return refuse(before, snapshot.now, errors),
     };
 
     let started_at = before.started_at.unwrap_or(snapshot.now);
@@ -100,7 +111,7 @@ pub fn decide(snapshot: &AnalysisRunSnapshot) -> AnalysisDecision {
         }
     }
 
-    let verdict = ended(&plans, &results, terminate);
+    let verdict = ended(plans, &results, terminate);
     if let Some(cause) = &verdict {
         for (plan, result) in plans.iter().zip(&mut results) {
             assess::conclude(plan, result, cause);
@@ -114,7 +125,7 @@ pub fn decide(snapshot: &AnalysisRunSnapshot) -> AnalysisDecision {
         run_summary: Some(summary::summary(
             results.iter().filter(|result| result.dry_run != Some(true)),
         )),
-        dry_run_summary: snapshot_has_dry_run(&plans).then(|| {
+        dry_run_summary: plans.iter().any(|plan| plan.dry_run).then(|| {
             summary::summary(results.iter().filter(|result| result.dry_run == Some(true)))
         }),
         metric_results: results,
@@ -134,13 +145,13 @@ pub fn decide(snapshot: &AnalysisRunSnapshot) -> AnalysisDecision {
     }
 
     let (measure, next) =
-        schedule::schedule(&plans, &status.metric_results, started_at, snapshot.now);
+        schedule::schedule(plans, &status.metric_results, started_at, snapshot.now);
     let notes = if before.phase == Some(AnalysisPhase::Running) {
         Vec::new()
     } else {
         vec![Note {
             reason: "AnalysisRunRunning",
-            message: format!("measuring {}", names(&plans)),
+            message: format!("measuring {}", names(plans)),
             warning: false,
         }]
     };
@@ -191,10 +202,6 @@ fn result_of(before: &AnalysisRunStatus, plan: &MetricPlan) -> MetricResult {
     result
 }
 
-fn snapshot_has_dry_run(plans: &[MetricPlan]) -> bool {
-    plans.iter().any(|plan| plan.dry_run)
-}
-
 fn refuse(before: &AnalysisRunStatus, now: Timestamp, errors: &[FieldError]) -> AnalysisDecision {
     let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
     ended_in_error(
@@ -213,20 +220,14 @@ pub fn ended_in_error(
     let message = text::one_line(message, text::MESSAGE);
     let mut status = before.clone();
     status.phase = Some(AnalysisPhase::Error);
-    status.notes_end(now, &message);
+    status.message = Some(message.clone());
+    status.started_at = status.started_at.or(Some(now));
+    status.completed_at = Some(now);
     AnalysisDecision {
         notes: vec![ended_note(AnalysisPhase::Error, Some(&message))],
         status,
         measure: Vec::new(),
         next: Next::Ended,
-    }
-}
-
-impl AnalysisRunStatus {
-    fn notes_end(&mut self, now: Timestamp, message: &str) {
-        self.message = Some(message.to_owned());
-        self.started_at = self.started_at.or(Some(now));
-        self.completed_at = Some(now);
     }
 }
 

@@ -10,7 +10,7 @@ pub use value::MetricValue;
 use crate::api::analysis::MeasurementPhase;
 
 /// The conditions of a metric.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conditions {
     /// When a value is good.
     pub success: Option<Condition>,

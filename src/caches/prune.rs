@@ -6,13 +6,17 @@ use serde_json::{Map, Value, json};
 
 use crate::api::names::FIELD_MANAGER;
 
-/// Where `service` and `ingress` leave the name of the manager that last wrote the fields we share with others.
-pub const WRITTEN_BY: &str = "/x-written-by";
+// `service` and `ingress` leave the manager that last wrote the fields we share with others under `x-written-by`.
+#[cfg(test)]
+const WRITTEN_BY: &str = "/x-written-by";
 
 fn remove_noise(object: &mut Value) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
-        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+        if let Some(annotations) = metadata
+            .get_mut("annotations")
+            .and_then(Value::as_object_mut)
+        {
             annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
         }
     }
@@ -64,24 +68,37 @@ pub(super) fn endpoint_slice(object: &mut Value) {
         .flatten()
         .map(|endpoint| json!({ "conditions": endpoint.get("conditions"), "pod": endpoint.pointer("/targetRef/name") }))
         .collect();
-    let labels = object.pointer("/metadata/labels/kubernetes.io~1service-name").cloned();
+    let labels = object
+        .pointer("/metadata/labels/kubernetes.io~1service-name")
+        .cloned();
     let metadata = object.get("metadata").cloned().unwrap_or_default();
     let keep: Map<String, Value> = ["name", "namespace", "uid", "resourceVersion"]
         .into_iter()
         .filter_map(|key| Some((key.to_owned(), metadata.get(key)?.clone())))
-        .chain([("labels".to_owned(), json!({ "kubernetes.io/service-name": labels }))])
+        .chain([(
+            "labels".to_owned(),
+            json!({ "kubernetes.io/service-name": labels }),
+        )])
         .collect();
     *object = json!({ "metadata": keep, "endpoints": endpoints });
 }
 
 /// The manager with the newest entry that owns the field, unless that is us.
 fn last_writer(object: &Value, path: &[&str]) -> Option<String> {
-    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array)?;
+    let entries = object
+        .pointer("/metadata/managedFields")
+        .and_then(Value::as_array)?;
     let owns = |entry: &&Value| {
         let fields = entry.get("fieldsV1");
-        path.iter().try_fold(fields?, |fields, key| fields.get(*key)).is_some().then_some(())
+        path.iter()
+            .try_fold(fields?, |fields, key| fields.get(*key))
+            .is_some()
+            .then_some(())
     };
-    let newest = entries.iter().filter(|entry| owns(entry).is_some()).max_by_key(|entry| entry.get("time").and_then(Value::as_str))?;
+    let newest = entries
+        .iter()
+        .filter(|entry| owns(entry).is_some())
+        .max_by_key(|entry| entry.get("time").and_then(Value::as_str))?;
     let manager = newest.get("manager").and_then(Value::as_str)?;
     (manager != FIELD_MANAGER).then(|| manager.to_owned())
 }

@@ -22,7 +22,7 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// Who is woken by a change of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
-    /// The object is a Rollout, and is watched by its controller directly.
+    /// The object is a Rollout.
     Itself,
     /// The Rollout that controls it.
     Owner,
@@ -48,7 +48,18 @@ impl Wakes {
         let (one, woken_one) = mpsc::unbounded_channel();
         let (all, woken_all) = mpsc::unbounded_channel();
         let resource = names.resource(Kind::Rollout);
-        (Self { one, all, resource, rollouts: Arc::default() }, Woken { one: woken_one, all: woken_all })
+        (
+            Self {
+                one,
+                all,
+                resource,
+                rollouts: Arc::default(),
+            },
+            Woken {
+                one: woken_one,
+                all: woken_all,
+            },
+        )
     }
 
     pub(super) fn set_rollouts(&self, rollouts: Store<CachedObject>) {
@@ -62,7 +73,11 @@ impl Wakes {
 
     pub(super) fn wake(&self, wake: Wake, object: &CachedObject) {
         match wake {
-            Wake::Itself => {}
+            Wake::Itself => {
+                self.wake_one(object.name(), object.namespace());
+                // Two Rollouts that name the same Service have to learn of each other.
+                self.wake_sharing(object);
+            }
             Wake::Owner => self.wake_owner(object),
             Wake::Mentioning => {
                 self.wake_owner(object);
@@ -77,16 +92,46 @@ impl Wakes {
         }
     }
 
+    fn wake_sharing(&self, rollout: &CachedObject) {
+        let Some(rollouts) = self.rollouts.get() else {
+            return;
+        };
+        let value = rollout.value();
+        for field in ["stableService", "canaryService"] {
+            let Some(service) = value
+                .pointer("/spec/strategy/canary")
+                .and_then(|canary| canary.get(field)?.as_str())
+            else {
+                continue;
+            };
+            for other in rollouts.state_filter(|other| {
+                other.namespace() == rollout.namespace() && other.mentions(service)
+            }) {
+                if other.uid() != rollout.uid() {
+                    self.wake_one(other.name(), other.namespace());
+                }
+            }
+        }
+    }
+
     fn wake_owner(&self, object: &CachedObject) {
-        let Some(owner) = object.controller().filter(|owner| owner.kind == Kind::Rollout.name()) else { return };
+        let Some(owner) = object
+            .controller()
+            .filter(|owner| owner.kind == Kind::Rollout.name())
+        else {
+            return;
+        };
         self.wake_one(&owner.name, object.namespace());
     }
 
     /// An empty namespace is that of a cluster-scoped object: any Rollout may mention it.
     fn wake_mentioning(&self, namespace: &str, name: &str) {
-        let Some(rollouts) = self.rollouts.get() else { return };
-        let mentioning = rollouts
-            .state_filter(|rollout| (namespace.is_empty() || rollout.namespace() == namespace) && rollout.mentions(name));
+        let Some(rollouts) = self.rollouts.get() else {
+            return;
+        };
+        let mentioning = rollouts.state_filter(|rollout| {
+            (namespace.is_empty() || rollout.namespace() == namespace) && rollout.mentions(name)
+        });
         for rollout in mentioning {
             self.wake_one(rollout.name(), rollout.namespace());
         }

@@ -152,9 +152,9 @@ pub enum CliError {
         /// How long was waited, in words.
         after: String,
     },
-    /// A part of the program is missing from this build.
-    #[error("{0} is not built into this program")]
-    NotBuiltIn(&'static str),
+    /// The controller ended.
+    #[error(transparent)]
+    Controller(#[from] crate::controller::ControllerError),
 }
 
 impl CliError {
@@ -178,7 +178,7 @@ impl CliError {
             | Self::NoContainer { .. }
             | Self::NoTemplate(_)
             | Self::Degraded { .. }
-            | Self::NotBuiltIn(_) => 1,
+            | Self::Controller(_) => 1,
         }
     }
 

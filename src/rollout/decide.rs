@@ -25,8 +25,8 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
-pub use notes::note_of_action;
 pub use analyses::template_refs;
+pub use notes::note_of_action;
 pub use revisions::pod_template_hash;
 pub use validate::{FieldError, validate};
 

@@ -31,6 +31,7 @@ pub(super) fn schedule(
                 metric: plan.name.clone(),
                 address: plan.address.clone(),
                 query: plan.query.clone(),
+                conditions: plan.conditions.clone(),
                 timeout: plan.timeout,
             });
         } else if next.is_none_or(|(earliest, _)| at < earliest) {

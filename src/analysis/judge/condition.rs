@@ -59,6 +59,12 @@ pub struct Condition {
     program: Program,
 }
 
+impl PartialEq for Condition {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
 impl Condition {
     /// Checks and compiles a condition.
     pub fn compile(text: &str) -> Result<Self, ConditionError> {
