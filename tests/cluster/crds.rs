@@ -93,6 +93,7 @@ pub fn good(kind: Kind) -> Value {
     })
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn everything_bad() -> Vec<Bad> {
     use Kind::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Experiment, Rollout};
     let no_template = json!({ "templates": [] });
