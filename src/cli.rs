@@ -77,7 +77,7 @@ enum Command {
 pub async fn main() -> ExitCode {
     let matches = command(std::env::args_os().next().as_deref()).get_matches();
     let result = match Cli::from_arg_matches(&matches) {
-        Ok(cli) => run(cli).await,
+        Ok(cli) => Box::pin(run(cli)).await,
         Err(error) => error.exit(),
     };
     match result {

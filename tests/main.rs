@@ -1,5 +1,13 @@
 //! The one integration binary.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    reason = "these are all tests: a failed step ends them, and json!() is handed over as it is"
+)]
 
+mod cli;
 #[cfg(feature = "control-plane")]
 mod cluster;
 mod crds;

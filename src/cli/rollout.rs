@@ -161,25 +161,17 @@ impl Rollout {
         if done == self.steps().len() {
             return Some(self.max_weight());
         }
-        let begun = self.steps().iter().take(done + 1).rev();
-        Some(
-            begun
-                .filter_map(|step| step.set_weight)
-                .next()
-                .unwrap_or_default(),
-        )
+        let mut begun = self.steps().iter().take(done + 1).rev();
+        Some(begun.find_map(|step| step.set_weight).unwrap_or_default())
     }
 
     /// The weight that the new version has: as written to the router, else its share of the pods.
     pub(super) fn weight_given(&self) -> Option<i32> {
         let status = &self.status;
-        match (&status.canary.weights, self.has_router()) {
-            (Some(weights), _) => Some(weights.canary.weight),
-            (None, true) => None,
-            (None, false) if status.replicas > 0 => {
-                Some(status.updated_replicas * 100 / status.replicas)
-            }
-            (None, false) => None,
+        match &status.canary.weights {
+            Some(weights) => Some(weights.canary.weight),
+            None if self.has_router() || status.replicas == 0 => None,
+            None => Some(status.updated_replicas * 100 / status.replicas),
         }
     }
 

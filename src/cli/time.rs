@@ -10,11 +10,11 @@ pub fn short(span: Duration) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds}s"),
-        (0, 0, 1..10) if seconds % 60 != 0 => format!("{minutes}m{}s", seconds % 60),
+        (0, 0, 1..10) if !seconds.is_multiple_of(60) => format!("{minutes}m{}s", seconds % 60),
         (0, 0, _) => format!("{minutes}m"),
-        (0, _, _) if minutes % 60 != 0 => format!("{hours}h{}m", minutes % 60),
+        (0, _, _) if !minutes.is_multiple_of(60) => format!("{hours}h{}m", minutes % 60),
         (0, _, _) => format!("{hours}h"),
-        (1..10, _, _) if hours % 24 != 0 => format!("{days}d{}h", hours % 24),
+        (1..10, _, _) if !hours.is_multiple_of(24) => format!("{days}d{}h", hours % 24),
         (_, _, _) => format!("{days}d"),
     }
 }

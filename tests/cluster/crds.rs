@@ -41,7 +41,7 @@ fn steps(step: Value) -> Value {
 }
 
 /// A manifest that is accepted.
-fn good(kind: Kind) -> Value {
+pub fn good(kind: Kind) -> Value {
     let spec = match kind {
         Kind::Rollout => json!({
             "selector": { "matchLabels": { "app": "demo" } },
@@ -93,6 +93,7 @@ fn good(kind: Kind) -> Value {
     })
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn everything_bad() -> Vec<Bad> {
     use Kind::{AnalysisRun, AnalysisTemplate, ClusterAnalysisTemplate, Experiment, Rollout};
     let no_template = json!({ "templates": [] });

@@ -21,8 +21,8 @@ fn rollout(request: Option<Value>, handled: Option<&str>) -> Rollout {
     Rollout::read(&names, &CachedObject::new(object)).unwrap()
 }
 
-fn pending(verb: &str) -> Option<Value> {
-    Some(json!({ "id": "1", "verb": verb, "by": "ann" }))
+fn pending(verb: &str) -> Value {
+    json!({ "id": "1", "verb": verb, "by": "ann" })
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn what_an_unhandled_request_does_to_a_new_one() {
         ("promote", Verb::Promote, "written"),
         ("retry", Verb::Promote, "written"),
     ] {
-        let rollout = rollout(pending(pending_verb), None);
+        let rollout = rollout(Some(pending(pending_verb)), None);
         let outcome = match check(&rollout, &wish(&rollout, new, None)) {
             Ok(None) => "written",
             Ok(Some(_)) => "joined",
@@ -66,7 +66,7 @@ fn what_an_unhandled_request_does_to_a_new_one() {
 
 #[test]
 fn a_handled_abort_is_in_nobodys_way() {
-    let rollout = rollout(pending("abort"), Some("1"));
+    let rollout = rollout(Some(pending("abort")), Some("1"));
     let outcome = check(&rollout, &wish(&rollout, Verb::Retry, None)).unwrap();
     assert_eq!(outcome, None);
 }
@@ -86,9 +86,9 @@ fn a_request_does_not_reach_a_step_that_was_not_seen() {
 
 #[test]
 fn an_answer_is_the_one_with_the_requests_id() {
-    let waiting = rollout(pending("abort"), Some("0"));
+    let waiting = rollout(Some(pending("abort")), Some("0"));
     assert_eq!(answer(&waiting, Verb::Abort, "1").unwrap(), None);
-    let answered = rollout(pending("abort"), Some("1"));
+    let answered = rollout(Some(pending("abort")), Some("1"));
     assert_eq!(
         answer(&answered, Verb::Abort, "1")
             .unwrap()
@@ -100,6 +100,6 @@ fn an_answer_is_the_one_with_the_requests_id() {
 
 #[test]
 fn a_request_that_another_one_replaced_is_not_waited_for() {
-    let replaced = answer(&rollout(pending("retry"), None), Verb::Promote, "0").unwrap_err();
+    let replaced = answer(&rollout(Some(pending("retry")), None), Verb::Promote, "0").unwrap_err();
     assert!(matches!(replaced, CliError::Replaced { .. }), "{replaced}");
 }
