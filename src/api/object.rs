@@ -1,6 +1,6 @@
 //! Objects as caches hold them: a slim metadata and the raw JSON, parsed anew by each reconcile.
 //!
-//! Not here: which fields are kept per kind (each watch says so with a `Prune` function).
+//! Not here: which fields are kept per kind (`caches` prunes).
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -9,7 +9,7 @@ use kube::core::{ApiResource, Resource};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
-/// An object of any kind: metadata that indexes need, and its JSON text without `managedFields`.
+/// An object of any kind: metadata that indexes need, and its JSON text.
 #[derive(Clone)]
 pub struct CachedObject {
     meta: ObjectMeta,
@@ -31,11 +31,8 @@ pub struct ParseError {
 }
 
 impl CachedObject {
-    /// Keeps `value` as it is, less its managed fields.
-    pub fn new(mut value: Value) -> Self {
-        if let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-            meta.remove("managedFields");
-        }
+    /// Keeps `value` as it is.
+    pub fn new(value: Value) -> Self {
         let text = |pointer: &str| {
             value
                 .pointer(pointer)
@@ -64,6 +61,19 @@ impl CachedObject {
             meta,
             text: value.to_string().into(),
         }
+    }
+
+    /// The same object after `prune` has taken out what nobody reads.
+    #[must_use]
+    pub fn pruned(&self, prune: impl FnOnce(&mut Value)) -> Self {
+        let mut value = self.value();
+        prune(&mut value);
+        Self::new(value)
+    }
+
+    /// Whether the text `"word"` occurs anywhere in the object: a cheap, wide test for references by name.
+    pub fn mentions(&self, word: &str) -> bool {
+        self.text.contains(&format!("\"{word}\""))
     }
 
     /// The object's name; empty only for an object the API server never stored.

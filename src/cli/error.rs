@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf, time::Duration};
 
-use crate::api::{crds::CrdError, request::Verb};
+use crate::{
+    api::{crds::CrdError, request::Verb},
+    runtime::client::ClientError,
+};
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -21,9 +24,12 @@ pub enum CliError {
     /// Standard output is closed or full.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),
-    /// There is no usable kubeconfig.
-    #[error("no cluster to talk to: {0}; give --kubeconfig or --context, or set KUBECONFIG")]
-    Kubeconfig(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// There is no usable cluster.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// An object could not be written as YAML.
+    #[error("cannot write it as YAML: {0}")]
+    Yaml(#[source] serde_saphyr::ser::Error),
     /// The API server could not be asked.
     #[error("cannot {doing}: {source}")]
     Api {
@@ -146,9 +152,9 @@ pub enum CliError {
         /// How long was waited, in words.
         after: String,
     },
-    /// A part of the program is missing from this build.
-    #[error("{0} is not built into this program")]
-    NotBuiltIn(&'static str),
+    /// The controller ended.
+    #[error(transparent)]
+    Controller(#[from] crate::controller::ControllerError),
 }
 
 impl CliError {
@@ -159,7 +165,8 @@ impl CliError {
             Self::Crd(_)
             | Self::File { .. }
             | Self::Output(_)
-            | Self::Kubeconfig(_)
+            | Self::Client(_)
+            | Self::Yaml(_)
             | Self::Api { .. }
             | Self::NotFound { .. }
             | Self::Unreadable { .. }
@@ -171,7 +178,7 @@ impl CliError {
             | Self::NoContainer { .. }
             | Self::NoTemplate(_)
             | Self::Degraded { .. }
-            | Self::NotBuiltIn(_) => 1,
+            | Self::Controller(_) => 1,
         }
     }
 

@@ -1,1 +1,439 @@
-//! x
+//! Carries out actions in order. Each carries the version it was decided on, has a deadline shorter than the remaining
+//! lease, and is skipped while the cache is behind our own last write to its object.
+//!
+//! Nothing else writes for a Rollout. Not here: any decision.
+
+use std::time::Duration;
+
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    core::{ApiResource, Request},
+};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::decision::{Action, Target};
+use crate::{
+    api::{
+        names::{ApiNames, FIELD_MANAGER, Kind},
+        object::CachedObject,
+    },
+    caches,
+    runtime::{
+        client::{ApiError, Failure, with_deadline},
+        lease::{Fence, LostLease},
+        write_log::WriteLog,
+    },
+};
+
+/// Longest time for one write.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// What writing needs.
+#[derive(Clone)]
+pub struct Writer {
+    /// The client of the controller.
+    pub client: Client,
+    /// Group, labels and annotations.
+    pub names: ApiNames,
+    /// The permission to write.
+    pub fence: Fence,
+    /// What was written and may not be in the caches yet.
+    pub write_log: std::sync::Arc<WriteLog>,
+}
+
+/// Why an action was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// The API server refused it or could not be reached.
+    #[error("{action} {name}: {source}")]
+    Api {
+        /// What was to be done.
+        action: &'static str,
+        /// The object.
+        name: String,
+        /// Why not.
+        source: ApiError,
+    },
+    /// The name belongs to an object of somebody else.
+    #[error("{action} {name}: the name is taken by an object that this Rollout does not control")]
+    Taken {
+        /// What was to be done.
+        action: &'static str,
+        /// The object.
+        name: String,
+    },
+    /// Another replica may lead by now.
+    #[error("{action} {name}: {source}")]
+    Fenced {
+        /// What was to be done.
+        action: &'static str,
+        /// The object.
+        name: String,
+        /// Why not.
+        source: LostLease,
+    },
+}
+
+impl ActError {
+    /// What it means.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Api { source, .. } => source.failure(),
+            Self::Taken { .. } => Failure::AlreadyExists,
+            Self::Fenced { source, .. } => Failure::Transient(source.to_string()),
+        }
+    }
+}
+
+/// How an action went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acted {
+    /// It was carried out.
+    Done,
+    /// It was there already, or its object is gone: nothing was written.
+    Nothing,
+}
+
+impl Writer {
+    fn api(&self, resource: &ApiResource, namespace: &str) -> Api<CachedObject> {
+        Api::namespaced_with(self.client.clone(), namespace, resource)
+    }
+
+    /// Carries out one action for the Rollout with `owner_uid`.
+    pub async fn act(
+        &self,
+        action: &Action,
+        namespace: &str,
+        owner_uid: &str,
+    ) -> Result<Acted, ActError> {
+        let word = action.name();
+        match action {
+            Action::CreateReplicaSet { name, object } => {
+                self.create(
+                    word,
+                    &caches::replica_sets(),
+                    namespace,
+                    name,
+                    object,
+                    owner_uid,
+                )
+                .await
+            }
+            Action::CreateIngress { name, object } => {
+                self.create(
+                    word,
+                    &caches::ingresses(),
+                    namespace,
+                    name,
+                    object,
+                    owner_uid,
+                )
+                .await
+            }
+            Action::CreateAnalysisRun { name, object } => {
+                let resource = self.names.resource(Kind::AnalysisRun);
+                self.create(word, &resource, namespace, name, object, owner_uid)
+                    .await
+            }
+            Action::PatchReplicaSet {
+                target,
+                replicas,
+                annotations,
+            } => {
+                let mut patch = json!({});
+                if let Some(replicas) = replicas {
+                    patch["spec"]["replicas"] = (*replicas).into();
+                }
+                for (key, value) in annotations {
+                    patch["metadata"]["annotations"][key.as_str()] = json!(value);
+                }
+                self.patch(word, &caches::replica_sets(), namespace, target, patch)
+                    .await
+            }
+            Action::PinService {
+                target,
+                pod_template_hash,
+                role,
+                rollout,
+            } => {
+                let patch = json!({
+                    "metadata": {
+                        "labels": { (self.names.managed_by_rollout.clone()): rollout },
+                        "annotations": { (self.names.role.clone()): role },
+                    },
+                    "spec": { "selector": { (self.names.pod_template_hash.clone()): pod_template_hash } },
+                });
+                self.patch(word, &caches::services(), namespace, target, patch)
+                    .await
+            }
+            Action::PatchIngress { target, patch } => {
+                self.patch(word, &caches::ingresses(), namespace, target, patch.clone())
+                    .await
+            }
+            Action::TerminateAnalysisRun { target } => {
+                let resource = self.names.resource(Kind::AnalysisRun);
+                self.patch(
+                    word,
+                    &resource,
+                    namespace,
+                    target,
+                    json!({ "spec": { "terminate": true } }),
+                )
+                .await
+            }
+            Action::DeleteReplicaSet { target } => {
+                self.delete(word, &caches::replica_sets(), namespace, target)
+                    .await
+            }
+            Action::DeleteIngress { target } => {
+                self.delete(word, &caches::ingresses(), namespace, target)
+                    .await
+            }
+            Action::DeleteAnalysisRun { target } => {
+                self.delete(
+                    word,
+                    &self.names.resource(Kind::AnalysisRun),
+                    namespace,
+                    target,
+                )
+                .await
+            }
+        }
+    }
+
+    async fn create(
+        &self,
+        action: &'static str,
+        resource: &ApiResource,
+        namespace: &str,
+        name: &str,
+        object: &Value,
+        owner_uid: &str,
+    ) -> Result<Acted, ActError> {
+        let failed = |source| ActError::Api {
+            action,
+            name: name.to_owned(),
+            source,
+        };
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let body = serde_json::to_vec(object)
+            .map_err(|error| failed(ApiError::from(kube::Error::SerdeError(error))))?;
+        let api = self.api(resource, namespace);
+        let mut request = Request::new(api.resource_url())
+            .create(&params, body)
+            .map_err(|error| failed(ApiError::from(kube::Error::BuildRequest(error))))?;
+        // Without this the server drops unknown fields of a pod template with a warning that nobody reads.
+        let strict = format!("{}&fieldValidation=Strict", request.uri());
+        if let Ok(uri) = strict.parse() {
+            *request.uri_mut() = uri;
+        }
+        let limit = self.bound(action, name)?;
+        match with_deadline(limit, self.client.request::<CachedObject>(request)).await {
+            Ok(created) => {
+                self.write_log.created(
+                    &resource.kind,
+                    namespace,
+                    name,
+                    created.uid(),
+                    created.resource_version(),
+                    Instant::now(),
+                );
+                Ok(Acted::Done)
+            }
+            Err(error) if error.failure() == Failure::AlreadyExists => {
+                // Perhaps our own, created before a crash or by a write whose answer was lost.
+                let limit = self.bound(action, name)?;
+                let existing = with_deadline(limit, api.get(name)).await.map_err(failed)?;
+                if existing
+                    .controller()
+                    .is_some_and(|owner| owner.uid == owner_uid)
+                {
+                    Ok(Acted::Nothing)
+                } else {
+                    Err(ActError::Taken {
+                        action,
+                        name: name.to_owned(),
+                    })
+                }
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn patch(
+        &self,
+        action: &'static str,
+        resource: &ApiResource,
+        namespace: &str,
+        target: &Target,
+        mut patch: Value,
+    ) -> Result<Acted, ActError> {
+        patch["metadata"]["resourceVersion"] = json!(target.resource_version);
+        let params = PatchParams::apply(FIELD_MANAGER);
+        let limit = self.bound(action, &target.name)?;
+        let api = self.api(resource, namespace);
+        let patched = with_deadline(
+            limit,
+            api.patch(&target.name, &params, &Patch::Merge(&patch)),
+        )
+        .await
+        .map_err(|source| ActError::Api {
+            action,
+            name: target.name.clone(),
+            source,
+        })?;
+        self.wrote(resource, namespace, &patched);
+        Ok(Acted::Done)
+    }
+
+    async fn delete(
+        &self,
+        action: &'static str,
+        resource: &ApiResource,
+        namespace: &str,
+        target: &Target,
+    ) -> Result<Acted, ActError> {
+        let uid = Some(target.uid.clone()).filter(|uid| !uid.is_empty());
+        let preconditions = Preconditions {
+            uid: uid.clone(),
+            resource_version: Some(target.resource_version.clone()),
+        };
+        let params = DeleteParams {
+            preconditions: Some(preconditions),
+            ..DeleteParams::background()
+        };
+        let limit = self.bound(action, &target.name)?;
+        let api = self.api(resource, namespace);
+        match with_deadline(limit, api.delete(&target.name, &params)).await {
+            Ok(_) => {
+                if let Some(uid) = uid {
+                    self.write_log.deleted(
+                        &resource.kind,
+                        namespace,
+                        &target.name,
+                        &uid,
+                        Instant::now(),
+                    );
+                }
+                Ok(Acted::Done)
+            }
+            Err(error) if error.failure() == Failure::NotFound => Ok(Acted::Nothing),
+            Err(source) => Err(ActError::Api {
+                action,
+                name: target.name.clone(),
+                source,
+            }),
+        }
+    }
+
+    fn bound(&self, action: &'static str, name: &str) -> Result<Duration, ActError> {
+        self.fence
+            .bound(DEADLINE)
+            .map_err(|source| ActError::Fenced {
+                action,
+                name: name.to_owned(),
+                source,
+            })
+    }
+
+    fn wrote(&self, resource: &ApiResource, namespace: &str, object: &CachedObject) {
+        self.write_log.wrote(
+            &resource.kind,
+            namespace,
+            object.name(),
+            object.uid(),
+            object.resource_version(),
+            Instant::now(),
+        );
+    }
+
+    /// Writes what differs between two statuses of an object, bound to the version that was looked at.
+    pub async fn write_status(
+        &self,
+        resource: &ApiResource,
+        object: &CachedObject,
+        difference: Value,
+    ) -> Result<(), ActError> {
+        const ACTION: &str = "write_status";
+        let patch = json!({ "metadata": { "resourceVersion": object.resource_version() }, "status": difference });
+        let params = PatchParams::apply(FIELD_MANAGER);
+        let limit = self.bound(ACTION, object.name())?;
+        let api = self.api(resource, object.namespace());
+        let patched = with_deadline(
+            limit,
+            api.patch_status(object.name(), &params, &Patch::Merge(&patch)),
+        )
+        .await
+        .map_err(|source| ActError::Api {
+            action: ACTION,
+            name: object.name().to_owned(),
+            source,
+        })?;
+        self.wrote(resource, object.namespace(), &patched);
+        Ok(())
+    }
+}
+
+/// The merge patch from `old` to `new`: `None` when they are equal. Lists are replaced whole.
+pub fn merge_difference(old: &Value, new: &Value) -> Option<Value> {
+    let (Value::Object(old_map), Value::Object(new_map)) = (old, new) else {
+        return (old != new).then(|| new.clone());
+    };
+    let mut patch = serde_json::Map::new();
+    for key in old_map.keys().filter(|key| !new_map.contains_key(*key)) {
+        patch.insert(key.clone(), Value::Null);
+    }
+    for (key, value) in new_map {
+        match old_map.get(key) {
+            Some(before) => {
+                if let Some(difference) = merge_difference(before, value) {
+                    patch.insert(key.clone(), difference);
+                }
+            }
+            None => {
+                patch.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    (!patch.is_empty()).then_some(Value::Object(patch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::merge_difference;
+    use serde_json::json;
+
+    #[test]
+    fn a_difference_names_what_changed_what_came_and_what_went() {
+        for (old, new, expected) in [
+            (json!({"a": 1}), json!({"a": 1}), None),
+            (
+                json!({"a": 1, "b": 2}),
+                json!({"a": 1}),
+                Some(json!({"b": null})),
+            ),
+            (
+                json!({"a": {"x": 1, "y": 2}}),
+                json!({"a": {"x": 1, "y": 3}}),
+                Some(json!({"a": {"y": 3}})),
+            ),
+            (
+                json!({"l": [1, 2]}),
+                json!({"l": [1]}),
+                Some(json!({"l": [1]})),
+            ),
+            (
+                json!({}),
+                json!({"n": {"m": 1}}),
+                Some(json!({"n": {"m": 1}})),
+            ),
+        ] {
+            assert_eq!(merge_difference(&old, &new), expected, "{old} to {new}");
+        }
+    }
+}

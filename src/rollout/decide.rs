@@ -25,6 +25,7 @@ mod validate;
 #[cfg(test)]
 mod tests;
 
+pub use analyses::template_refs;
 pub use notes::note_of_action;
 pub use revisions::pod_template_hash;
 pub use validate::{FieldError, validate};

@@ -73,6 +73,8 @@ pub enum Action {
         pod_template_hash: String,
         /// `stable` or `canary`.
         role: &'static str,
+        /// The Rollout, for the mark.
+        rollout: String,
     },
     /// Creates an Ingress.
     CreateIngress {

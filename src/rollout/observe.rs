@@ -1,1 +1,365 @@
-//! x
+//! From caches to a `Snapshot`, without a request.
+//!
+//! Not here: any decision, and the watches that fill the caches (`crate::caches`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::snapshot::{
+    AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView, ServiceView,
+    Snapshot, TemplateKey,
+};
+use crate::{
+    api::{
+        analysis::{AnalysisPhase, AnalysisTemplateSpec},
+        canary::CanaryStrategy,
+        names::{ApiNames, Kind},
+        object::CachedObject,
+        request,
+        rollout::RolloutSpec,
+        rollout_status::RolloutStatus,
+    },
+    caches::{self, Caches},
+    traffic::ingress_nginx::canary_ingress_name,
+};
+
+/// What the shell knows beside the caches.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    /// What the API server refused, for the current generation.
+    pub refusal: Option<Refusal>,
+    /// A ReplicaSet name that somebody else has.
+    pub taken: Option<String>,
+}
+
+/// Everything about `rollout` at `now`.
+pub fn observe(
+    rollout: &CachedObject,
+    caches: &Caches,
+    names: &ApiNames,
+    memory: &Memory,
+    now: Timestamp,
+) -> Snapshot {
+    let object = rollout.value();
+    let namespace = rollout.namespace();
+    let spec = read::<RolloutSpec>(&object, "/spec");
+    let strategy = spec
+        .as_ref()
+        .ok()
+        .and_then(|spec| spec.strategy.canary.clone())
+        .unwrap_or_default();
+    let owned = |object: &CachedObject| {
+        object
+            .controller()
+            .is_some_and(|owner| owner.uid == rollout.uid())
+    };
+    let replica_sets = caches::select(&caches.replica_sets, namespace, |_| true);
+    let (own, foreign): (Vec<_>, Vec<_>) = replica_sets.into_iter().partition(|set| owned(set));
+    let status = object
+        .get("status")
+        .and_then(|status| RolloutStatus::deserialize(status).ok())
+        .unwrap_or_default();
+    let request = object
+        .pointer("/metadata/annotations")
+        .and_then(|annotations| annotations.get(&names.request))
+        .and_then(Value::as_str)
+        .map(|text| request::parse(&names.request, text).map_err(|error| error.to_string()));
+    Snapshot {
+        now,
+        names: names.clone(),
+        replica_sets: own
+            .iter()
+            .map(|set| replica_set(&set.value(), names))
+            .collect(),
+        foreign_replica_sets: foreign
+            .iter()
+            .map(|set| set.name().to_owned())
+            .chain(memory.taken.clone())
+            .collect(),
+        services: services(rollout, &strategy, caches, names),
+        ingresses: ingresses(rollout, &strategy, caches),
+        templates: templates(namespace, &strategy, caches, names),
+        analysis_runs: caches::select(&caches.analysis_runs, namespace, owned)
+            .iter()
+            .map(|run| analysis_run(&run.value(), names))
+            .collect(),
+        refusal: memory.refusal.clone(),
+        rollout: RolloutView {
+            name: rollout.name().to_owned(),
+            namespace: namespace.to_owned(),
+            uid: rollout.uid().to_owned(),
+            generation: object
+                .pointer("/metadata/generation")
+                .and_then(Value::as_i64)
+                .unwrap_or(0),
+            deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+            spec,
+            status,
+            request,
+            object,
+        },
+    }
+}
+
+fn read<T: for<'de> Deserialize<'de>>(object: &Value, pointer: &str) -> Result<T, String> {
+    let value = object
+        .pointer(pointer)
+        .ok_or_else(|| format!("{} is missing", pointer.trim_start_matches('/')))?;
+    T::deserialize(value).map_err(|error| format!("{}: {error}", pointer.trim_start_matches('/')))
+}
+
+fn text(object: &Value, pointer: &str) -> String {
+    object
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn int(object: &Value, pointer: &str) -> i32 {
+    object
+        .pointer(pointer)
+        .and_then(Value::as_i64)
+        .and_then(|number| i32::try_from(number).ok())
+        .unwrap_or(0)
+}
+
+fn time(object: &Value, pointer: &str) -> Option<Timestamp> {
+    object.pointer(pointer)?.as_str()?.parse().ok()
+}
+
+fn label(object: &Value, key: &str) -> String {
+    object
+        .pointer("/metadata/labels")
+        .and_then(|labels| labels.get(key))
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object.pointer("/metadata/annotations")?.get(key)?.as_str()
+}
+
+fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
+    let replicas = object
+        .pointer("/spec/replicas")
+        .and_then(Value::as_i64)
+        .and_then(|number| i32::try_from(number).ok())
+        .unwrap_or(1);
+    let failure = object
+        .pointer("/status/conditions")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .find(|condition| {
+            text(condition, "/type") == "ReplicaFailure" && text(condition, "/status") == "True"
+        })
+        .map(|condition| text(condition, "/message"));
+    ReplicaSetView {
+        name: text(object, "/metadata/name"),
+        uid: text(object, "/metadata/uid"),
+        resource_version: text(object, "/metadata/resourceVersion"),
+        pod_template_hash: label(object, &names.pod_template_hash),
+        revision: annotation(object, &names.revision)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(0),
+        replicas,
+        current: int(object, "/status/replicas"),
+        // Pods that are about to be removed still count in the status until the ReplicaSet controller has seen the new size.
+        ready: int(object, "/status/readyReplicas").min(replicas),
+        available: int(object, "/status/availableReplicas").min(replicas),
+        scale_down_deadline: annotation(object, &names.scale_down_deadline)
+            .and_then(|text| text.parse().ok()),
+        failure,
+        deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+        created: time(object, "/metadata/creationTimestamp"),
+    }
+}
+
+fn services(
+    rollout: &CachedObject,
+    strategy: &CanaryStrategy,
+    caches: &Caches,
+    names: &ApiNames,
+) -> BTreeMap<String, ServiceView> {
+    let namespace = rollout.namespace();
+    let wanted: BTreeSet<&String> = strategy
+        .stable_service
+        .iter()
+        .chain(&strategy.canary_service)
+        .collect();
+    wanted
+        .into_iter()
+        .filter_map(|name| {
+            let object = caches::get(&caches.services, &caches::services(), namespace, name)?;
+            let value = object.value();
+            let selector = value
+                .pointer("/spec/selector")
+                .and_then(|selector| BTreeMap::deserialize(selector).ok())
+                .unwrap_or_default();
+            let view = ServiceView {
+                name: name.clone(),
+                resource_version: object.resource_version().to_owned(),
+                selector,
+                type_: text(&value, "/spec/type"),
+                managed_by: Some(label(&value, &names.managed_by_rollout))
+                    .filter(|label| !label.is_empty()),
+                role: annotation(&value, &names.role).map(str::to_owned),
+                selector_written_by: value
+                    .pointer("/x-written-by")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned),
+                also_used_by: other_user(rollout, name, caches),
+                endpoints: endpoints(namespace, name, caches),
+            };
+            Some((name.clone(), view))
+        })
+        .collect()
+}
+
+/// Another Rollout that names the Service; the older one (then the first by name) keeps it.
+fn other_user(rollout: &CachedObject, service: &str, caches: &Caches) -> Option<String> {
+    let users = caches::select(&caches.rollouts, rollout.namespace(), |other| {
+        other.mentions(service) && other.uid() != rollout.uid()
+    });
+    users.iter().find_map(|other| {
+        let value = other.value();
+        let strategy = value.pointer("/spec/strategy/canary")?;
+        let names = ["stableService", "canaryService"];
+        let uses = names
+            .iter()
+            .any(|field| strategy.get(*field).and_then(Value::as_str) == Some(service));
+        uses.then(|| other.name().to_owned())
+    })
+}
+
+fn endpoints(namespace: &str, service: &str, caches: &Caches) -> Vec<EndpointView> {
+    let slices = caches::select(&caches.endpoint_slices, namespace, |slice| {
+        let labels = kube::Resource::meta(slice).labels.as_ref();
+        labels
+            .and_then(|labels| labels.get("kubernetes.io/service-name"))
+            .is_some_and(|name| name == service)
+    });
+    let mut endpoints: Vec<EndpointView> = slices
+        .iter()
+        .flat_map(|slice| {
+            let value = slice.value();
+            let endpoints = value
+                .get("endpoints")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default();
+            endpoints.into_iter().map(|endpoint| EndpointView {
+                pod: text(&endpoint, "/pod"),
+                // An absent condition means ready, says the API.
+                ready: endpoint
+                    .pointer("/conditions/ready")
+                    .and_then(Value::as_bool)
+                    .unwrap_or(true),
+                terminating: endpoint
+                    .pointer("/conditions/terminating")
+                    .and_then(Value::as_bool)
+                    .unwrap_or(false),
+            })
+        })
+        .collect();
+    endpoints.sort_by(|a, b| a.pod.cmp(&b.pod));
+    // IPv4 and IPv6 slices of one Service list the same pods.
+    endpoints.dedup_by(|a, b| a.pod == b.pod);
+    endpoints
+}
+
+fn ingresses(
+    rollout: &CachedObject,
+    strategy: &CanaryStrategy,
+    caches: &Caches,
+) -> BTreeMap<String, IngressView> {
+    let nginx = strategy
+        .traffic_routing
+        .as_ref()
+        .and_then(|routing| routing.nginx.as_ref());
+    let stable: Vec<&str> = nginx.map(|nginx| nginx.ingresses()).unwrap_or_default();
+    let wanted: BTreeSet<String> = stable
+        .iter()
+        .map(|name| canary_ingress_name(rollout.name(), name))
+        .chain(stable.iter().map(|name| (*name).to_owned()))
+        .collect();
+    let objects = caches::select(&caches.ingresses, rollout.namespace(), |object| {
+        wanted.contains(object.name())
+            || object
+                .controller()
+                .is_some_and(|owner| owner.uid == rollout.uid())
+    });
+    objects
+        .iter()
+        .map(|object| {
+            let value = object.value();
+            let view = IngressView {
+                name: object.name().to_owned(),
+                resource_version: object.resource_version().to_owned(),
+                controller_uid: object.controller().map(|owner| owner.uid.clone()),
+                annotations_written_by: value
+                    .pointer("/x-written-by")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned),
+                object: value,
+            };
+            (view.name.clone(), view)
+        })
+        .collect()
+}
+
+fn templates(
+    namespace: &str,
+    strategy: &CanaryStrategy,
+    caches: &Caches,
+    names: &ApiNames,
+) -> BTreeMap<TemplateKey, Result<AnalysisTemplateSpec, String>> {
+    super::decide::template_refs(strategy)
+        .into_iter()
+        .filter_map(|key| {
+            let object = if key.cluster_scope {
+                let store = caches.cluster_templates.as_ref()?;
+                caches::get(
+                    store,
+                    &names.resource(Kind::ClusterAnalysisTemplate),
+                    "",
+                    &key.name,
+                )
+            } else {
+                caches::get(
+                    &caches.templates,
+                    &names.resource(Kind::AnalysisTemplate),
+                    namespace,
+                    &key.name,
+                )
+            }?;
+            Some((key, read::<AnalysisTemplateSpec>(&object.value(), "/spec")))
+        })
+        .collect()
+}
+
+fn analysis_run(object: &Value, names: &ApiNames) -> AnalysisRunView {
+    AnalysisRunView {
+        name: text(object, "/metadata/name"),
+        uid: text(object, "/metadata/uid"),
+        resource_version: text(object, "/metadata/resourceVersion"),
+        pod_template_hash: label(object, &names.pod_template_hash),
+        phase: object
+            .pointer("/status/phase")
+            .and_then(|phase| AnalysisPhase::deserialize(phase).ok())
+            .unwrap_or(AnalysisPhase::Pending),
+        message: text(object, "/status/message"),
+        terminate: object
+            .pointer("/spec/terminate")
+            .and_then(Value::as_bool)
+            .unwrap_or(false),
+        created: time(object, "/metadata/creationTimestamp"),
+        completed: time(object, "/status/completedAt"),
+        deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+    }
+}

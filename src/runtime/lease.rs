@@ -357,7 +357,7 @@ impl Elector {
             };
             match &mut lease.spec {
                 Some(spec) if spec.holder_identity.as_ref() == Some(&self.config.identity) => {
-                    spec.holder_identity = None
+                    spec.holder_identity = None;
                 }
                 Some(_) | None => return Ok(()),
             }

@@ -60,7 +60,7 @@ mod tests {
     async fn after(signals: &[i32]) -> (bool, Option<i32>) {
         let (token, left) = (CancellationToken::new(), Mutex::new(None));
         watch(stream::iter(signals.to_vec()), token.clone(), |code| {
-            *left.lock().expect("unpoisoned") = Some(code)
+            *left.lock().expect("unpoisoned") = Some(code);
         })
         .await;
         (token.is_cancelled(), left.into_inner().expect("unpoisoned"))

@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn text_without_colour_has_no_escapes() {
         let line = logged(Style::Text { colour: false }, None, || {
-            tracing::info!(weight = 20, "weight moved")
+            tracing::info!(weight = 20, "weight moved");
         });
         assert!(
             line.ends_with("weight moved weight=20\n") && !line.contains('\u{1b}'),

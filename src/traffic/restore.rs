@@ -1,1 +1,365 @@
-//! Puts back what a Rollout that is gone has left on objects of others.
+//! Puts back what a Rollout that is gone, or no longer names a Service, has left on it. Level-triggered: there is no
+//! finalizer, which would block a namespace once the controller is gone.
+//!
+//! Pins go when at most one version still has pods: until then they keep stable serving alone, also after a deletion
+//! that orphans. Not here: canary Ingresses of a Rollout that is there (`rollout::decide::services`).
+
+use std::{sync::Arc, time::Duration};
+
+use kube::{
+    Api,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    runtime::controller::Action as Requeue,
+};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::{
+    api::{
+        names::{ApiNames, FIELD_MANAGER},
+        object::CachedObject,
+    },
+    caches::{self, Caches, Scope},
+    rollout::act::Writer,
+    runtime::{
+        client::{ApiError, Failure, with_deadline},
+        lease::LostLease,
+        write_log::Cached,
+    },
+};
+
+const DEADLINE: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// What every look shares.
+pub struct Context {
+    /// Writes.
+    pub writer: Writer,
+    /// Reads.
+    pub caches: Caches,
+    /// What is served.
+    pub scope: Scope,
+}
+
+/// Why a Service could not be put back.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// The API server.
+    #[error("putting {name} back: {source}")]
+    Api {
+        /// The object.
+        name: String,
+        /// Why not.
+        source: ApiError,
+    },
+    /// Another replica may lead by now.
+    #[error(transparent)]
+    Fenced(#[from] LostLease),
+}
+
+/// What to do with a Service whose Rollout is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Restore {
+    /// Nothing: its Rollout names it, or its pin is still needed.
+    Keep,
+    /// Lead it to the version that the stable Service of the same Rollout selects.
+    Follow(String),
+    /// Take the pin and the marks away.
+    Unpin,
+}
+
+/// A marked Service and what there is around it.
+#[derive(Clone, Debug, Default)]
+pub struct Marked<'a> {
+    /// The version in its selector.
+    pub pinned: Option<&'a str>,
+    /// `stable` or `canary`.
+    pub role: Option<&'a str>,
+    /// Whether a Rollout with the name on the mark exists and names this Service.
+    pub in_use: bool,
+    /// The version that the stable Service with the same mark selects.
+    pub stable: Option<&'a str>,
+    /// Versions of the former Rollout that still have pods.
+    pub alive: Vec<&'a str>,
+}
+
+/// Decides.
+pub fn restore(service: &Marked<'_>) -> Restore {
+    if service.in_use {
+        return Restore::Keep;
+    }
+    if service.alive.len() <= 1 {
+        return Restore::Unpin;
+    }
+    match (service.role, service.stable) {
+        (Some("canary"), Some(stable)) if service.pinned != Some(stable) => {
+            Restore::Follow(stable.to_owned())
+        }
+        _ => Restore::Keep,
+    }
+}
+
+/// One look at a marked Service.
+pub async fn reconcile(
+    service: Arc<CachedObject>,
+    context: Arc<Context>,
+) -> Result<Requeue, RestoreError> {
+    let cached = Cached {
+        uid: service.uid(),
+        resource_version: service.resource_version(),
+    };
+    let log = &context.writer.write_log;
+    if !log.caught_up(
+        "Service",
+        service.namespace(),
+        service.name(),
+        Some(cached),
+        Instant::now(),
+    ) {
+        return Ok(Requeue::requeue(AGAIN));
+    }
+    let names = &context.writer.names;
+    let value = service.value();
+    let Some(rollout) = label(&value, &names.managed_by_rollout) else {
+        return Ok(Requeue::await_change());
+    };
+    let in_use = context.caches.rollouts.state_filter(|object| {
+        object.namespace() == service.namespace()
+            && object.name() == rollout
+            && names_service(object, service.name())
+    });
+    if !in_use.is_empty() {
+        return Ok(Requeue::await_change());
+    }
+    let gone = context
+        .caches
+        .rollouts
+        .state_filter(|object| {
+            object.namespace() == service.namespace() && object.name() == rollout
+        })
+        .is_empty();
+    if gone {
+        delete_canary_ingresses(&service, rollout, &context).await?;
+    }
+    let alive = alive(&value, &service, &context);
+    let stable = stable_pin(&service, rollout, &context);
+    let decided = restore(&Marked {
+        pinned: pin(&value, names),
+        role: annotation(&value, &names.role),
+        in_use: false,
+        stable: stable.as_deref(),
+        alive: alive.iter().map(String::as_str).collect(),
+    });
+    let patch = match decided {
+        Restore::Keep => return Ok(Requeue::requeue(AGAIN)),
+        Restore::Follow(stable) => {
+            json!({ "spec": { "selector": { (names.pod_template_hash.clone()): stable } } })
+        }
+        Restore::Unpin => json!({
+            "metadata": {
+                "labels": { (names.managed_by_rollout.clone()): null },
+                "annotations": { (names.role.clone()): null },
+            },
+            "spec": { "selector": { (names.pod_template_hash.clone()): null } },
+        }),
+    };
+    tracing::info!(
+        namespace = service.namespace(),
+        service = service.name(),
+        rollout,
+        "putting the Service of a former Rollout back"
+    );
+    write(&service, patch, &context).await?;
+    Ok(Requeue::await_change())
+}
+
+/// After a failure: a conflict is solved by the next event.
+pub fn after_failure(error: &RestoreError) -> Requeue {
+    match error {
+        RestoreError::Api { source, .. } if source.failure() == Failure::Conflict => {}
+        RestoreError::Api { .. } | RestoreError::Fenced(_) => tracing::warn!("{error}"),
+    }
+    Requeue::requeue(AGAIN)
+}
+
+async fn write(
+    service: &CachedObject,
+    mut patch: Value,
+    context: &Context,
+) -> Result<(), RestoreError> {
+    patch["metadata"]["resourceVersion"] = json!(service.resource_version());
+    let limit = context.writer.fence.bound(DEADLINE)?;
+    let api: Api<CachedObject> = Api::namespaced_with(
+        context.writer.client.clone(),
+        service.namespace(),
+        &caches::services(),
+    );
+    let params = PatchParams::apply(FIELD_MANAGER);
+    let patched = with_deadline(
+        limit,
+        api.patch(service.name(), &params, &Patch::Merge(&patch)),
+    )
+    .await
+    .map_err(|source| RestoreError::Api {
+        name: format!("Service {}", service.name()),
+        source,
+    })?;
+    context.writer.write_log.wrote(
+        "Service",
+        service.namespace(),
+        service.name(),
+        service.uid(),
+        patched.resource_version(),
+        Instant::now(),
+    );
+    Ok(())
+}
+
+/// Our Ingresses of a former Rollout: with a normal deletion they go by their owner; an orphaning one leaves them.
+async fn delete_canary_ingresses(
+    service: &CachedObject,
+    rollout: &str,
+    context: &Context,
+) -> Result<(), RestoreError> {
+    let names = &context.writer.names;
+    let orphans = caches::select(&context.caches.ingresses, service.namespace(), |ingress| {
+        let labels = kube::Resource::meta(ingress).labels.as_ref();
+        labels
+            .and_then(|labels| labels.get(&names.managed_by_rollout))
+            .is_some_and(|name| name == rollout)
+    });
+    let api: Api<CachedObject> = Api::namespaced_with(
+        context.writer.client.clone(),
+        service.namespace(),
+        &caches::ingresses(),
+    );
+    for ingress in orphans {
+        let limit = context.writer.fence.bound(DEADLINE)?;
+        let preconditions = Preconditions {
+            uid: Some(ingress.uid().to_owned()),
+            resource_version: Some(ingress.resource_version().to_owned()),
+        };
+        let params = DeleteParams {
+            preconditions: Some(preconditions),
+            ..DeleteParams::background()
+        };
+        match with_deadline(limit, api.delete(ingress.name(), &params)).await {
+            Ok(_) => {}
+            Err(error) if error.failure() == Failure::NotFound => {}
+            Err(source) => {
+                return Err(RestoreError::Api {
+                    name: format!("Ingress {}", ingress.name()),
+                    source,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Hashes of ReplicaSets with pods that the Service would select without its pin.
+fn alive(service: &Value, object: &CachedObject, context: &Context) -> Vec<String> {
+    let hash = &context.writer.names.pod_template_hash;
+    let selector = service
+        .pointer("/spec/selector")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    caches::select(&context.caches.replica_sets, object.namespace(), |set| {
+        let labels = kube::Resource::meta(set).labels.clone().unwrap_or_default();
+        selector
+            .iter()
+            .filter(|(key, _)| *key != hash)
+            .all(|(key, value)| labels.get(key).map(String::as_str) == value.as_str())
+    })
+    .iter()
+    .filter(|set| {
+        let value = set.value();
+        let count = |pointer: &str| value.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+        count("/spec/replicas") > 0 || count("/status/replicas") > 0
+    })
+    .filter_map(|set| {
+        kube::Resource::meta(&**set)
+            .labels
+            .as_ref()?
+            .get(hash)
+            .cloned()
+    })
+    .collect()
+}
+
+/// What the stable Service with the same mark selects.
+fn stable_pin(service: &CachedObject, rollout: &str, context: &Context) -> Option<String> {
+    let names = &context.writer.names;
+    let services = caches::select(&context.caches.services, service.namespace(), |other| {
+        let labels = kube::Resource::meta(other).labels.as_ref();
+        labels
+            .and_then(|labels| labels.get(&names.managed_by_rollout))
+            .is_some_and(|name| name == rollout)
+    });
+    services
+        .iter()
+        .map(|other| other.value())
+        .find(|value| annotation(value, &names.role) == Some("stable"))
+        .and_then(|value| pin(&value, names).map(str::to_owned))
+}
+
+fn names_service(rollout: &CachedObject, service: &str) -> bool {
+    let value = rollout.value();
+    ["stableService", "canaryService"].iter().any(|field| {
+        value
+            .pointer("/spec/strategy/canary")
+            .and_then(|canary| canary.get(*field)?.as_str())
+            == Some(service)
+    })
+}
+
+fn label<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object.pointer("/metadata/labels")?.get(key)?.as_str()
+}
+
+fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
+    object.pointer("/metadata/annotations")?.get(key)?.as_str()
+}
+
+fn pin<'a>(object: &'a Value, names: &ApiNames) -> Option<&'a str> {
+    object
+        .pointer("/spec/selector")?
+        .get(&names.pod_template_hash)?
+        .as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_put_back_when_it_cannot_send_to_two_versions() {
+        let former = |role, pinned, alive: &'static [&'static str]| Marked {
+            pinned: Some(pinned),
+            role: Some(role),
+            in_use: false,
+            stable: Some("s"),
+            alive: alive.to_vec(),
+        };
+        for (service, expected) in [
+            (
+                Marked {
+                    in_use: true,
+                    ..former("stable", "s", &[])
+                },
+                Restore::Keep,
+            ),
+            (former("stable", "s", &["s"]), Restore::Unpin),
+            (former("stable", "s", &[]), Restore::Unpin),
+            (former("stable", "s", &["s", "c"]), Restore::Keep),
+            (
+                former("canary", "c", &["s", "c"]),
+                Restore::Follow("s".to_owned()),
+            ),
+            (former("canary", "s", &["s", "c"]), Restore::Keep),
+        ] {
+            assert_eq!(restore(&service), expected, "{service:?}");
+        }
+    }
+}

@@ -177,11 +177,7 @@ const ANALYSIS: &[Rule] = &[
     ),
 ];
 
-const EXPERIMENT: &[Rule] = &[rule(
-    "spec.analyses[].args[]",
-    ONE_VALUE,
-    ONE_VALUE_MESSAGE,
-)];
+const EXPERIMENT: &[Rule] = &[rule("spec.analyses[].args[]", ONE_VALUE, ONE_VALUE_MESSAGE)];
 
 const ROLLOUT_BOUNDS: &[Bound] = &[
     bound("spec.selector.matchLabels", "maxProperties", 100),

@@ -244,7 +244,7 @@ pub(super) fn prune(pass: &mut Pass<'_>) {
 }
 
 /// The templates that the spec names, wherever it does.
-pub(super) fn template_refs(strategy: &crate::api::canary::CanaryStrategy) -> Vec<TemplateKey> {
+pub fn template_refs(strategy: &crate::api::canary::CanaryStrategy) -> Vec<TemplateKey> {
     let steps = strategy
         .steps
         .iter()

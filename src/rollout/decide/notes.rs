@@ -128,7 +128,7 @@ pub fn note_of_action(action: &Action, snapshot: &Snapshot) -> Option<Note> {
         Action::PinService {
             target,
             pod_template_hash,
-            role: _,
+            ..
         } => {
             let service = snapshot.services.get(&target.name)?;
             if service.selector.get(&snapshot.names.pod_template_hash) == Some(pod_template_hash) {

@@ -199,6 +199,7 @@ fn pin_to(pass: &mut Pass<'_>, service: &ServiceView, hash: &str, role: &'static
         },
         pod_template_hash: hash.to_owned(),
         role,
+        rollout: pass.snapshot.rollout.name.clone(),
     });
 }
 

@@ -42,7 +42,7 @@ fn a_rollout_has_series_as_long_as_it_lives() {
     instruments.upsert("demo", "gone", SAMPLE);
     instruments.upsert("demo", "unlisted", SAMPLE);
     instruments.remove("demo", "gone");
-    instruments.retain(|_, name| name == "app");
+    instruments.retain(|_, name| name != "unlisted");
     assert_eq!(
         samples(&instruments, "tidegate_rollout"),
         [

@@ -370,6 +370,18 @@ async fn a_leader_whose_lease_somebody_else_holds_ends_at_its_next_renewal() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_whose_lease_was_cleared_ends_since_somebody_may_have_led_in_between() {
+    let server = Server::default();
+    let mut first = replica(&server, "first");
+    first.leads_after().await;
+    server.edit(|lease| lease["spec"]["holderIdentity"] = Value::Null);
+    sleep(3 * SECOND).await;
+    assert!(first.fence.check().is_err(), "may still write");
+    let error = first.run.await.expect("joined").expect_err("lost");
+    assert!(matches!(&error, LeaseError::TakenOver { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_label_on_the_lease_disturbs_neither_the_leader_nor_the_wait() {
     let server = Server::default();
     let mut first = replica(&server, "first");

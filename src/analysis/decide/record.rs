@@ -1,0 +1,74 @@
+//! Entering a measurement into its metric's result.
+
+use crate::analysis::plan::MetricPlan;
+use crate::analysis::snapshot::Outcome;
+use crate::analysis::text;
+use crate::api::analysis::{AnalysisPhase, Measurement, MeasurementPhase, MetricResult};
+
+/// Where people look for the query.
+const QUERY: &str = "ResolvedPrometheusQuery";
+
+/// Counts the measurement and keeps it. A metric that ended takes no more: its verdict is latched.
+pub(super) fn record(plan: &MetricPlan, result: &mut MetricResult, outcome: &Outcome) {
+    if result.phase.is_some_and(AnalysisPhase::is_terminal) {
+        return;
+    }
+    count(result, outcome.judgement.phase);
+    let query = text::one_line(&outcome.query, text::QUERY);
+    // The query is the same in every measurement of a run; once, at the newest, is enough evidence.
+    for measurement in &mut result.measurements {
+        if measurement.query.as_ref() == Some(&query) {
+            measurement.query = None;
+        }
+    }
+    result.metadata.insert(QUERY.to_owned(), query.clone());
+    result.measurements.push(Measurement {
+        phase: Some(outcome.judgement.phase),
+        message: outcome
+            .judgement
+            .message
+            .as_deref()
+            .map(|message| text::one_line(message, text::MEASUREMENT_MESSAGE)),
+        started_at: Some(outcome.started_at),
+        finished_at: Some(outcome.finished_at),
+        resume_at: None,
+        value: outcome
+            .value
+            .as_deref()
+            .map(|value| text::one_line(value, text::VALUE)),
+        query: Some(query),
+        metadata: std::collections::BTreeMap::new(),
+    });
+    let surplus = result.measurements.len().saturating_sub(plan.retention);
+    result.measurements.drain(..surplus);
+}
+
+fn count(result: &mut MetricResult, phase: MeasurementPhase) {
+    let add = |counter: &mut i32| *counter = counter.saturating_add(1);
+    let success_streak = result.consecutive_success;
+    result.consecutive_success = 0;
+    match phase {
+        MeasurementPhase::Successful => {
+            result.consecutive_success = success_streak;
+            add(&mut result.consecutive_success);
+            add(&mut result.successful);
+        }
+        MeasurementPhase::Failed => add(&mut result.failed),
+        MeasurementPhase::Inconclusive => add(&mut result.inconclusive),
+        MeasurementPhase::Error => {
+            add(&mut result.error);
+            add(&mut result.consecutive_error);
+            // A server that does not answer says nothing about whether there is data: that streak stays.
+            return;
+        }
+        MeasurementPhase::NoData => {
+            add(&mut result.no_data);
+            add(&mut result.consecutive_no_data);
+            result.consecutive_error = 0;
+            return;
+        }
+    }
+    add(&mut result.count);
+    result.consecutive_error = 0;
+    result.consecutive_no_data = 0;
+}

@@ -1,0 +1,284 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+/// A run with one metric that is fine, and `change` merged over its spec.
+fn spec(change: Value) -> AnalysisRunSpec {
+    let mut spec = json!({
+        "metrics": [metric(json!({}))],
+        "args": [{"name": "service", "value": "shop"}],
+    });
+    merge(&mut spec, change);
+    serde_json::from_value(spec).expect("a spec")
+}
+
+fn metric(change: Value) -> Value {
+    let mut metric = json!({
+        "name": "errors",
+        "successCondition": "result[0] < 0.05",
+        "provider": {"prometheus": {"query": "errors{service=\"{{args.service}}\"}"}},
+    });
+    merge(&mut metric, change);
+    metric
+}
+
+fn merge(into: &mut Value, change: Value) {
+    match (into, change) {
+        (Value::Object(into), Value::Object(change)) => {
+            for (key, value) in change {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, change) => *into = change,
+    }
+}
+
+fn problems(spec: &AnalysisRunSpec) -> Vec<String> {
+    plan(spec)
+        .map(drop)
+        .err()
+        .unwrap_or_default()
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+#[test]
+fn defaults_are_those_people_know() {
+    let plan = plan(&spec(json!({}))).unwrap().remove(0);
+    assert_eq!(
+        (
+            plan.count,
+            plan.interval,
+            plan.initial_delay,
+            plan.failure_limit,
+            plan.inconclusive_limit,
+            plan.consecutive_error_limit,
+            plan.consecutive_success_limit,
+        ),
+        (Some(1), None, Duration::ZERO, Some(0), 0, 4, None)
+    );
+    assert_eq!(
+        (
+            plan.timeout,
+            plan.retention,
+            plan.dry_run,
+            plan.no_data_policy,
+            plan.no_data_limit
+        ),
+        (
+            Duration::from_secs(30),
+            10,
+            false,
+            NoDataPolicy::Inconclusive,
+            4
+        )
+    );
+    assert_eq!(plan.query.shown(), "errors{service=\"shop\"}");
+}
+
+#[test]
+fn fields_are_read_with_their_arguments() {
+    let spec = spec(json!({
+        "args": [{"name": "n", "value": "3"}, {"name": "wait", "value": "1m"}, {"name": "service", "value": "x"}],
+        "metrics": [metric(json!({
+            "interval": "{{args.wait}}", "count": "{{args.n}}", "initialDelay": "30s", "failureLimit": "1",
+            "successCondition": "result[0] < {{args.n}}", "consecutiveErrorLimit": 9,
+            "noData": {"policy": "hold", "limit": 7},
+        }))],
+        "dryRun": [{"metricName": "err.*"}],
+        "measurementRetention": [{"metricName": ".*", "limit": 50}],
+    }));
+    let plan = plan(&spec).unwrap().remove(0);
+    assert_eq!(
+        (
+            plan.interval,
+            plan.count,
+            plan.initial_delay,
+            plan.failure_limit,
+            plan.consecutive_error_limit
+        ),
+        (
+            Some(Duration::from_mins(1)),
+            Some(3),
+            Duration::from_secs(30),
+            Some(1),
+            9
+        )
+    );
+    assert_eq!((plan.dry_run, plan.retention), (true, 50));
+    assert_eq!(
+        (plan.no_data_policy, plan.no_data_limit),
+        (NoDataPolicy::Hold, 7)
+    );
+    assert_eq!(plan.conditions.success.unwrap().text(), "result[0] < 3");
+}
+
+#[test]
+fn an_interval_without_count_means_without_end() {
+    let plan = plan(&spec(
+        json!({"metrics": [metric(json!({"interval": "10s"}))]}),
+    ))
+    .unwrap()
+    .remove(0);
+    assert_eq!(plan.count, None);
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn what_cannot_be_used_is_refused_by_name() {
+    let m = "spec.metrics[0]";
+    for (change, problem) in [
+        (
+            json!({"interval": "soon"}),
+            format!(
+                "{m}.interval: \"soon\" is not a duration; write something like \"30s\", \"5m\" or \"1h30m\""
+            ),
+        ),
+        (
+            json!({"interval": "10ms"}),
+            format!("{m}.interval: it is shorter than 1s; use 1s or more"),
+        ),
+        (
+            json!({"count": 3}),
+            format!("{m}.interval: it is missing; more than one measurement needs an interval"),
+        ),
+        (
+            json!({"count": -1}),
+            format!("{m}.count: it is negative; use 1 or more"),
+        ),
+        (
+            json!({"count": "many"}),
+            format!("{m}.count: \"many\" is not a whole number"),
+        ),
+        (
+            json!({"failureLimit": -2}),
+            format!("{m}.failureLimit: it is -2; it is -1 or more"),
+        ),
+        (
+            json!({"inconclusiveLimit": -1}),
+            format!("{m}.inconclusiveLimit: it is -1; it is 0 or more"),
+        ),
+        (
+            json!({"interval": "1s", "count": 3, "failureLimit": 4}),
+            format!(
+                "{m}.failureLimit: it is 4, but the metric is measured 3 times; it can never be reached"
+            ),
+        ),
+        (
+            json!({"interval": "1s", "count": 3, "failureLimit": 2, "consecutiveSuccessLimit": 2}),
+            format!(
+                "{m}.failureLimit: failureLimit 2 and consecutiveSuccessLimit 2 are together more than the 3 measurements; raise count"
+            ),
+        ),
+        (
+            json!({"noData": {"limit": -1}}),
+            format!("{m}.noData.limit: it is negative; it is 0 or more"),
+        ),
+        (
+            json!({"successCondition": "result[0] <"}),
+            format!("{m}.successCondition: the condition cannot be used: it does not compile: "),
+        ),
+        (
+            json!({"failureCondition": "len(1..9)>1"}),
+            format!(
+                "{m}.failureCondition: the condition cannot be used: it uses ranges (..), which conditions may not"
+            ),
+        ),
+        (
+            json!({"provider": {"prometheus": {"query": ""}}}),
+            format!("{m}.provider.prometheus.query: it is missing; give a PromQL query"),
+        ),
+        (
+            json!({"provider": {"prometheus": {"query": "{{args.x}}"}}}),
+            format!(
+                "{m}.provider.prometheus.query: argument \"x\" is not declared; add it to args"
+            ),
+        ),
+        (
+            json!({"provider": {"prometheus": {"timeout": 0}}}),
+            format!("{m}.provider.prometheus.timeout: it is 0 seconds; it is 1 to 300"),
+        ),
+        (
+            json!({"provider": {"prometheus": {"insecure": true}}}),
+            format!(
+                "{m}.provider.prometheus.insecure: it is not supported by this release; remove it"
+            ),
+        ),
+        (
+            json!({"provider": {"prometheus": {"headers": [{"key": "a", "value": "b"}]}}}),
+            format!(
+                "{m}.provider.prometheus.headers: it is not supported by this release; remove it"
+            ),
+        ),
+        (
+            json!({"provider": {"prometheus": {"authentication": {}}}}),
+            format!(
+                "{m}.provider.prometheus.authentication: it is not supported by this release; remove it"
+            ),
+        ),
+        (
+            json!({"provider": {"prometheus": {"rangeQuery": {}}}}),
+            format!(
+                "{m}.provider.prometheus.rangeQuery: it is not supported by this release; remove it"
+            ),
+        ),
+        (
+            json!({"provider": {"job": {"spec": {}}}}),
+            format!(
+                "{m}.provider.job: this provider is not supported by this release; use prometheus"
+            ),
+        ),
+        (
+            json!({"provider": {"prometheus": null}}),
+            format!("{m}.provider: there is no provider; set prometheus"),
+        ),
+    ] {
+        let found = problems(&spec(json!({"metrics": [metric(change.clone())]})));
+        assert!(
+            found.len() == 1 && found[0].starts_with(&problem),
+            "{change}: {found:?}"
+        );
+    }
+    let secret = json!({"name": "s", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}});
+    for (change, problem) in [
+        (
+            json!({"metrics": []}),
+            "spec.metrics: there is no metric: no data is never a success; add one",
+        ),
+        (
+            json!({"metrics": [metric(json!({})), metric(json!({}))]}),
+            "spec.metrics[1].name: \"errors\" is the name of another metric too; names are unique in a run",
+        ),
+        (
+            json!({"ttlStrategy": {}}),
+            "spec.ttlStrategy: it is not supported by this release; remove it",
+        ),
+        (
+            json!({"dryRun": [{"metricName": "typo"}]}),
+            "spec.dryRun[0].metricName: \"typo\" matches the name of no metric",
+        ),
+        (
+            json!({"dryRun": [{"metricName": "("}]}),
+            "spec.dryRun[0].metricName: \"(\" is not a regular expression that can be used",
+        ),
+        (
+            json!({"measurementRetention": [{"metricName": ".", "limit": 2000}]}),
+            "spec.measurementRetention: 2000 measurements would be kept; at most 1000 fit in a run's status",
+        ),
+        (
+            json!({"measurementRetention": [{"metricName": ".", "limit": 0}]}),
+            "spec.measurementRetention: a limit is at least 1",
+        ),
+        (
+            json!({"args": [{"name": "service", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}], "metrics": [metric(json!({"provider": {"prometheus": {"query": "up"}}}))]}),
+            "spec.args[0].valueFrom.fieldRef: a field is read when a Rollout creates the run; in an AnalysisRun give the value itself",
+        ),
+        (
+            json!({"args": [secret], "metrics": [metric(json!({"successCondition": "result[0] < {{args.s}}", "provider": {"prometheus": {"query": "up"}}}))]}),
+            "spec.metrics[0].successCondition: argument \"s\" comes from a Secret and may be used in the query only",
+        ),
+    ] {
+        assert_eq!(problems(&spec(change.clone())), [problem], "{change}");
+    }
+}

@@ -1,0 +1,211 @@
+use super::*;
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "reads better with json! at the call"
+)]
+fn template(args: Value, metric: Value) -> Template {
+    let mut metrics = json!([{
+        "name": "errors",
+        "successCondition": "result[0] < 0.05",
+        "provider": {"prometheus": {"query": "errors"}},
+    }]);
+    for (key, value) in metric.as_object().expect("an object") {
+        metrics[0][key] = value.clone();
+    }
+    let spec = json!({"args": args, "metrics": metrics});
+    Template {
+        shown: "AnalysisTemplate \"errors\"".into(),
+        spec: serde_json::from_value(spec).expect("a template"),
+    }
+}
+
+fn analysis(value: Value) -> RolloutAnalysis {
+    serde_json::from_value(value).expect("an analysis")
+}
+
+fn run(
+    analysis: &RolloutAnalysis,
+    templates: &[Template],
+    must_end: bool,
+) -> Result<Value, RenderError> {
+    let rollout =
+        json!({"metadata": {"name": "shop", "labels": {"env": "prod"}}, "spec": {"replicas": 5}});
+    analysis_run(&RunRequest {
+        api_version: "tidegate.dev/v1alpha1",
+        name: "shop-abc-2-1",
+        namespace: "default",
+        owner: json!({"kind": "Rollout", "name": "shop", "uid": "u"}),
+        labels: [("rollout-type".to_owned(), "Step".to_owned())].into(),
+        annotations: BTreeMap::new(),
+        analysis,
+        templates,
+        rollout: &rollout,
+        stable_hash: None,
+        latest_hash: "abc",
+        must_end,
+    })
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "reads better with json! at the call"
+)]
+fn args(template_args: Value, rollout_args: Value) -> Result<Value, String> {
+    run(
+        &analysis(json!({"args": rollout_args})),
+        &[template(template_args, json!({}))],
+        true,
+    )
+    .map(|run| run["spec"]["args"].clone())
+    .map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_run_is_a_snapshot_of_its_template() {
+    let analysis = analysis(json!({
+        "dryRun": [{"metricName": "errors"}],
+        "analysisRunMetadata": {"labels": {"team": "a", "rollout-type": "mine"}, "annotations": {"note": "x"}},
+    }));
+    let run = run(&analysis, &[template(json!([]), json!({"count": 1}))], true).unwrap();
+    assert_eq!(
+        run,
+        json!({
+            "apiVersion": "tidegate.dev/v1alpha1",
+            "kind": "AnalysisRun",
+            "metadata": {
+                "name": "shop-abc-2-1",
+                "namespace": "default",
+                "ownerReferences": [{"kind": "Rollout", "name": "shop", "uid": "u"}],
+                "labels": {"rollout-type": "Step", "team": "a"},
+                "annotations": {"note": "x"},
+            },
+            "spec": {
+                "metrics": [{
+                    "name": "errors",
+                    "count": 1,
+                    "successCondition": "result[0] < 0.05",
+                    "provider": {"prometheus": {"query": "errors"}},
+                }],
+                "dryRun": [{"metricName": "errors"}],
+            },
+        })
+    );
+}
+
+#[test]
+fn arguments_come_from_the_rollout_else_from_the_template() {
+    let from = |from: Value| json!([{"name": "a", "valueFrom": from}]);
+    let declared = json!([{"name": "a"}]);
+    let secret = from(json!({"secretKeyRef": {"name": "s", "key": "k"}}));
+    for (template_args, rollout_args, expected) in [
+        (
+            declared.clone(),
+            json!([{"name": "a", "value": "1"}]),
+            Ok(json!([{"name": "a", "value": "1"}])),
+        ),
+        (
+            json!([{"name": "a", "value": "0"}]),
+            json!([]),
+            Ok(json!([{"name": "a", "value": "0"}])),
+        ),
+        (
+            json!([{"name": "a", "value": "0"}]),
+            json!([{"name": "a", "value": "1"}]),
+            Ok(json!([{"name": "a", "value": "1"}])),
+        ),
+        (
+            declared.clone(),
+            from(json!({"podTemplateHashValue": "Latest"})),
+            Ok(json!([{"name": "a", "value": "abc"}])),
+        ),
+        (
+            declared.clone(),
+            from(json!({"fieldRef": {"fieldPath": "metadata.labels['env']"}})),
+            Ok(json!([{"name": "a", "value": "prod"}])),
+        ),
+        (
+            from(json!({"fieldRef": {"fieldPath": "spec.replicas"}})),
+            json!([]),
+            Ok(json!([{"name": "a", "value": "5"}])),
+        ),
+        (secret.clone(), json!([]), Ok(secret.clone())),
+        (
+            declared.clone(),
+            json!([{"name": "a", "value": "1"}, {"name": "not-declared", "value": "2"}]),
+            Ok(json!([{"name": "a", "value": "1"}])),
+        ),
+        (
+            declared.clone(),
+            json!([]),
+            Err(
+                "argument \"a\" of AnalysisTemplate \"errors\" has no value; give it one in the Rollout's args",
+            ),
+        ),
+        (
+            declared.clone(),
+            from(json!({"podTemplateHashValue": "Stable"})),
+            Err(
+                "argument \"a\" asks for the pod template hash of the stable version, but there is none yet",
+            ),
+        ),
+        (
+            declared.clone(),
+            from(json!({"fieldRef": {"fieldPath": "spec.x"}})),
+            Err(
+                "argument \"a\" cannot be read from the Rollout: field path \"spec.x\" leads nowhere: there is no \"x\"",
+            ),
+        ),
+        (
+            declared.clone(),
+            from(json!({})),
+            Err("argument \"a\" needs exactly one of value and valueFrom with one source"),
+        ),
+    ] {
+        let found = args(template_args.clone(), rollout_args.clone());
+        assert_eq!(
+            found,
+            expected.map_err(str::to_owned),
+            "{template_args} {rollout_args}"
+        );
+    }
+}
+
+#[test]
+fn what_could_not_run_is_refused() {
+    let one = template(json!([]), json!({}));
+    let mut nested = one.clone();
+    nested.spec.templates = vec![crate::api::analysis::AnalysisTemplateRef::default()];
+    for (templates, error) in [
+        (
+            vec![],
+            "the analysis names no template; no data is never a success: name one in templates",
+        ),
+        (
+            vec![one.clone(), one.clone()],
+            "the analysis names 2 templates; this release supports one, put the metrics into one template",
+        ),
+        (
+            vec![nested],
+            "AnalysisTemplate \"errors\" refers to other templates (spec.templates); this release does not support that, put the metrics into one template",
+        ),
+        (
+            vec![template(json!([]), json!({"interval": "soon"}))],
+            "AnalysisTemplate \"errors\" cannot be used: spec.metrics[0].interval: \"soon\" is not a duration; write something like \"30s\", \"5m\" or \"1h30m\"",
+        ),
+        (
+            vec![template(json!([]), json!({"interval": "1m"}))],
+            "metric \"errors\" of AnalysisTemplate \"errors\" has an interval but no count, so this analysis would never end; set count (or consecutiveSuccessLimit)",
+        ),
+    ] {
+        let found =
+            run(&RolloutAnalysis::default(), &templates, true).map_err(|error| error.to_string());
+        assert_eq!(found, Err(error.to_owned()));
+    }
+}
+
+#[test]
+fn a_background_analysis_may_be_without_end() {
+    let endless = template(json!([]), json!({"interval": "1m"}));
+    assert!(run(&RolloutAnalysis::default(), &[endless], false).is_ok());
+}

@@ -1,0 +1,36 @@
+//! Everything a decision about one AnalysisRun rests on.
+
+use jiff::Timestamp;
+
+use super::judge::Judgement;
+use crate::api::analysis::{AnalysisRunSpec, AnalysisRunStatus};
+
+/// One AnalysisRun at one point in time, and what was measured since its status was written.
+#[derive(Clone, Debug)]
+pub struct AnalysisRunSnapshot {
+    /// What to measure.
+    pub spec: AnalysisRunSpec,
+    /// What was found so far.
+    pub status: AnalysisRunStatus,
+    /// The time.
+    pub now: Timestamp,
+    /// Measurements that are not in the status yet, oldest first.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// A measurement that was taken and judged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The metric's name.
+    pub metric: String,
+    /// When it was begun.
+    pub started_at: Timestamp,
+    /// When its answer was there.
+    pub finished_at: Timestamp,
+    /// The query as sent, with secrets left out.
+    pub query: String,
+    /// The value, shown; nothing when none was measured.
+    pub value: Option<String>,
+    /// What the value says.
+    pub judgement: Judgement,
+}

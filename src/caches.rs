@@ -1,0 +1,279 @@
+//! What is watched: one store of raw JSON per kind, pruned to what decisions read, and who is woken by a change.
+//!
+//! Not here: what is made of the objects (`rollout::observe`).
+
+mod prune;
+mod wake;
+
+use std::{sync::Arc, time::Duration};
+
+use futures::StreamExt;
+use kube::{
+    Api, Client,
+    core::{ApiResource, GroupVersionKind},
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, Store, store::Writer},
+        watcher,
+    },
+};
+use serde_json::Value;
+use tokio::{sync::mpsc, task::JoinSet};
+
+use crate::api::{
+    names::{ApiNames, Kind},
+    object::CachedObject,
+};
+
+pub use wake::{Wake, Wakes};
+
+/// Behind load balancers that drop idle connections silently, a shorter watch bounds how long a cache can be stale.
+const WATCH_SECONDS: u32 = 200;
+
+/// Which namespaces are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    Cluster,
+    /// One.
+    Namespace(String),
+}
+
+impl Scope {
+    /// The API of a namespaced kind within the scope.
+    pub fn api(&self, client: &Client, resource: &ApiResource) -> Api<CachedObject> {
+        match self {
+            Self::Cluster => Api::all_with(client.clone(), resource),
+            Self::Namespace(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
+        }
+    }
+}
+
+/// The stores.
+#[derive(Clone, Debug)]
+pub struct Caches {
+    /// Rollouts.
+    pub rollouts: Store<CachedObject>,
+    /// ReplicaSets with our hash label.
+    pub replica_sets: Store<CachedObject>,
+    /// Services.
+    pub services: Store<CachedObject>,
+    /// EndpointSlices.
+    pub endpoint_slices: Store<CachedObject>,
+    /// Ingresses.
+    pub ingresses: Store<CachedObject>,
+    /// AnalysisRuns.
+    pub analysis_runs: Store<CachedObject>,
+    /// AnalysisTemplates.
+    pub templates: Store<CachedObject>,
+    /// ClusterAnalysisTemplates; `None` when only one namespace is served.
+    pub cluster_templates: Option<Store<CachedObject>>,
+}
+
+/// A resource outside our group.
+pub fn foreign(group: &str, version: &str, kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+}
+
+/// `apps/v1` ReplicaSets.
+pub fn replica_sets() -> ApiResource {
+    foreign("apps", "v1", "ReplicaSet", "replicasets")
+}
+
+/// `v1` Services.
+pub fn services() -> ApiResource {
+    foreign("", "v1", "Service", "services")
+}
+
+/// `networking.k8s.io/v1` Ingresses.
+pub fn ingresses() -> ApiResource {
+    foreign("networking.k8s.io", "v1", "Ingress", "ingresses")
+}
+
+fn endpoint_slices() -> ApiResource {
+    foreign("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
+}
+
+struct Watch {
+    api: Api<CachedObject>,
+    resource: ApiResource,
+    config: watcher::Config,
+    prune: fn(&mut Value),
+    wake: Wake,
+}
+
+/// Starts all watches into `tasks`. Changes are told to `wakes`; the stores are ready when `Caches::ready` returns.
+pub fn start(
+    client: &Client,
+    scope: &Scope,
+    names: &ApiNames,
+    wakes: &Wakes,
+    tasks: &mut JoinSet<()>,
+) -> Caches {
+    let config = || watcher::Config::default().timeout(WATCH_SECONDS);
+    let ours = |kind| names.resource(kind);
+    let mut watch =
+        |resource: ApiResource, config: watcher::Config, prune: fn(&mut Value), wake: Wake| {
+            let api = scope.api(client, &resource);
+            begin(
+                Watch {
+                    api,
+                    resource,
+                    config,
+                    prune,
+                    wake,
+                },
+                wakes.clone(),
+                tasks,
+            )
+        };
+    let rollouts = watch(ours(Kind::Rollout), config(), prune::metadata, Wake::Itself);
+    let replica_sets = watch(
+        replica_sets(),
+        config().labels(&names.pod_template_hash),
+        prune::replica_set,
+        Wake::Owner,
+    );
+    let services = watch(services(), config(), prune::service, Wake::Mentioning);
+    let endpoint_slices = watch(
+        endpoint_slices(),
+        config(),
+        prune::endpoint_slice,
+        Wake::MentioningService,
+    );
+    let ingresses = watch(ingresses(), config(), prune::ingress, Wake::Mentioning);
+    let analysis_runs = watch(
+        ours(Kind::AnalysisRun),
+        config(),
+        prune::metadata,
+        Wake::Owner,
+    );
+    let templates = watch(
+        ours(Kind::AnalysisTemplate),
+        config(),
+        prune::metadata,
+        Wake::Mentioning,
+    );
+    let cluster_templates = (*scope == Scope::Cluster).then(|| {
+        watch(
+            ours(Kind::ClusterAnalysisTemplate),
+            config(),
+            prune::metadata,
+            Wake::Mentioning,
+        )
+    });
+    let caches = Caches {
+        rollouts,
+        replica_sets,
+        services,
+        endpoint_slices,
+        ingresses,
+        analysis_runs,
+        templates,
+        cluster_templates,
+    };
+    wakes.set_rollouts(caches.rollouts.clone());
+    caches
+}
+
+fn begin(watch: Watch, wakes: Wakes, tasks: &mut JoinSet<()>) -> Store<CachedObject> {
+    let writer = Writer::new(watch.resource.clone());
+    let reader = writer.as_reader();
+    tasks.spawn(async move {
+        let Watch {
+            api,
+            resource,
+            config,
+            prune,
+            wake,
+        } = watch;
+        let mut events = reflector::reflector(
+            writer,
+            watcher(api, config)
+                .default_backoff()
+                .modify(move |object| *object = object.pruned(prune)),
+        )
+        .boxed();
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => {
+                    wakes.wake(wake, &object)
+                }
+                // After a new list nobody is told what vanished meanwhile: everybody looks again.
+                Ok(watcher::Event::InitDone) => wakes.wake_all(),
+                Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
+                Err(error) => tracing::warn!(kind = resource.kind, "watch interrupted: {error}"),
+            }
+        }
+    });
+    reader
+}
+
+impl Caches {
+    /// Waits until every store has been filled once. Returns the kinds that are still missing after `patience`.
+    pub async fn ready(&self, patience: Duration) -> Result<(), Vec<&'static str>> {
+        let mut stores = vec![
+            ("rollouts", &self.rollouts),
+            ("replicasets", &self.replica_sets),
+            ("services", &self.services),
+            ("endpointslices", &self.endpoint_slices),
+            ("ingresses", &self.ingresses),
+            ("analysisruns", &self.analysis_runs),
+            ("analysistemplates", &self.templates),
+        ];
+        stores.extend(
+            self.cluster_templates
+                .iter()
+                .map(|store| ("clusteranalysistemplates", store)),
+        );
+        let deadline = tokio::time::Instant::now() + patience;
+        let mut missing = Vec::new();
+        for (kind, store) in stores {
+            if !matches!(
+                tokio::time::timeout_at(deadline, store.wait_until_ready()).await,
+                Ok(Ok(()))
+            ) {
+                missing.push(kind);
+            }
+        }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(missing)
+        }
+    }
+}
+
+/// Objects of a store in one namespace that fulfil `wanted`, by name.
+pub fn select(
+    store: &Store<CachedObject>,
+    namespace: &str,
+    wanted: impl Fn(&CachedObject) -> bool,
+) -> Vec<Arc<CachedObject>> {
+    let mut found = store.state_filter(|object| object.namespace() == namespace && wanted(object));
+    found.sort_by(|a, b| a.name().cmp(b.name()));
+    found
+}
+
+/// The object of that name.
+pub fn get(
+    store: &Store<CachedObject>,
+    resource: &ApiResource,
+    namespace: &str,
+    name: &str,
+) -> Option<Arc<CachedObject>> {
+    let reference = reflector::ObjectRef::<CachedObject>::new_with(name, resource.clone());
+    store.get(&if namespace.is_empty() {
+        reference
+    } else {
+        reference.within(namespace)
+    })
+}
+
+/// The receiving ends of [`Wakes`].
+pub struct Woken {
+    /// One Rollout.
+    pub one: mpsc::UnboundedReceiver<reflector::ObjectRef<CachedObject>>,
+    /// All of them.
+    pub all: mpsc::UnboundedReceiver<()>,
+}

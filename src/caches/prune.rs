@@ -1,0 +1,132 @@
+//! What caches keep of an object: what decisions read, and nothing else.
+//!
+//! Not here: Rollouts, AnalysisRuns and templates are kept whole but for their managed fields.
+
+use serde_json::{Map, Value, json};
+
+use crate::api::names::FIELD_MANAGER;
+
+// `service` and `ingress` leave the manager that last wrote the fields we share with others under `x-written-by`.
+#[cfg(test)]
+const WRITTEN_BY: &str = "/x-written-by";
+
+fn remove_noise(object: &mut Value) {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+        if let Some(annotations) = metadata
+            .get_mut("annotations")
+            .and_then(Value::as_object_mut)
+        {
+            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        }
+    }
+}
+
+/// Everything but managed fields.
+pub(super) fn metadata(object: &mut Value) {
+    remove_noise(object);
+}
+
+/// Metadata, size and counts; not the pod template.
+pub(super) fn replica_set(object: &mut Value) {
+    remove_noise(object);
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.retain(|key, _| key == "replicas");
+    }
+}
+
+/// Metadata, selector and type, and who wrote the selector last.
+pub(super) fn service(object: &mut Value) {
+    let by = last_writer(object, &["f:spec", "f:selector"]);
+    remove_noise(object);
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.retain(|key, _| key == "selector" || key == "type");
+    }
+    if let Some(object) = object.as_object_mut() {
+        object.remove("status");
+        object.insert("x-written-by".to_owned(), json!(by));
+    }
+}
+
+/// Everything but the status, and who wrote the annotations last.
+pub(super) fn ingress(object: &mut Value) {
+    let by = last_writer(object, &["f:metadata", "f:annotations"]);
+    remove_noise(object);
+    if let Some(object) = object.as_object_mut() {
+        object.remove("status");
+        object.insert("x-written-by".to_owned(), json!(by));
+    }
+}
+
+/// Which pods are behind the Service, and whether they take requests.
+pub(super) fn endpoint_slice(object: &mut Value) {
+    remove_noise(object);
+    let endpoints: Vec<Value> = object
+        .get("endpoints")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .map(|endpoint| json!({ "conditions": endpoint.get("conditions"), "pod": endpoint.pointer("/targetRef/name") }))
+        .collect();
+    let labels = object
+        .pointer("/metadata/labels/kubernetes.io~1service-name")
+        .cloned();
+    let metadata = object.get("metadata").cloned().unwrap_or_default();
+    let keep: Map<String, Value> = ["name", "namespace", "uid", "resourceVersion"]
+        .into_iter()
+        .filter_map(|key| Some((key.to_owned(), metadata.get(key)?.clone())))
+        .chain([(
+            "labels".to_owned(),
+            json!({ "kubernetes.io/service-name": labels }),
+        )])
+        .collect();
+    *object = json!({ "metadata": keep, "endpoints": endpoints });
+}
+
+/// The manager with the newest entry that owns the field, unless that is us.
+fn last_writer(object: &Value, path: &[&str]) -> Option<String> {
+    let entries = object
+        .pointer("/metadata/managedFields")
+        .and_then(Value::as_array)?;
+    let owns = |entry: &&Value| {
+        let fields = entry.get("fieldsV1");
+        path.iter()
+            .try_fold(fields?, |fields, key| fields.get(*key))
+            .is_some()
+            .then_some(())
+    };
+    let newest = entries
+        .iter()
+        .filter(|entry| owns(entry).is_some())
+        .max_by_key(|entry| entry.get("time").and_then(Value::as_str))?;
+    let manager = newest.get("manager").and_then(Value::as_str)?;
+    (manager != FIELD_MANAGER).then(|| manager.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service_written_by(entries: &Value) -> Value {
+        let mut object = json!({"metadata": {"name": "s", "managedFields": entries}, "spec": {"selector": {"a": "b"}, "type": "ClusterIP", "ports": []}});
+        service(&mut object);
+        object.pointer(WRITTEN_BY).cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn the_newest_writer_of_the_selector_is_named() {
+        let selector = json!({"f:spec": {"f:selector": {}}});
+        let entries = json!([
+            {"manager": "tidegate", "time": "2026-01-01T00:00:01Z", "fieldsV1": {"f:spec": {"f:selector": {"f:x": {}}}}},
+            {"manager": "argocd", "time": "2026-01-01T00:00:02Z", "fieldsV1": selector},
+            {"manager": "kubectl", "time": "2026-01-01T00:00:03Z", "fieldsV1": {"f:spec": {"f:ports": {}}}},
+        ]);
+        assert_eq!(service_written_by(&entries), json!("argocd"));
+    }
+
+    #[test]
+    fn our_own_writes_name_nobody() {
+        let entries = json!([{"manager": "tidegate", "time": "2026-01-01T00:00:01Z", "fieldsV1": {"f:spec": {"f:selector": {}}}}]);
+        assert_eq!(service_written_by(&entries), Value::Null);
+    }
+}
