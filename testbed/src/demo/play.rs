@@ -23,7 +23,7 @@ const LINE: Duration = Duration::from_secs(10);
 /// The rates shown are those of this time.
 const RECENT: Duration = Duration::from_secs(1);
 /// Pods that are not needed any more must be gone by then.
-const TIDY: Duration = Duration::from_secs(60);
+const TIDY: Duration = Duration::from_mins(1);
 
 /// One release, as it went. Counted when all requests have ended.
 struct Course<'a> {

@@ -32,7 +32,7 @@ pub(super) const RELEASES: [Release; 4] = [
         version: "v1",
         expected: Outcome::Completed,
         serves_afterwards: "v1",
-        deadline: Duration::from_secs(60),
+        deadline: Duration::from_mins(1),
     },
     Release {
         name: "good-canary",

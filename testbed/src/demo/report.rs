@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{releases::Release, rollout::Outcome};
@@ -25,10 +25,8 @@ pub(super) struct Report {
 pub(super) struct Played {
     pub(super) name: &'static str,
     pub(super) strategy: &'static str,
-    #[serde(serialize_with = "by_name")]
     pub(super) outcome: Outcome,
-    /// From the change of the image to the outcome.
-    #[serde(serialize_with = "tenths")]
+    /// From the change of the image to the outcome, with one decimal.
     pub(super) seconds: f64,
     /// From the change of the image to when nothing moved any more.
     pub(super) requests: u64,
@@ -48,22 +46,9 @@ pub(super) struct Played {
 pub(super) struct Step {
     /// What was asked of the router, percent.
     pub(super) weight: i64,
-    /// What the new version got, percent.
-    #[serde(serialize_with = "hundredths")]
+    /// What the new version got, percent with two decimals.
     pub(super) observed_share: f64,
     pub(super) requests: u64,
-}
-
-fn by_name<S: Serializer>(outcome: &Outcome, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(outcome.name())
-}
-
-fn tenths<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((value * 10.0).round() / 10.0)
-}
-
-fn hundredths<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((value * 100.0).round() / 100.0)
 }
 
 /// The weight changed; seen at this moment.
@@ -101,7 +86,7 @@ impl Step {
     pub(super) fn of(span: Span, summary: &Summary, version: &str) -> Self {
         Self {
             weight: span.weight,
-            observed_share: summary.share(version) * 100.0,
+            observed_share: (summary.share(version) * 1e4).round() / 100.0,
             requests: summary.requests,
         }
     }
@@ -119,10 +104,9 @@ impl Played {
         let mut problems = Vec::new();
         if outcome != release.expected {
             problems.push(format!(
-                "{}: {}, but it must be {} within {} s",
+                "{}: {outcome}, but it must be {} within {} s",
                 release.name,
-                outcome.name(),
-                release.expected.name(),
+                release.expected,
                 release.deadline.as_secs()
             ));
         }
@@ -133,7 +117,7 @@ impl Played {
             name: release.name,
             strategy: "canary",
             outcome,
-            seconds: took.as_secs_f64(),
+            seconds: (took.as_secs_f64() * 10.0).round() / 10.0,
             requests: all.requests,
             errors_by_app: all.errors_by_app,
             lost: all.lost,
@@ -307,7 +291,7 @@ mod tests {
         assert!(!report.is_good());
         assert_eq!(
             report.problems(),
-            ["good-canary: rolledBack, but it must be completed within 150 s"]
+            ["good-canary: rolled back, but it must be completed within 150 s"]
         );
     }
 

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use serde::Serialize;
 use serde_json::Value;
 
 /// How a release ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) enum Outcome {
     /// The new version is the stable one.
     Completed,
@@ -17,19 +19,6 @@ pub(super) enum Outcome {
     Aborted,
     /// It did not end in time.
     TimedOut,
-}
-
-impl Outcome {
-    /// As written in the report.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::RolledBack => "rolledBack",
-            Self::DeadlineExceeded => "deadlineExceeded",
-            Self::Aborted => "aborted",
-            Self::TimedOut => "timedOut",
-        }
-    }
 }
 
 /// As told to a person.

@@ -1,5 +1,7 @@
 //! The tables at the end. Pure.
 
+use std::fmt::Display;
+
 use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_FULL_CONDENSED};
 
 use super::report::{Played, Report};
@@ -47,8 +49,8 @@ fn table(headers: &[&str]) -> Table {
     table
 }
 
-fn number(value: impl ToString) -> Cell {
-    Cell::new(value.to_string()).set_alignment(CellAlignment::Right)
+fn number(value: impl Display) -> Cell {
+    Cell::new(value).set_alignment(CellAlignment::Right)
 }
 
 fn by_version(played: &Played) -> String {
