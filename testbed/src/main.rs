@@ -1,4 +1,4 @@
-//! `testbed`: builds the servers, and runs a command, or waits, with all of them up.
+//! `testbed`: builds the servers, and runs a command or the demo, or waits, with all of them up.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -19,7 +19,7 @@ use nix::{
     unistd::Pid,
 };
 use testbed::{
-    Binaries, Options, Testbed,
+    Binaries, Options, Testbed, demo,
     namespace::{self, Session, Signals},
     progress::Progress,
     servers, state,
@@ -56,6 +56,31 @@ enum Action {
         #[command(flatten)]
         start: Start,
     },
+    /// Start everything, play the demo, stop everything. Fails when a release does not end as it must or a request is lost.
+    Demo {
+        #[command(flatten)]
+        start: Start,
+        /// Leave everything running after the last release, until Ctrl-C.
+        #[arg(long)]
+        keep: bool,
+        /// Where the report is written.
+        #[arg(long, value_name = "FILE", default_value = "target/demo/report.json")]
+        report: PathBuf,
+        /// The program to demonstrate [default: `tidegate` beside this program]
+        #[arg(long, value_name = "FILE")]
+        tidegate: Option<PathBuf>,
+    },
+}
+
+/// What happens while everything is up.
+enum Work {
+    Command(Vec<OsString>),
+    Wait,
+    Demo {
+        keep: bool,
+        report: PathBuf,
+        tidegate: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -85,7 +110,7 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<ExitCode> {
     let progress = Progress::detect();
-    let (start, command) = match cli.action {
+    let (start, work) = match cli.action {
         Action::Build => {
             for (program, path) in ensure(progress).await?.iter() {
                 writeln!(
@@ -97,14 +122,41 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        Action::Run { start, command } => (start, Some(command)),
-        Action::Up { start } => (start, None),
+        Action::Run { start, command } => (start, Work::Command(command)),
+        Action::Up { start } => (start, Work::Wait),
+        Action::Demo {
+            start,
+            keep,
+            report,
+            tidegate,
+        } => {
+            let tidegate = tidegate.map_or_else(tidegate_beside, Ok)?;
+            let work = Work::Demo {
+                keep,
+                report,
+                tidegate,
+            };
+            (start, work)
+        }
     };
     let Some(session) = Session::join().await? else {
         let binaries = ensure(progress).await?;
         return Ok(exit_code(namespace::enter(&binaries).await?));
     };
-    inside(session, start, command, progress).await
+    inside(session, start, work, progress).await
+}
+
+/// `tidegate` in the folder of this program.
+fn tidegate_beside() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot find this program's own path")?;
+    let found = own.with_file_name("tidegate");
+    if !found.is_file() {
+        bail!(
+            "{} does not exist: run `cargo build --bin tidegate` first, or name it with --tidegate",
+            found.display()
+        );
+    }
+    Ok(found)
 }
 
 /// Makes the servers ready; a signal drops the build, and with it the processes it started.
@@ -119,6 +171,8 @@ async fn ensure(progress: Progress) -> Result<Binaries> {
 /// How the time inside ended.
 enum End {
     Command(ExitStatus),
+    /// Whether the demo showed what it must.
+    Demo(bool),
     Signal(Signal),
     /// The process outside is gone, and everything goes with it.
     Lost,
@@ -127,7 +181,7 @@ enum End {
 async fn inside(
     mut session: Session,
     start: Start,
-    command: Option<Vec<OsString>>,
+    work: Work,
     progress: Progress,
 ) -> Result<ExitCode> {
     let mut signals = Signals::new()?;
@@ -147,14 +201,16 @@ async fn inside(
     let end = match started {
         Ok(testbed) => {
             log_to_file(&testbed)?;
-            let end = serve(&testbed, command.as_deref(), &mut session, &mut signals).await?;
+            let end = serve(&testbed, work, &mut session, &mut signals).await;
             testbed.stop().await?;
-            end
+            end?
         }
         Err(end) => end,
     };
     Ok(match end {
         End::Command(status) => exit_code(status),
+        End::Demo(true) => ExitCode::SUCCESS,
+        End::Demo(false) => ExitCode::FAILURE,
         End::Signal(signal) => interrupted(signal),
         End::Lost => {
             session.remove()?;
@@ -163,28 +219,50 @@ async fn inside(
     })
 }
 
-/// Runs the command, or waits when there is none.
+/// Does the work, until it has ended or a signal comes.
 async fn serve(
     testbed: &Testbed,
-    command: Option<&[OsString]>,
+    work: Work,
     session: &mut Session,
     signals: &mut Signals,
 ) -> Result<End> {
-    let Some(command) = command else {
-        explain(testbed, session)?;
-        return Ok(tokio::select! {
-            signal = signals.next() => End::Signal(signal),
-            () = session.lost() => End::Lost,
-        });
-    };
-    let mut child = spawn(testbed, command)?;
-    tokio::select! {
-        status = child.wait() => Ok(End::Command(status.context("cannot wait for the command")?)),
-        signal = signals.next() => {
-            end(&mut child, signal).await?;
-            Ok(End::Signal(signal))
+    match work {
+        Work::Wait => {
+            explain(testbed, session)?;
+            Ok(tokio::select! {
+                signal = signals.next() => End::Signal(signal),
+                () = session.lost() => End::Lost,
+            })
         }
-        () = session.lost() => Ok(End::Lost),
+        Work::Demo {
+            keep,
+            report,
+            tidegate,
+        } => {
+            let options = demo::Options {
+                keep,
+                report,
+                tidegate,
+                enter: session.enter_command(),
+            };
+            // Dropping the demo ends its load and its controller.
+            tokio::select! {
+                good = demo::run(testbed, &options) => Ok(End::Demo(good?)),
+                signal = signals.next() => Ok(End::Signal(signal)),
+                () = session.lost() => Ok(End::Lost),
+            }
+        }
+        Work::Command(command) => {
+            let mut child = spawn(testbed, &command)?;
+            tokio::select! {
+                status = child.wait() => Ok(End::Command(status.context("cannot wait for the command")?)),
+                signal = signals.next() => {
+                    end(&mut child, signal).await?;
+                    Ok(End::Signal(signal))
+                }
+                () = session.lost() => Ok(End::Lost),
+            }
+        }
     }
 }
 
