@@ -4,6 +4,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod chart;
 mod cli;
 mod crds;
 mod demo_app;
