@@ -1,5 +1,6 @@
 //! Tests on a real control plane: run by `make test` inside the testbed, compiled with the feature `control-plane`.
 
+mod chart;
 mod cli;
 mod crds;
 mod demo_app;

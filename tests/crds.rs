@@ -21,8 +21,11 @@ fn committed(folder: &str, kind: Kind) -> String {
 
 #[test]
 fn the_committed_definitions_are_those_of_the_types() {
-    let folder = "crds";
-    for kind in Kind::ALL {
+    let folders = ["crds", "charts/tidegate/files/crds"];
+    for (folder, kind) in folders
+        .into_iter()
+        .flat_map(|folder| Kind::ALL.map(|kind| (folder, kind)))
+    {
         let generated = crds::yaml(&ApiNames::default(), kind).unwrap();
         assert!(
             generated == committed(folder, kind),

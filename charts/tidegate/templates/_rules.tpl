@@ -1,0 +1,44 @@
+{{- /*
+What the controller does in the namespaces it serves, and nothing else. Secrets are read one by one by name, never
+listed; Rollouts are the user's, so only their status is written.
+*/ -}}
+{{- define "tidegate.rules" -}}
+- apiGroups: [tidegate.dev]
+  resources: [rollouts]
+  verbs: [list, watch]
+- apiGroups: [tidegate.dev]
+  resources: [rollouts/status]
+  verbs: [patch]
+- apiGroups: [tidegate.dev]
+  resources: [analysisruns]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [tidegate.dev]
+  resources: [analysisruns/status]
+  verbs: [patch]
+- apiGroups: [tidegate.dev]
+  resources: [analysistemplates]
+  verbs: [list, watch]
+{{- if eq .Values.mode "cluster" }}
+- apiGroups: [tidegate.dev]
+  resources: [clusteranalysistemplates]
+  verbs: [list, watch]
+{{- end }}
+- apiGroups: [apps]
+  resources: [replicasets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [list, watch, patch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list, watch]
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
