@@ -5,4 +5,5 @@ mod cli;
 mod crds;
 mod demo_app;
 mod kubectl;
+mod manifests;
 mod negative_control;
