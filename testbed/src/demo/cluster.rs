@@ -31,6 +31,8 @@ const NAMESPACE: &str = "demo";
 /// The release name, the namespace and the ServiceAccount of the chart.
 const CHART_RELEASE: &str = "tidegate";
 const CHART_NAMESPACE: &str = "tidegate-system";
+/// Where the controller says whether it is ready. Its default would take the pods' port on every address.
+const HEALTH: &str = "127.0.0.1:8181";
 /// The label that says which version a pod is.
 const HASH: &str = "tidegate.dev/pod-template-hash";
 /// The controller's token lives as long as anybody may look at the demo, seconds.
@@ -86,8 +88,12 @@ impl<'a> Cluster<'a> {
             "$ tidegate controller --prometheus-address {}   (as the chart's ServiceAccount)",
             testbed.prometheus_url()?
         ))?;
-        let arguments: [&OsStr; 5] = [
+        let arguments: [&OsStr; 9] = [
             "controller".as_ref(),
+            "--health-address".as_ref(),
+            HEALTH.as_ref(),
+            "--namespace".as_ref(),
+            CHART_NAMESPACE.as_ref(),
             "--kubeconfig".as_ref(),
             kubeconfig.as_os_str(),
             "--prometheus-address".as_ref(),
@@ -100,8 +106,8 @@ impl<'a> Cluster<'a> {
             &[],
             &folder.join("log"),
         )?;
-        let url = "http://127.0.0.1:8080/readyz";
-        controller.ready(|| probe::get(url)).await?;
+        let url = format!("http://{HEALTH}/readyz");
+        controller.ready(|| probe::get(&url)).await?;
         Ok(Self {
             testbed,
             controller,

@@ -169,7 +169,10 @@ impl<'a> Player<'a> {
             if Instant::now() > deadline {
                 return Ok(Outcome::TimedOut);
             }
-            frames.draw(self.screen, &self.watch, self.load.as_ref())?;
+            // What is older than the change belongs to the release before.
+            if seen.observed_generation >= generation {
+                frames.draw(self.screen, &self.watch, self.load.as_ref())?;
+            }
             frames.next(&mut self.watch).await?;
         }
     }

@@ -1,0 +1,47 @@
+# What a person does with this project. Everything is built as needed; `make` alone says what there is.
+
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+# Where the testbed's servers keep their logs during `make test` and `make demo`.
+TEST_STATE := target/testbed
+DEMO_STATE := target/demo/testbed
+
+.PHONY: help
+help:
+	@echo 'make demo          play a few releases on a real control plane, with every request counted (KEEP=1 leaves it running)'
+	@echo 'make test          all tests, those on a real control plane too'
+	@echo 'make lint          formatting, clippy and docs, with warnings denied'
+	@echo 'make crds          write the CustomResourceDefinitions again, here and in the chart'
+	@echo 'make clean         remove what was built here (not the servers in the cache folder)'
+	@echo 'Plain `cargo test` runs the tests that need no control plane.'
+
+# The first time the servers are built from pinned Go modules: about 15 minutes on two cores.
+.PHONY: demo
+demo:
+	$(CARGO) build --locked --package tidegate --package testbed --bins
+	target/debug/testbed demo --state $(DEMO_STATE) --report target/demo/report.json $(if $(KEEP),--keep)
+
+# With the feature everything is compiled once; both runs use the same test programs.
+CLUSTER := --locked --workspace --features control-plane,testbed/control-plane
+
+.PHONY: test
+test:
+	$(CARGO) fmt --all --check
+	$(CARGO) build $(CLUSTER) --all-targets
+	target/debug/testbed build
+	target/debug/testbed run --state $(TEST_STATE) -- $(CARGO) test $(CLUSTER) --no-fail-fast $(if $(TEST),-- $(TEST))
+
+.PHONY: lint
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --features control-plane,testbed/control-plane -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+.PHONY: crds
+crds:
+	$(CARGO) run --locked --quiet --bin tidegate -- crds --out crds
+	cp crds/*.yaml charts/tidegate/crds/
+
+.PHONY: clean
+clean:
+	$(CARGO) clean
