@@ -39,8 +39,7 @@ lint:
 
 .PHONY: crds
 crds:
-	$(CARGO) run --locked --quiet --bin tidegate -- crds --out crds
-	cp crds/*.yaml charts/tidegate/crds/
+	$(CARGO) run --locked --quiet --bin tidegate -- crds --out crds --out charts/tidegate/files/crds
 
 .PHONY: clean
 clean:
