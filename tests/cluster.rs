@@ -4,5 +4,6 @@ mod chart;
 mod cli;
 mod crds;
 mod demo_app;
+mod examples;
 mod kubectl;
 mod negative_control;
