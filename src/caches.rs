@@ -18,14 +18,15 @@ use kube::{
     },
 };
 use serde_json::Value;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::task::JoinSet;
 
 use crate::api::{
     names::{ApiNames, Kind},
     object::CachedObject,
 };
 
-pub use wake::{Wake, Wakes};
+use wake::{Changed, Stores};
+pub use wake::{Wakes, Woken};
 
 /// Behind load balancers that drop idle connections silently, a shorter watch bounds how long a cache can be stale.
 const WATCH_SECONDS: u32 = 200;
@@ -99,7 +100,7 @@ struct Watch {
     resource: ApiResource,
     config: watcher::Config,
     prune: fn(&mut Value),
-    wake: Wake,
+    changed: Changed,
 }
 
 /// Starts all watches into `tasks`. Changes are told to `wakes`; the stores are ready when `Caches::ready` returns.
@@ -110,69 +111,59 @@ pub fn start(
     wakes: &Wakes,
     tasks: &mut JoinSet<()>,
 ) -> Caches {
-    let config = || watcher::Config::default().timeout(WATCH_SECONDS);
+    let all = || watcher::Config::default().timeout(WATCH_SECONDS);
+    let labelled = all().labels(&names.pod_template_hash);
     let ours = |kind| names.resource(kind);
-    let mut watch =
-        |resource: ApiResource, config: watcher::Config, prune: fn(&mut Value), wake: Wake| {
-            let api = scope.api(client, &resource);
-            begin(
-                Watch {
-                    api,
-                    resource,
-                    config,
-                    prune,
-                    wake,
-                },
-                wakes.clone(),
-                tasks,
-            )
+    let mut watch = |resource: ApiResource, config, prune: fn(&mut Value), changed| {
+        let api = scope.api(client, &resource);
+        let watch = Watch {
+            api,
+            resource,
+            config,
+            prune,
+            changed,
         };
-    let rollouts = watch(ours(Kind::Rollout), config(), prune::metadata, Wake::Itself);
-    let replica_sets = watch(
-        replica_sets(),
-        config().labels(&names.pod_template_hash),
-        prune::replica_set,
-        Wake::Owner,
-    );
-    let services = watch(services(), config(), prune::service, Wake::Mentioning);
-    let endpoint_slices = watch(
-        endpoint_slices(),
-        config(),
-        prune::endpoint_slice,
-        Wake::MentioningService,
-    );
-    let ingresses = watch(ingresses(), config(), prune::ingress, Wake::Mentioning);
-    let analysis_runs = watch(
-        ours(Kind::AnalysisRun),
-        config(),
-        prune::metadata,
-        Wake::Owner,
-    );
-    let templates = watch(
-        ours(Kind::AnalysisTemplate),
-        config(),
-        prune::metadata,
-        Wake::Mentioning,
-    );
-    let cluster_templates = (*scope == Scope::Cluster).then(|| {
-        watch(
-            ours(Kind::ClusterAnalysisTemplate),
-            config(),
-            prune::metadata,
-            Wake::Mentioning,
-        )
-    });
-    let caches = Caches {
-        rollouts,
-        replica_sets,
-        services,
-        endpoint_slices,
-        ingresses,
-        analysis_runs,
-        templates,
-        cluster_templates,
+        begin(watch, wakes.clone(), tasks)
     };
-    wakes.set_rollouts(caches.rollouts.clone());
+    let template = Kind::AnalysisTemplate;
+    let cluster_template = Kind::ClusterAnalysisTemplate;
+    let caches = Caches {
+        rollouts: watch(
+            ours(Kind::Rollout),
+            all(),
+            prune::metadata,
+            Changed::Rollout,
+        ),
+        replica_sets: watch(replica_sets(), labelled, prune::replica_set, Changed::Owned),
+        services: watch(services(), all(), prune::service, Changed::Service),
+        endpoint_slices: watch(
+            endpoint_slices(),
+            all(),
+            prune::endpoint_slice,
+            Changed::EndpointSlice,
+        ),
+        ingresses: watch(ingresses(), all(), prune::ingress, Changed::Named),
+        analysis_runs: watch(
+            ours(Kind::AnalysisRun),
+            all(),
+            prune::metadata,
+            Changed::AnalysisRun,
+        ),
+        templates: watch(ours(template), all(), prune::metadata, Changed::Named),
+        cluster_templates: (*scope == Scope::Cluster).then(|| {
+            watch(
+                ours(cluster_template),
+                all(),
+                prune::metadata,
+                Changed::Named,
+            )
+        }),
+    };
+    wakes.set_stores(Stores {
+        rollouts: caches.rollouts.clone(),
+        analysis_runs: caches.analysis_runs.clone(),
+        services: caches.services.clone(),
+    });
     caches
 }
 
@@ -185,7 +176,7 @@ fn begin(watch: Watch, wakes: Wakes, tasks: &mut JoinSet<()>) -> Store<CachedObj
             resource,
             config,
             prune,
-            wake,
+            changed,
         } = watch;
         let mut events = reflector::reflector(
             writer,
@@ -197,9 +188,8 @@ fn begin(watch: Watch, wakes: Wakes, tasks: &mut JoinSet<()>) -> Store<CachedObj
         while let Some(event) = events.next().await {
             match event {
                 Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => {
-                    wakes.wake(wake, &object)
+                    wakes.wake(changed, &object);
                 }
-                // After a new list nobody is told what vanished meanwhile: everybody looks again.
                 Ok(watcher::Event::InitDone) => wakes.wake_all(),
                 Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
                 Err(error) => tracing::warn!(kind = resource.kind, "watch interrupted: {error}"),
@@ -268,12 +258,4 @@ pub fn get(
     } else {
         reference.within(namespace)
     })
-}
-
-/// The receiving ends of [`Wakes`].
-pub struct Woken {
-    /// One Rollout.
-    pub one: mpsc::UnboundedReceiver<reflector::ObjectRef<CachedObject>>,
-    /// All of them.
-    pub all: mpsc::UnboundedReceiver<()>,
 }

@@ -23,7 +23,7 @@ use crate::{
         backoff::Backoff,
         client::{self, ClientError, ClientOptions},
         clock::Clock,
-        events::EventPublisher,
+        events::{EventPublisher, EventSink},
         health::{self, HealthError, Readiness},
         instruments::Instruments,
         lease::{Elector, Leadership, LeaseConfig, LeaseError, identity},
@@ -38,6 +38,10 @@ use crate::{
 const MEASUREMENTS: usize = 64;
 /// How long the caches may take to be filled at the start before the process says what is missing.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the last Events get at shutdown.
+const LAST_EVENTS: Duration = Duration::from_secs(3);
+/// Who reports in Events.
+const REPORTER: &str = "tidegate.dev/controller";
 /// How long writes under way get at shutdown.
 const LAST_WRITES: Duration = Duration::from_secs(10);
 
@@ -96,95 +100,42 @@ pub async fn serve(
     instruments: Instruments,
     shutdown: CancellationToken,
 ) -> Result<(), ControllerError> {
-    let scope = match options.watch_namespace.as_slice() {
-        [] => Scope::Cluster,
-        [namespace] => Scope::Namespace(namespace.clone()),
-        several => return Err(ControllerError::Namespaces(several.len())),
-    };
+    let scope = scope(&options)?;
     let clock = Clock::system();
     let readiness = Readiness::new();
     let listener = health::listen(options.health_address).await?;
-    let mut background = JoinSet::new();
-    let health = tokio::spawn(health::serve(
+    let health = health::serve(
         listener,
         readiness.clone(),
         instruments.clone(),
         CancellationToken::new(),
-    ));
+    );
+    let health = tokio::spawn(health);
 
     let release = CancellationToken::new();
-    let (leadership, election) = elect(&options, &client, &clock, &release)?;
+    let (leadership, mut election) = elect(&options, &client, &clock, &release)?;
     let (events, publisher) = EventPublisher::new(
         client.clone(),
-        "tidegate.dev/controller",
+        REPORTER,
         &options.identity,
         instruments.clone(),
     );
     let publisher = tokio::spawn(publisher.run(release.clone()));
 
-    let names = ApiNames::default();
-    let synced = readiness.gate("caches", "the first list of every watched kind");
-    let (wakes, woken) = Wakes::new(&names);
-    let caches = caches::start(&client, &scope, &names, &wakes, &mut background);
-    let write_log = Arc::new(WriteLog::new());
-    let writer = Writer {
-        client: client.clone(),
-        names: names.clone(),
-        fence: leadership.fence.clone(),
-        write_log,
-    };
-    let rollouts = Arc::new(Context {
-        writer: writer.clone(),
-        caches: caches.clone(),
-        clock: clock.clone(),
-        events: events.clone(),
-        instruments: instruments.clone(),
-        backoff: Backoff::default(),
-        memories: Memories::default(),
-    });
-    let runs = Arc::new(loops::Runs {
-        context: analysis::controller::Context {
-            client: client.clone(),
-            resource: names.resource(Kind::AnalysisRun),
-            clock: clock.clone(),
-            http: prometheus::client().map_err(ControllerError::Http)?,
-            allow_list: allow_list(&options),
-            default_address: options.prometheus_address.clone(),
-            permits: Arc::new(Semaphore::new(MEASUREMENTS)),
-        },
-        fence: leadership.fence.clone(),
+    let mut watches = JoinSet::new();
+    let work = Work::begin(
+        &options,
+        scope,
+        client,
+        instruments,
+        clock,
+        leadership,
         events,
-        instruments: instruments.clone(),
-        write_log: writer.write_log.clone(),
-        backoff: Backoff::default(),
-        names: names.clone(),
-    });
-    let restores = Arc::new(restore::Context {
-        writer,
-        caches: caches.clone(),
-        scope: scope.clone(),
-    });
-
-    let work = async {
-        wait_for_caches(&caches).await;
-        synced.open();
-        let mut leading = leadership.leading.clone();
-        // An error means that the election is over; `election` then says why.
-        if leading.wait_for(|leads| *leads).await.is_err() {
-            return;
-        }
-        instruments.set_leader(true);
-        tracing::info!(scope = ?scope, "serving");
-        tokio::join!(
-            loops::rollouts(rollouts, woken, &shutdown),
-            loops::analysis_runs(runs, &client, &scope, &shutdown),
-            loops::restores(restores, &client, &scope, &shutdown),
-        );
-    };
-    tokio::pin!(election);
+        &mut watches,
+    )?;
     let outcome = tokio::select! {
         lost = &mut election => lost.and(Err(ControllerError::Ended("the election"))),
-        () = work => Ok(()),
+        () = work.run(&readiness, &shutdown) => Ok(()),
         () = until_overdue(&shutdown) => Ok(()),
     };
     // Nothing writes any more: another replica may take over at once.
@@ -193,15 +144,119 @@ pub async fn serve(
         Ok(()) => election.await,
         Err(error) => Err(error),
     };
-    background.shutdown().await;
-    if tokio::time::timeout(Duration::from_secs(3), publisher)
-        .await
-        .is_err()
-    {
+    watches.shutdown().await;
+    if tokio::time::timeout(LAST_EVENTS, publisher).await.is_err() {
         tracing::warn!("some Events were not written");
     }
     health.abort();
     released
+}
+
+fn scope(options: &ControllerOptions) -> Result<Scope, ControllerError> {
+    match options.watch_namespace.as_slice() {
+        [] => Ok(Scope::Cluster),
+        [namespace] => Ok(Scope::Namespace(namespace.clone())),
+        several => Err(ControllerError::Namespaces(several.len())),
+    }
+}
+
+/// The control loops and what they share.
+struct Work {
+    scope: Scope,
+    caches: caches::Caches,
+    woken: caches::Woken,
+    leadership: Leadership,
+    instruments: Instruments,
+    rollouts: Arc<Context>,
+    runs: Arc<loops::Runs>,
+    restores: Arc<restore::Context>,
+}
+
+impl Work {
+    #[expect(clippy::too_many_arguments, reason = "this is where everything meets")]
+    fn begin(
+        options: &ControllerOptions,
+        scope: Scope,
+        client: Client,
+        instruments: Instruments,
+        clock: Clock,
+        leadership: Leadership,
+        events: EventSink,
+        watches: &mut JoinSet<()>,
+    ) -> Result<Self, ControllerError> {
+        let names = ApiNames::default();
+        let (wakes, woken) = Wakes::new(&names);
+        let caches = caches::start(&client, &scope, &names, &wakes, watches);
+        let write_log = Arc::new(WriteLog::new());
+        let writer = Writer {
+            client: client.clone(),
+            names: names.clone(),
+            fence: leadership.fence.clone(),
+            write_log: write_log.clone(),
+        };
+        let restores = Arc::new(restore::Context {
+            writer: writer.clone(),
+            caches: caches.clone(),
+        });
+        let rollouts = Arc::new(Context {
+            writer,
+            caches: caches.clone(),
+            clock: clock.clone(),
+            events: events.clone(),
+            instruments: instruments.clone(),
+            backoff: Backoff::default(),
+            memories: Memories::default(),
+        });
+        let context = analysis::controller::Context {
+            client,
+            resource: names.resource(Kind::AnalysisRun),
+            fence: leadership.fence.clone(),
+            clock,
+            http: prometheus::client().map_err(ControllerError::Http)?,
+            allow_list: allow_list(options),
+            default_address: options.prometheus_address.clone(),
+            permits: Arc::new(Semaphore::new(MEASUREMENTS)),
+        };
+        let runs = Arc::new(loops::Runs {
+            context,
+            events,
+            instruments: instruments.clone(),
+            write_log,
+            backoff: Backoff::default(),
+            names,
+        });
+        Ok(Self {
+            scope,
+            caches,
+            woken,
+            leadership,
+            instruments,
+            rollouts,
+            runs,
+            restores,
+        })
+    }
+
+    /// Fills the caches, waits to lead, and works until `shutdown`.
+    async fn run(self, readiness: &Readiness, shutdown: &CancellationToken) {
+        let synced = readiness.gate("caches", "the first list of every watched kind");
+        wait_for_caches(&self.caches).await;
+        synced.open();
+        let mut leading = self.leadership.leading.clone();
+        tokio::select! {
+            // An error means that the election is over; whoever runs it says why.
+            leads = leading.wait_for(|leads| *leads) => if leads.is_err() { return },
+            () = shutdown.cancelled() => return,
+        }
+        self.instruments.set_leader(true);
+        tracing::info!(scope = ?self.scope, "serving");
+        let runs = self.caches.analysis_runs.clone();
+        tokio::join!(
+            loops::rollouts(self.rollouts, self.woken.rollouts, shutdown),
+            loops::analysis_runs(self.runs, runs, self.woken.analysis_runs, shutdown),
+            loops::restores(self.restores, self.woken.marked_services, shutdown),
+        );
+    }
 }
 
 /// Resolves when the loops had their time to end after `shutdown`.

@@ -1,4 +1,8 @@
 //! Tests on a real control plane: run by `make test` inside the testbed, compiled with the feature `control-plane`.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, in its helpers too"
+)]
 
 mod chart;
 mod cli;

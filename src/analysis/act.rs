@@ -13,7 +13,7 @@ use crate::api::names::FIELD_MANAGER;
 use crate::runtime::client::{ApiError, with_deadline};
 
 /// How long one write may take.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The merge patch from one status to the other. `None` when they say the same.
 pub fn status_patch(
@@ -56,12 +56,13 @@ const FIELDS: &[&str] = &[
     "metricResults",
 ];
 
-/// Sends the patch. The answer is the object's new resourceVersion.
+/// Sends the patch, within `limit`. The answer is the object's new resourceVersion.
 pub async fn write_status(
     client: &Client,
     resource: &ApiResource,
     run: &ObservedRun,
     patch: &Value,
+    limit: Duration,
 ) -> Result<String, ApiError> {
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &run.namespace, resource);
     let params = PatchParams {
@@ -69,7 +70,7 @@ pub async fn write_status(
         ..PatchParams::default()
     };
     let written = with_deadline(
-        DEADLINE,
+        limit,
         api.patch_status(&run.name, &params, &Patch::Merge(patch)),
     )
     .await?;

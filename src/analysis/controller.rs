@@ -24,6 +24,7 @@ use super::snapshot::AnalysisRunSnapshot;
 use crate::api::analysis::AnalysisRunStatus;
 use crate::runtime::client::{ApiError, Failure};
 use crate::runtime::clock::Clock;
+use crate::runtime::lease::{Fence, LostLease};
 
 /// After a conflict the watch brings the newer object; this is for the case that it does not.
 const AFTER_CONFLICT: Duration = Duration::from_secs(1);
@@ -35,6 +36,8 @@ pub struct Context {
     pub client: Client,
     /// AnalysisRun in the group that is served.
     pub resource: ApiResource,
+    /// The permission to write.
+    pub fence: Fence,
     /// The time.
     pub clock: Clock,
     /// For metric servers; made by [`super::providers::prometheus::client`].
@@ -64,6 +67,9 @@ pub enum ReconcileError {
     /// The JSON is no object of the API server.
     #[error(transparent)]
     NotAnObject(#[from] NotAnObject),
+    /// Another replica may lead by now.
+    #[error(transparent)]
+    Fenced(#[from] LostLease),
     /// The status cannot be written as JSON.
     #[error("the status of AnalysisRun {name} cannot be written as JSON: {source}")]
     Json {
@@ -162,12 +168,13 @@ async fn write(
             ..Reconciled::default()
         });
     };
-    match act::write_status(&context.client, &context.resource, run, &patch).await {
+    let limit = context.fence.bound(act::DEADLINE)?;
+    match act::write_status(&context.client, &context.resource, run, &patch, limit).await {
         Ok(resource_version) => {
             for note in &decision.notes {
                 tracing::info!(
                     namespace = run.namespace,
-                    name = run.name,
+                    run = run.name,
                     reason = note.reason,
                     "{}",
                     note.message

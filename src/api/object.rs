@@ -32,6 +32,10 @@ pub struct ParseError {
 
 impl CachedObject {
     /// Keeps `value` as it is.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "used up: what is kept is its text"
+    )]
     pub fn new(value: Value) -> Self {
         let text = |pointer: &str| {
             value

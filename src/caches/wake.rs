@@ -1,16 +1,16 @@
-//! Which Rollouts look again when an object changes.
+//! Which objects are looked at again when an object changes.
 //!
 //! Wide on purpose: a look that finds nothing to do costs microseconds, a missed one costs a release.
 
 use std::sync::{Arc, OnceLock};
 
 use kube::{
+    Resource,
     core::ApiResource,
     runtime::reflector::{ObjectRef, Store},
 };
 use tokio::sync::mpsc;
 
-use super::Woken;
 use crate::api::{
     names::{ApiNames, Kind},
     object::CachedObject,
@@ -19,132 +19,205 @@ use crate::api::{
 /// The label by which an EndpointSlice names its Service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
-/// Who is woken by a change of an object.
+/// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wake {
-    /// The object is a Rollout.
-    Itself,
-    /// The Rollout that controls it.
-    Owner,
-    /// Every Rollout in the namespace that has its name somewhere, and its owner.
-    Mentioning,
-    /// Every Rollout in the namespace that has the name of the Service it belongs to somewhere.
-    MentioningService,
+pub(super) enum Changed {
+    Rollout,
+    AnalysisRun,
+    /// A ReplicaSet or another object that only its owner cares for.
+    Owned,
+    Service,
+    EndpointSlice,
+    /// An Ingress or a template: whoever has its name, and its owner.
+    Named,
 }
 
-/// Wakes Rollouts. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Wakes {
-    one: mpsc::UnboundedSender<ObjectRef<CachedObject>>,
-    all: mpsc::UnboundedSender<()>,
+/// References to be looked at.
+#[derive(Debug)]
+pub struct Queue {
+    sender: mpsc::UnboundedSender<ObjectRef<CachedObject>>,
     resource: ApiResource,
-    rollouts: Arc<OnceLock<Store<CachedObject>>>,
+}
+
+impl Queue {
+    fn push(&self, name: &str, namespace: &str) {
+        let reference = ObjectRef::new_with(name, self.resource.clone()).within(namespace);
+        if self.sender.send(reference).is_err() {
+            tracing::debug!("a change came after the controller had ended");
+        }
+    }
+}
+
+/// The receiving ends of [`Wakes`].
+pub struct Woken {
+    /// Rollouts.
+    pub rollouts: mpsc::UnboundedReceiver<ObjectRef<CachedObject>>,
+    /// AnalysisRuns.
+    pub analysis_runs: mpsc::UnboundedReceiver<ObjectRef<CachedObject>>,
+    /// Services with the mark of a Rollout.
+    pub marked_services: mpsc::UnboundedReceiver<ObjectRef<CachedObject>>,
+}
+
+/// Tells the control loops what to look at. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Wakes(Arc<Ends>);
+
+#[derive(Debug)]
+struct Ends {
+    rollouts: Queue,
+    analysis_runs: Queue,
+    marked_services: Queue,
+    mark: String,
+    stores: OnceLock<Stores>,
+}
+
+/// The stores in which those are found that a change concerns.
+#[derive(Clone, Debug)]
+pub(super) struct Stores {
+    pub(super) rollouts: Store<CachedObject>,
+    pub(super) analysis_runs: Store<CachedObject>,
+    pub(super) services: Store<CachedObject>,
 }
 
 impl Wakes {
-    /// A pair of ends.
+    /// Both ends.
     pub fn new(names: &ApiNames) -> (Self, Woken) {
-        // Unbounded: what is sent is small, the receiver only queues references and drops what it has already.
-        let (one, woken_one) = mpsc::unbounded_channel();
-        let (all, woken_all) = mpsc::unbounded_channel();
-        let resource = names.resource(Kind::Rollout);
-        (
-            Self {
-                one,
-                all,
-                resource,
-                rollouts: Arc::default(),
-            },
-            Woken {
-                one: woken_one,
-                all: woken_all,
-            },
-        )
+        // Unbounded: references are small, and the receivers drop those they have already.
+        let queue = |resource| {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            (Queue { sender, resource }, receiver)
+        };
+        let (rollouts, woken_rollouts) = queue(names.resource(Kind::Rollout));
+        let (analysis_runs, woken_runs) = queue(names.resource(Kind::AnalysisRun));
+        let (marked_services, woken_services) = queue(super::services());
+        let ends = Ends {
+            rollouts,
+            analysis_runs,
+            marked_services,
+            mark: names.managed_by_rollout.clone(),
+            stores: OnceLock::new(),
+        };
+        let woken = Woken {
+            rollouts: woken_rollouts,
+            analysis_runs: woken_runs,
+            marked_services: woken_services,
+        };
+        (Self(Arc::new(ends)), woken)
     }
 
-    pub(super) fn set_rollouts(&self, rollouts: Store<CachedObject>) {
-        // Set once, by `start`; a second set could only bring the same store.
-        drop(self.rollouts.set(rollouts));
+    pub(super) fn set_stores(&self, stores: Stores) {
+        if self.0.stores.set(stores).is_err() {
+            tracing::debug!("the stores were set before");
+        }
     }
 
+    /// After a new list nobody is told what vanished meanwhile: everybody looks again.
     pub(super) fn wake_all(&self) {
-        self.send(self.all.send(()).is_ok());
+        let Some(stores) = self.0.stores.get() else {
+            return;
+        };
+        for rollout in stores.rollouts.state() {
+            self.0.rollouts.push(rollout.name(), rollout.namespace());
+        }
+        for run in stores.analysis_runs.state() {
+            self.0.analysis_runs.push(run.name(), run.namespace());
+        }
+        for service in stores
+            .services
+            .state_filter(|service| self.marked_by(service).is_some())
+        {
+            self.0
+                .marked_services
+                .push(service.name(), service.namespace());
+        }
     }
 
-    pub(super) fn wake(&self, wake: Wake, object: &CachedObject) {
-        match wake {
-            Wake::Itself => {
-                self.wake_one(object.name(), object.namespace());
-                // Two Rollouts that name the same Service have to learn of each other.
+    pub(super) fn wake(&self, changed: Changed, object: &CachedObject) {
+        let (name, namespace) = (object.name(), object.namespace());
+        match changed {
+            Changed::Rollout => {
+                self.0.rollouts.push(name, namespace);
                 self.wake_sharing(object);
+                self.wake_marked(name, namespace);
             }
-            Wake::Owner => self.wake_owner(object),
-            Wake::Mentioning => {
+            Changed::AnalysisRun => {
+                self.0.analysis_runs.push(name, namespace);
                 self.wake_owner(object);
-                self.wake_mentioning(object.namespace(), object.name());
             }
-            Wake::MentioningService => {
-                let labels = kube::Resource::meta(object).labels.as_ref();
-                if let Some(service) = labels.and_then(|labels| labels.get(SERVICE_NAME)) {
-                    self.wake_mentioning(object.namespace(), service);
+            Changed::Owned => {
+                self.wake_owner(object);
+                if let Some(rollout) = self.marked_by(object) {
+                    self.wake_marked(rollout, namespace);
                 }
+            }
+            Changed::Service => {
+                if self.marked_by(object).is_some() {
+                    self.0.marked_services.push(name, namespace);
+                }
+                self.wake_mentioning(namespace, name);
+            }
+            Changed::EndpointSlice => {
+                let labels = object.meta().labels.as_ref();
+                if let Some(service) = labels.and_then(|labels| labels.get(SERVICE_NAME)) {
+                    self.wake_mentioning(namespace, service);
+                }
+            }
+            Changed::Named => {
+                self.wake_owner(object);
+                self.wake_mentioning(namespace, name);
             }
         }
     }
 
+    fn marked_by<'a>(&self, object: &'a CachedObject) -> Option<&'a str> {
+        let labels = object.meta().labels.as_ref()?;
+        labels.get(&self.0.mark).map(String::as_str)
+    }
+
+    /// Two Rollouts that name the same Service have to learn of each other.
     fn wake_sharing(&self, rollout: &CachedObject) {
-        let Some(rollouts) = self.rollouts.get() else {
-            return;
-        };
         let value = rollout.value();
         for field in ["stableService", "canaryService"] {
-            let Some(service) = value
+            let service = value
                 .pointer("/spec/strategy/canary")
-                .and_then(|canary| canary.get(field)?.as_str())
-            else {
-                continue;
-            };
-            for other in rollouts.state_filter(|other| {
-                other.namespace() == rollout.namespace() && other.mentions(service)
-            }) {
-                if other.uid() != rollout.uid() {
-                    self.wake_one(other.name(), other.namespace());
-                }
+                .and_then(|canary| canary.get(field)?.as_str());
+            if let Some(service) = service {
+                self.wake_mentioning(rollout.namespace(), service);
             }
+        }
+    }
+
+    fn wake_marked(&self, rollout: &str, namespace: &str) {
+        let Some(stores) = self.0.stores.get() else {
+            return;
+        };
+        let marked = stores.services.state_filter(|service| {
+            service.namespace() == namespace && self.marked_by(service) == Some(rollout)
+        });
+        for service in marked {
+            self.0.marked_services.push(service.name(), namespace);
         }
     }
 
     fn wake_owner(&self, object: &CachedObject) {
-        let Some(owner) = object
+        let owner = object
             .controller()
-            .filter(|owner| owner.kind == Kind::Rollout.name())
-        else {
-            return;
-        };
-        self.wake_one(&owner.name, object.namespace());
+            .filter(|owner| owner.kind == Kind::Rollout.name());
+        if let Some(owner) = owner {
+            self.0.rollouts.push(&owner.name, object.namespace());
+        }
     }
 
     /// An empty namespace is that of a cluster-scoped object: any Rollout may mention it.
     fn wake_mentioning(&self, namespace: &str, name: &str) {
-        let Some(rollouts) = self.rollouts.get() else {
+        let Some(stores) = self.0.stores.get() else {
             return;
         };
-        let mentioning = rollouts.state_filter(|rollout| {
+        let mentioning = stores.rollouts.state_filter(|rollout| {
             (namespace.is_empty() || rollout.namespace() == namespace) && rollout.mentions(name)
         });
         for rollout in mentioning {
-            self.wake_one(rollout.name(), rollout.namespace());
-        }
-    }
-
-    fn wake_one(&self, name: &str, namespace: &str) {
-        let reference = ObjectRef::new_with(name, self.resource.clone()).within(namespace);
-        self.send(self.one.send(reference).is_ok());
-    }
-
-    fn send(&self, sent: bool) {
-        if !sent {
-            tracing::debug!("a change came after the controller had ended");
+            self.0.rollouts.push(rollout.name(), rollout.namespace());
         }
     }
 }

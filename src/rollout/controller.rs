@@ -192,7 +192,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         context
             .memories
             .with(rollout.uid(), generation, |remembered| {
-                remembered.memory = Memory::default()
+                remembered.memory = Memory::default();
             });
     }
     // The status follows from what was observed, not from what was just written: it is right also after a failure.
@@ -291,13 +291,13 @@ fn remember(
             remembered.memory.refusal = Some(Refusal {
                 kind: RefusalKind::Invalid,
                 message,
-            })
+            });
         }
         Failure::Forbidden(message) => {
             remembered.memory.refusal = Some(Refusal {
                 kind: RefusalKind::Forbidden,
                 message,
-            })
+            });
         }
         Failure::AlreadyExists => remembered.memory.taken = Some(name.clone()),
         Failure::Conflict | Failure::NotFound | Failure::Transient(_) => {}
@@ -321,7 +321,7 @@ async fn write_status(
         context
             .memories
             .with(rollout.uid(), generation, |remembered| {
-                remembered.counts_wait_since = None
+                remembered.counts_wait_since = None;
             });
         return Ok(None);
     };
@@ -344,7 +344,7 @@ async fn write_status(
     context
         .memories
         .with(rollout.uid(), generation, |remembered| {
-            remembered.counts_wait_since = None
+            remembered.counts_wait_since = None;
         });
     Ok(None)
 }
@@ -416,7 +416,7 @@ fn sample(snapshot: &Snapshot, decision: &Decision, context: &Context) {
         .rollout
         .spec
         .as_ref()
-        .map_or(0, |spec| spec.desired_replicas());
+        .map_or(0, super::super::api::rollout::RolloutSpec::desired_replicas);
     let weight = status.canary.weights.as_ref().map_or(0, |weights| {
         let all = (weights.canary.weight + weights.stable.weight).max(1);
         weights.canary.weight.saturating_mul(100) / all

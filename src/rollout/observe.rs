@@ -228,7 +228,7 @@ fn services(
                     .pointer("/x-written-by")
                     .and_then(Value::as_str)
                     .map(str::to_owned),
-                also_used_by: other_user(rollout, name, caches),
+                also_used_by: older_user(rollout, name, caches),
                 endpoints: endpoints(namespace, name, caches),
             };
             Some((name.clone(), view))
@@ -236,20 +236,29 @@ fn services(
         .collect()
 }
 
-/// Another Rollout that names the Service; the older one (then the first by name) keeps it.
-fn other_user(rollout: &CachedObject, service: &str, caches: &Caches) -> Option<String> {
-    let users = caches::select(&caches.rollouts, rollout.namespace(), |other| {
+/// An older Rollout that names the Service: it keeps it. Equally old ones are ordered by name.
+fn older_user(rollout: &CachedObject, service: &str, caches: &Caches) -> Option<String> {
+    let age = |object: &CachedObject, value: &Value| {
+        (
+            text(value, "/metadata/creationTimestamp"),
+            object.name().to_owned(),
+        )
+    };
+    let own_age = age(rollout, &rollout.value());
+    let mentioning = caches::select(&caches.rollouts, rollout.namespace(), |other| {
         other.mentions(service) && other.uid() != rollout.uid()
     });
-    users.iter().find_map(|other| {
-        let value = other.value();
-        let strategy = value.pointer("/spec/strategy/canary")?;
-        let names = ["stableService", "canaryService"];
-        let uses = names
-            .iter()
-            .any(|field| strategy.get(*field).and_then(Value::as_str) == Some(service));
-        uses.then(|| other.name().to_owned())
-    })
+    mentioning
+        .iter()
+        .find(|other| {
+            let value = other.value();
+            let strategy = value.pointer("/spec/strategy/canary");
+            let named = ["stableService", "canaryService"].iter().any(|field| {
+                strategy.and_then(|strategy| strategy.get(*field)?.as_str()) == Some(service)
+            });
+            named && age(other, &value) < own_age
+        })
+        .map(|other| other.name().to_owned())
 }
 
 fn endpoints(namespace: &str, service: &str, caches: &Caches) -> Vec<EndpointView> {

@@ -19,7 +19,7 @@ use crate::{
         names::{ApiNames, FIELD_MANAGER},
         object::CachedObject,
     },
-    caches::{self, Caches, Scope},
+    caches::{self, Caches},
     rollout::act::Writer,
     runtime::{
         client::{ApiError, Failure, with_deadline},
@@ -37,8 +37,6 @@ pub struct Context {
     pub writer: Writer,
     /// Reads.
     pub caches: Caches,
-    /// What is served.
-    pub scope: Scope,
 }
 
 /// Why a Service could not be put back.

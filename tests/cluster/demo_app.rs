@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::kubectl::kubectl;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The application's Deployment, called `demo`, reached through the proxy by its host name.

@@ -38,7 +38,7 @@ pub(super) fn tell_edges(pass: &mut Pass<'_>) {
             format!("Rollout is paused ({})", reason.name()),
         ),
         (true, None) if pass.mode() != Mode::Aborted => {
-            pass.note(false, "RolloutResumed", "Rollout is resumed".to_owned())
+            pass.note(false, "RolloutResumed", "Rollout is resumed".to_owned());
         }
         (true | false, _) => {}
     }

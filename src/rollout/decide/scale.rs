@@ -26,9 +26,9 @@ pub(super) fn canary_share(replicas: i32, weight: i32, max: i32) -> i32 {
 /// Sizes all ReplicaSets.
 pub(super) fn size(pass: &mut Pass<'_>) {
     if pass.router.is_some() {
-        size_with_router(pass)
+        size_with_router(pass);
     } else {
-        size_by_pod_ratio(pass)
+        size_by_pod_ratio(pass);
     }
 }
 

@@ -329,7 +329,7 @@ fn check_step(step: &CanaryStep, path: &str, max: i32, errors: &mut Errors) {
             }
         }
         Some(StepKind::Analysis(analysis)) => {
-            check_analysis(analysis, &format!("{path}.analysis"), errors)
+            check_analysis(analysis, &format!("{path}.analysis"), errors);
         }
         Some(StepKind::Unsupported(name)) => errors.unsupported(&format!("{path}.{name}"), true),
     }
