@@ -8,6 +8,7 @@ mod chart;
 mod cli;
 mod crds;
 mod demo_app;
+mod examples;
 mod kubectl;
 mod manifests;
 mod negative_control;
