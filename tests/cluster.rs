@@ -4,9 +4,13 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod analysis;
+mod canary;
 mod chart;
 mod cli;
 mod crds;
 mod demo_app;
+mod harness;
 mod kubectl;
 mod negative_control;
+mod requests;
