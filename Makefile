@@ -38,8 +38,7 @@ lint:
 
 .PHONY: crds
 crds:
-	$(CARGO) run --locked --quiet --bin tidegate -- crds --out crds
-	$(CARGO) run --locked --quiet --bin tidegate -- crds --out charts/tidegate/files/crds
+	$(CARGO) run --locked --quiet --bin tidegate -- crds --out crds --out charts/tidegate/files/crds
 
 .PHONY: clean
 clean:

@@ -10,4 +10,5 @@ mod crds;
 mod demo_app;
 mod examples;
 mod kubectl;
+mod manifests;
 mod negative_control;
