@@ -26,7 +26,6 @@ CLUSTER := --locked --workspace --features control-plane
 
 .PHONY: test
 test:
-	$(CARGO) fmt --all --check
 	$(CARGO) build $(CLUSTER) --all-targets
 	target/debug/testbed build
 	target/debug/testbed run --state $(TEST_STATE) -- $(CARGO) test $(CLUSTER) --no-fail-fast $(if $(TEST),-- $(TEST))
