@@ -11,6 +11,7 @@ help:
 	@echo 'make demo          play a few releases on a real control plane, with every request counted (KEEP=1 leaves it running)'
 	@echo 'make test          all tests, those on a real control plane too'
 	@echo 'make lint          formatting, clippy and docs, with warnings denied'
+	@echo 'make bench         timings of the core, each beside one to compare with'
 	@echo 'make crds          write the CustomResourceDefinitions again, here and in the chart'
 	@echo 'make clean         remove what was built here (not the servers in the cache folder)'
 	@echo 'Plain `cargo test` runs the tests that need no control plane.'
@@ -35,6 +36,10 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --features control-plane -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+.PHONY: bench
+bench:
+	$(CARGO) bench --locked --package tidegate
 
 .PHONY: crds
 crds:
