@@ -4,11 +4,15 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod analysis;
+mod canary;
 mod chart;
 mod cli;
 mod crds;
 mod demo_app;
 mod examples;
+mod harness;
 mod kubectl;
 mod manifests;
 mod negative_control;
+mod requests;
