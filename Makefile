@@ -2,6 +2,7 @@
 
 .DEFAULT_GOAL := help
 CARGO ?= cargo
+BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 # Where the testbed's servers keep their logs during `make test` and `make demo`.
 TEST_STATE := target/testbed
 DEMO_STATE := target/demo/testbed
@@ -20,7 +21,7 @@ help:
 .PHONY: demo
 demo:
 	$(CARGO) build --locked --package tidegate --package testbed --bins
-	target/debug/testbed demo --state $(DEMO_STATE) --report target/demo/report.json $(if $(KEEP),--keep)
+	$(BIN)/testbed demo --state $(DEMO_STATE) --report target/demo/report.json $(if $(KEEP),--keep)
 
 # With the feature everything is compiled once; both runs use the same test programs.
 CLUSTER := --locked --workspace --features control-plane
@@ -28,8 +29,8 @@ CLUSTER := --locked --workspace --features control-plane
 .PHONY: test
 test:
 	$(CARGO) build $(CLUSTER) --all-targets
-	target/debug/testbed build
-	target/debug/testbed run --state $(TEST_STATE) -- $(CARGO) test $(CLUSTER) --no-fail-fast $(if $(TEST),-- $(TEST))
+	$(BIN)/testbed build
+	$(BIN)/testbed run --state $(TEST_STATE) -- $(CARGO) test $(CLUSTER) --no-fail-fast $(if $(TEST),-- $(TEST))
 
 .PHONY: lint
 lint:
