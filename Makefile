@@ -22,7 +22,7 @@ demo:
 	target/debug/testbed demo --state $(DEMO_STATE) --report target/demo/report.json $(if $(KEEP),--keep)
 
 # With the feature everything is compiled once; both runs use the same test programs.
-CLUSTER := --locked --workspace --features control-plane,testbed/control-plane
+CLUSTER := --locked --workspace --features control-plane
 
 .PHONY: test
 test:
@@ -34,13 +34,12 @@ test:
 .PHONY: lint
 lint:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets --features control-plane,testbed/control-plane -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets --features control-plane -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
 .PHONY: crds
 crds:
-	$(CARGO) run --locked --quiet --bin tidegate -- crds --out crds
-	cp crds/*.yaml charts/tidegate/crds/
+	$(CARGO) run --locked --quiet --bin tidegate -- crds --out crds --out charts/tidegate/files/crds
 
 .PHONY: clean
 clean:

@@ -12,3 +12,4 @@ mod cli;
 #[cfg(feature = "control-plane")]
 mod cluster;
 mod crds;
+mod examples;

@@ -89,9 +89,21 @@ impl IngressNginx<'_> {
             // A missing stable Ingress is told as a missing reference; a canary Ingress that exists must still be brought down.
             let stable = snapshot.ingresses.get(stable_name);
             let name = canary_ingress_name(&snapshot.rollout.name, stable_name);
-            let desired = stable
-                .map(|stable| self.desired(snapshot, stable, &name, split))
-                .transpose()?;
+            let desired = match stable.map(|stable| self.desired(snapshot, stable, &name, split)) {
+                Some(Ok(desired)) => Some(desired),
+                // Whatever is wrong with the stable Ingress, the weight can always be taken back.
+                Some(Err(why)) => {
+                    let live = snapshot
+                        .ingresses
+                        .get(&name)
+                        .map_or(0, |live| self.live_weight(live));
+                    if split.canary >= live {
+                        return Err(why);
+                    }
+                    None
+                }
+                None => None,
+            };
             match (snapshot.ingresses.get(&name), desired) {
                 (Some(live), desired) => {
                     if live.controller_uid.as_deref() != Some(&snapshot.rollout.uid) {
@@ -100,7 +112,8 @@ impl IngressNginx<'_> {
                         ));
                     }
                     let desired = desired.unwrap_or_else(|| self.weight_only(split));
-                    if let Some(patch) = difference(&live.object, &desired) {
+                    let prefix = format!("{}/canary", self.routing.prefix());
+                    if let Some(patch) = difference(&live.object, &desired, &prefix) {
                         actions.push(Action::PatchIngress {
                             target: Target {
                                 name,
@@ -234,11 +247,13 @@ impl IngressNginx<'_> {
 }
 
 /// A merge patch from `live` to `desired`, over annotations, labels and spec; `None` when there is nothing to change.
-fn difference(live: &Value, desired: &Value) -> Option<Value> {
+/// Annotations of `live` that begin with `own` and are not desired go: they are routing rules. A `desired` without a
+/// spec changes the weight only, and lets everything else be.
+fn difference(live: &Value, desired: &Value, own: &str) -> Option<Value> {
     let mut patch = Map::new();
     let mut metadata = Map::new();
     for field in ["annotations", "labels"] {
-        let changed: Map<String, Value> = desired
+        let mut changed: Map<String, Value> = desired
             .pointer(&format!("/metadata/{field}"))
             .and_then(Value::as_object)
             .into_iter()
@@ -250,6 +265,16 @@ fn difference(live: &Value, desired: &Value) -> Option<Value> {
             })
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
+        if field == "annotations" && desired.get("spec").is_some() {
+            let all = live.pointer("/metadata/annotations");
+            let stale = all
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten()
+                .filter(|(key, _)| key.starts_with(own))
+                .filter(|(key, _)| desired["metadata"]["annotations"].get(*key).is_none());
+            changed.extend(stale.map(|(key, _)| (key.clone(), Value::Null)));
+        }
         if !changed.is_empty() {
             metadata.insert(field.to_owned(), changed.into());
         }
@@ -276,28 +301,37 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_change_makes_no_patch() {
-        let live =
-            json!({"metadata": {"annotations": {"a": "1", "b": "2"}}, "spec": {"rules": [1]}});
-        assert_eq!(
-            difference(
-                &live,
-                &json!({"metadata": {"annotations": {"a": "1"}}, "spec": {"rules": [1]}})
-            ),
-            None
-        );
-    }
-
-    #[test]
     fn only_what_differs_is_patched() {
-        let live =
-            json!({"metadata": {"annotations": {"a": "1", "b": "2"}}, "spec": {"rules": [1]}});
-        assert_eq!(
-            difference(
-                &live,
-                &json!({"metadata": {"annotations": {"a": "5"}}, "spec": {"rules": [1]}})
+        let live = json!({"metadata": {"annotations": {"a": "1", "b": "2", "n/canary-x": "3"}}, "spec": {"rules": [1]}});
+        let rest = json!({"metadata": {"annotations": {"n/canary-x": null}}});
+        for (what, desired, expected) in [
+            (
+                "nothing",
+                json!({"metadata": {"annotations": {"a": "1", "n/canary-x": "3"}}, "spec": {"rules": [1]}}),
+                None,
             ),
-            Some(json!({"metadata": {"annotations": {"a": "5"}}}))
-        );
+            (
+                "an annotation",
+                json!({"metadata": {"annotations": {"a": "5", "n/canary-x": "3"}}, "spec": {"rules": [1]}}),
+                Some(json!({"metadata": {"annotations": {"a": "5"}}})),
+            ),
+            (
+                "the spec",
+                json!({"metadata": {"annotations": {"n/canary-x": "3"}}, "spec": {"rules": [2]}}),
+                Some(json!({"spec": {"rules": [2]}})),
+            ),
+            (
+                "a rule of another kind",
+                json!({"metadata": {"annotations": {"a": "1"}}, "spec": {"rules": [1]}}),
+                Some(rest),
+            ),
+            (
+                "the weight only",
+                json!({"metadata": {"annotations": {"a": "0"}}}),
+                Some(json!({"metadata": {"annotations": {"a": "0"}}})),
+            ),
+        ] {
+            assert_eq!(difference(&live, &desired, "n/canary"), expected, "{what}");
+        }
     }
 }

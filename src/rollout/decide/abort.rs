@@ -25,11 +25,12 @@ pub(super) fn settle(pass: &mut Pass<'_>) {
         pass.status.abort = false;
         return;
     }
+    // Neither a client nor a promotion that came earlier may turn a later retry into a promotion.
+    pass.status.promote_full = false;
     if pass.status.aborted_at.is_some() {
         return;
     }
     pass.status.aborted_at = Some(pass.now());
-    pass.status.promote_full = false;
     let cause = pass
         .status
         .abort_cause

@@ -98,26 +98,44 @@ pub(super) fn heed(pass: &mut Pass<'_>) {
         .any(|pause| pause.reason == PauseReason::InconclusiveAnalysisRun);
     let asked_before = pass.status.canary.asked_about_analysis_run.as_deref() == Some(&background);
     if inconclusive && !asked && !asked_before {
-        let message = run(pass, &background)
-            .map(|run| run.message.clone())
-            .unwrap_or_default();
-        ask_person(pass, &background, &message);
-        pass.status.canary.asked_about_analysis_run = Some(background);
+        ask_person(pass, &background);
     }
 }
 
-fn ask_person(pass: &mut Pass<'_>, name: &str, message: &str) {
+fn ask_person(pass: &mut Pass<'_>, name: &str) {
     let start_time = pass.now();
     pass.status.pause_conditions.push(PauseCondition {
         reason: PauseReason::InconclusiveAnalysisRun,
         start_time,
     });
     pass.status.controller_pause = true;
-    pass.note(
-        true,
-        "AnalysisRunInconclusive",
-        format!("AnalysisRun {name} allows no conclusion: {message}"),
+    pass.status.canary.asked_about_analysis_run = Some(name.to_owned());
+}
+
+/// Whether the run of this step has ended without a verdict.
+pub(super) fn step_is_inconclusive(pass: &Pass<'_>, index: usize) -> bool {
+    run(pass, &step_name(pass, index)).is_some_and(|run| run.phase == AnalysisPhase::Inconclusive)
+}
+
+/// The first attempt whose runs cannot be mistaken for finished ones of the same revision: a verdict counts once.
+pub(super) fn fresh_attempt(pass: &Pass<'_>, revision: i64) -> i32 {
+    let prefix = format!(
+        "{}-{}-{revision}",
+        pass.snapshot.rollout.name, pass.revisions.new_hash
     );
+    pass.snapshot
+        .analysis_runs
+        .iter()
+        .filter(|run| run.phase.is_terminal())
+        .filter_map(|run| run.name.strip_prefix(&prefix))
+        .filter(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+        .map(|rest| {
+            rest.rsplit_once('.')
+                .and_then(|(_, attempt)| attempt.parse().ok())
+                .unwrap_or(0_i32)
+        })
+        .max()
+        .map_or(0, |attempt| attempt.saturating_add(1))
 }
 
 /// Whether the run of this step exists.
@@ -156,7 +174,7 @@ pub(super) fn step_outcome(pass: &mut Pass<'_>, index: usize) -> Outcome {
                 .iter()
                 .any(|pause| pause.reason == PauseReason::InconclusiveAnalysisRun);
             if !asked {
-                ask_person(pass, &name, &run.message.clone());
+                ask_person(pass, &name);
             }
             Outcome::wait(format!(
                 "a person to promote or abort: AnalysisRun {name} is inconclusive"

@@ -16,6 +16,7 @@ pub(super) fn decide(pass: &mut Pass<'_>) {
     analyses::heed(pass);
     progress::measure(pass);
     abort::settle(pass);
+    tell_stop(pass);
     advance(pass);
     ledger::update(pass);
     replica_set::ensure_new(pass);
@@ -26,18 +27,22 @@ pub(super) fn decide(pass: &mut Pass<'_>) {
     history::prune(pass);
 }
 
+/// What stops everything is told before what else is waited for.
+fn tell_stop(pass: &mut Pass<'_>) {
+    if let Some(why) = pass.hold.clone() {
+        pass.wait(why, None);
+    } else if pass.spec.paused && pass.mode() != Mode::Aborted {
+        pass.wait("spec.paused to become false", None);
+    }
+}
+
 /// Takes the steps that are done, and promotes after the last one.
 fn advance(pass: &mut Pass<'_>) {
     match pass.mode() {
         Mode::Stable | Mode::Aborted => return,
         Mode::Stepping | Mode::Full => {}
     }
-    if let Some(why) = pass.hold.clone() {
-        pass.wait(why, None);
-        return;
-    }
-    if pass.spec.paused {
-        pass.wait("spec.paused to become false", None);
+    if pass.frozen() {
         return;
     }
     let outcome = match steps::advance(pass) {

@@ -2,11 +2,11 @@
 //!
 //! Not here: the facts they are made of.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     pass::{Mode, Pass},
-    progress, scale, services,
+    progress, scale, services, traffic,
 };
 use crate::{
     api::{
@@ -44,6 +44,8 @@ pub(super) fn unreadable(snapshot: &Snapshot, message: &str) -> Decision {
         );
     };
     set(ConditionType::InvalidSpec, ConditionStatus::True);
+    set(ConditionType::Progressing, ConditionStatus::False);
+    set(ConditionType::Healthy, ConditionStatus::False);
     set(ConditionType::Ready, ConditionStatus::False);
     set(ConditionType::Stalled, ConditionStatus::True);
     conditions::clear(&mut status.conditions, ConditionType::Reconciling);
@@ -72,6 +74,7 @@ pub(super) fn overwritten(pass: &mut Pass<'_>, by: String, what: &str) {
         .overwritten
         .as_ref()
         .filter(|before| before.what == what)
+        .filter(|before| now.duration_since(before.last).as_secs() < traffic::QUIET)
         .map_or(0, |before| before.rounds);
     let message = format!(
         "{by} changed {what}, which this Rollout manages while it has traffic; it was put back"
@@ -90,6 +93,30 @@ pub(super) fn overwritten(pass: &mut Pass<'_>, by: String, what: &str) {
         rounds: rounds.saturating_add(1),
         last: now,
     });
+}
+
+/// What was overwritten long ago is over.
+fn forget_overwritten(pass: &mut Pass<'_>) {
+    let Some(overwritten) = &pass.status.overwritten else {
+        return;
+    };
+    let quiet = SignedDuration::from_secs(traffic::QUIET);
+    let over = overwritten
+        .last
+        .saturating_add(quiet)
+        .unwrap_or(Timestamp::MAX);
+    if pass.now() < over {
+        pass.look_again(over);
+        return;
+    }
+    pass.status.overwritten = None;
+    set(
+        pass,
+        ConditionType::TrafficOverwritten,
+        ConditionStatus::False,
+        "Quiet",
+        "",
+    );
 }
 
 fn set(
@@ -120,6 +147,7 @@ fn present_if(pass: &mut Pass<'_>, type_: ConditionType, reason: &str, message: 
 
 /// Everything that is told about this pass.
 pub(super) fn tell(pass: &mut Pass<'_>) {
+    forget_overwritten(pass);
     let was_completed = conditions::holds(&pass.status.conditions, ConditionType::Completed);
     let unfinished = unfinished(pass);
     let (phase, reason, message) = phase(pass, unfinished.as_deref());
@@ -153,6 +181,15 @@ pub(super) fn tell(pass: &mut Pass<'_>) {
         },
         "",
     );
+    if was_completed && !completed {
+        let revision = pass.status.revision.unwrap_or(0);
+        let hash = pass.revisions.new_hash.clone();
+        pass.note(
+            false,
+            "RolloutNotCompleted",
+            format!("Rollout not completed, started update to revision {revision} ({hash})"),
+        );
+    }
     if completed && !was_completed {
         let revision = pass.status.revision.unwrap_or(0);
         pass.note(
@@ -386,6 +423,9 @@ fn tell_waits(pass: &mut Pass<'_>, phase: Phase) {
         (None, Phase::Progressing) => Some(pass.status.message.clone()),
         (None, Phase::Degraded) if pass.mode() == Mode::Aborted => {
             Some("another version to be declared, or a retry".to_owned())
+        }
+        (None, Phase::Degraded) if progress::exceeded(pass) => {
+            Some(format!("pods to become available: {}", pass.status.message))
         }
         (None, Phase::Healthy | Phase::Paused | Phase::Degraded) => None,
     };

@@ -12,8 +12,9 @@ use crate::api::{
     rollout_status::HandledRequest,
 };
 
-/// Answers the request on the Rollout, once.
+/// Answers the request on the Rollout, once, and what clients have written into the status.
 pub(super) fn answer(pass: &mut Pass<'_>) {
+    heed_aliases(pass);
     let request = match &pass.snapshot.rollout.request {
         None => return,
         Some(Ok(request)) => request.clone(),
@@ -59,6 +60,39 @@ pub(super) fn answer(pass: &mut Pass<'_>) {
     });
 }
 
+/// Clients of Argo Rollouts patch the status: `abort: true` (see `abort::settle`), `abort: false` to retry,
+/// `promoteFull: true`, and an empty `pauseConditions` to promote (see `steps`).
+fn heed_aliases(pass: &mut Pass<'_>) {
+    match pass.mode() {
+        Mode::Stepping | Mode::Full if pass.status.aborted_at.is_some() => retry(pass),
+        Mode::Full => end_pauses(pass),
+        Mode::Stable | Mode::Stepping | Mode::Aborted => {}
+    }
+}
+
+fn retry(pass: &mut Pass<'_>) {
+    pass.status.abort = false;
+    pass.status.aborted_at = None;
+    pass.status.abort_cause = None;
+    pass.status.promote_full = false;
+    pass.status.canary.attempt = pass.status.canary.attempt.saturating_add(1);
+    revisions::restart(pass);
+    pass.note(
+        false,
+        "RolloutRetry",
+        "Retrying Rollout after abort".to_owned(),
+    );
+}
+
+/// No pause is left, and whoever was quarrelled with about traffic gets a new count.
+fn end_pauses(pass: &mut Pass<'_>) {
+    pass.status.pause_conditions.clear();
+    pass.status.controller_pause = false;
+    if let Some(overwritten) = &mut pass.status.overwritten {
+        overwritten.rounds = 0;
+    }
+}
+
 /// `Err` says why it was refused.
 fn carry_out(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
     let mode = pass.mode();
@@ -83,8 +117,7 @@ fn carry_out(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
         }
         (Verb::PromoteFull, Mode::Stepping) => {
             pass.status.promote_full = true;
-            pass.status.pause_conditions.clear();
-            pass.status.controller_pause = false;
+            end_pauses(pass);
             pass.note(
                 false,
                 "SkipSteps",
@@ -103,16 +136,7 @@ fn carry_out(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
         }
         (Verb::Abort, Mode::Aborted) => Ok("aborted already".to_owned()),
         (Verb::Retry, Mode::Aborted) => {
-            pass.status.abort = false;
-            pass.status.aborted_at = None;
-            pass.status.abort_cause = None;
-            pass.status.canary.attempt = pass.status.canary.attempt.saturating_add(1);
-            revisions::restart(pass);
-            pass.note(
-                false,
-                "RolloutRetry",
-                "Retrying Rollout after abort".to_owned(),
-            );
+            retry(pass);
             Ok("starting again at the first step".to_owned())
         }
         (Verb::Retry, Mode::Stable | Mode::Stepping | Mode::Full) => {
@@ -134,6 +158,12 @@ fn promote(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
     if Some(index) == revisions::steps_len(pass) {
         return Err("all steps are done; the promotion itself is under way".to_owned());
     }
+    if pass.status.controller_pause && pass.status.pause_conditions.is_empty() {
+        return Ok(format!("going on from the pause at step {index} already"));
+    }
+    if let Some(why) = &pass.hold {
+        return Err(format!("nothing moves forward; waiting for {why}"));
+    }
     if pass.status.pause_conditions.is_empty() {
         pass.status.current_step_index = Some(index.saturating_add(1));
         pass.status.controller_pause = false;
@@ -141,7 +171,7 @@ fn promote(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
         return Ok(format!("skipping step {index}"));
     }
     // `controllerPause` with no condition left is how a step sees that it was promoted.
-    pass.status.pause_conditions.clear();
+    end_pauses(pass);
     pass.status.controller_pause = true;
     Ok(format!("going on from the pause at step {index}"))
 }

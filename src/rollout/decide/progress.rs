@@ -4,47 +4,62 @@
 
 use super::{
     abort,
-    pass::{Mode, Pass, after},
-    scale,
+    pass::{Mode, Pass},
+    scale, services, steps,
 };
-use crate::api::rollout_status::Progress;
+use crate::{api::rollout_status::Progress, rollout::decision::Outcome};
 
 /// Updates the clock, and aborts when the deadline has passed and the spec says so.
 pub(super) fn measure(pass: &mut Pass<'_>) {
     let replicas = pass.replicas();
     let index = pass.status.current_step_index.unwrap_or(0);
-    let of = format!(
-        "{}/{index}/{replicas}/{}",
-        pass.revisions.new_hash, pass.status.canary.attempt
-    );
-    let (want, available) = match pass.mode() {
-        Mode::Stable => (replicas, pass.revisions.new.map_or(0, |new| new.available)),
-        Mode::Stepping | Mode::Full => (
-            scale::wanted_canary(pass),
-            pass.revisions.new.map_or(0, |new| new.available),
-        ),
+    let size = format!("{replicas}/{}", pass.status.canary.attempt);
+    let of = format!("{}/{index}/{size}", pass.revisions.new_hash);
+    let available = pass.revisions.new.map_or(0, |new| new.available);
+    let (want, available, blocked) = match pass.mode() {
+        Mode::Stable => (replicas, available, release_ends(pass)),
+        Mode::Stepping | Mode::Full => {
+            let goal = steps::goal_weight(pass);
+            let reached = steps::reached(pass, goal) == Outcome::Done;
+            (scale::wanted_canary(pass), available, !reached)
+        }
         Mode::Aborted => (
             replicas,
             pass.revisions.stable().map_or(0, |stable| stable.available),
+            false,
         ),
     };
     let available = available.min(want);
-    let waiting = available < want && !pass.spec.paused;
+    let frozen = pass.hold.is_some() || pass.spec.paused;
+    let waiting = (available < want && !pass.spec.paused) || (blocked && !frozen);
     let now = pass.now();
     let limit = i64::from(pass.spec.progress_deadline_seconds());
     let progress = match pass.status.progress.take() {
         Some(progress) if progress.of == of => advance(progress, available, waiting, now, limit),
-        Some(_) | None => Progress {
-            of,
-            available,
-            waiting,
-            since: now,
-            waited_seconds: 0,
-        },
+        before => {
+            // Pods that were there in the step before are no progress in this one, but they can be missed.
+            let had = before
+                .filter(|before| {
+                    before
+                        .of
+                        .starts_with(&format!("{}/", pass.revisions.new_hash))
+                        && before.of.ends_with(&format!("/{size}"))
+                })
+                .map_or(0, |before| before.available.min(want));
+            Progress {
+                of,
+                available: available.max(had),
+                waiting,
+                since: now,
+                waited_seconds: 0,
+            }
+        }
     };
-    let left = limit - waited(&progress, now);
-    if progress.waiting && left > 0 {
-        pass.look_again(after(now, i32::try_from(left).unwrap_or(i32::MAX)));
+    if progress.waiting {
+        let deadline = deadline(&progress, limit);
+        if now < deadline {
+            pass.look_again(deadline);
+        }
     }
     pass.status.progress = Some(progress);
     if exceeded(pass) && pass.spec.progress_deadline_abort {
@@ -52,6 +67,11 @@ pub(super) fn measure(pass: &mut Pass<'_>) {
             format!("no progress for {limit} seconds: {available} of {want} pods are available");
         abort::abort(pass, cause);
     }
+}
+
+/// After the promotion, Services and weights still have to follow.
+fn release_ends(pass: &Pass<'_>) -> bool {
+    pass.observed.highest > 0 || !services::stable_serves(pass) || !services::pinned_at_rest(pass)
 }
 
 fn advance(
@@ -91,19 +111,19 @@ fn seconds(from: jiff::Timestamp, to: jiff::Timestamp) -> i64 {
     to.duration_since(from).as_secs().max(0)
 }
 
-fn waited(progress: &Progress, now: jiff::Timestamp) -> i64 {
-    progress.waited_seconds
-        + if progress.waiting {
-            seconds(progress.since, now)
-        } else {
-            0
-        }
+fn deadline(progress: &Progress, limit: i64) -> jiff::Timestamp {
+    let left = jiff::SignedDuration::from_secs(limit - progress.waited_seconds);
+    progress
+        .since
+        .saturating_add(left)
+        .unwrap_or(jiff::Timestamp::MAX)
 }
 
-/// Whether pods have been waited for longer than the deadline allows.
+/// Whether progress has been waited for longer than the deadline allows.
 pub(super) fn exceeded(pass: &Pass<'_>) -> bool {
-    pass.status.progress.as_ref().is_some_and(|progress| {
-        progress.waiting
-            && waited(progress, pass.now()) >= i64::from(pass.spec.progress_deadline_seconds())
-    })
+    let limit = i64::from(pass.spec.progress_deadline_seconds());
+    pass.status
+        .progress
+        .as_ref()
+        .is_some_and(|progress| progress.waiting && pass.now() >= deadline(progress, limit))
 }

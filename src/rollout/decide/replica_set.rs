@@ -8,10 +8,13 @@ use serde_json::{Value, json};
 
 use super::pass::{Mode, Pass};
 use crate::{
-    api::names::Kind,
+    api::{
+        conditions::{self, ConditionType},
+        names::Kind,
+    },
     rollout::{
         decision::{Action, Target},
-        snapshot::RefusalKind,
+        snapshot::{RefusalKind, ReplicaSetView},
     },
 };
 
@@ -20,18 +23,11 @@ pub(super) fn ensure_new(pass: &mut Pass<'_>) {
     if let Some(new) = pass.revisions.new {
         let revision = pass.status.revision.unwrap_or(new.revision);
         if new.revision != revision {
-            pass.actions.push(Action::PatchReplicaSet {
-                target: Target {
-                    name: new.name.clone(),
-                    uid: new.uid.clone(),
-                    resource_version: new.resource_version.clone(),
-                },
-                replicas: None,
-                annotations: vec![(
-                    pass.snapshot.names.revision.clone(),
-                    Some(revision.to_string()),
-                )],
-            });
+            let annotation = (
+                pass.snapshot.names.revision.clone(),
+                Some(revision.to_string()),
+            );
+            patch(pass, new, None, vec![annotation]);
         }
         return;
     }
@@ -53,10 +49,21 @@ pub(super) fn ensure_new(pass: &mut Pass<'_>) {
         // The same template would be refused again; quota may come back, and is asked for again by the shell's backoff.
         match refusal.kind {
             RefusalKind::Invalid => return,
-            RefusalKind::Forbidden => {}
+            RefusalKind::Forbidden => {
+                let why = format!(
+                    "the API server to allow ReplicaSet {name}: {}",
+                    refusal.message
+                );
+                pass.wait(why, None);
+            }
         }
     }
-    if pass.mode() == Mode::Aborted || (pass.hold.is_some() && pass.mode() != Mode::Stable) {
+    if pass.mode() == Mode::Aborted {
+        return;
+    }
+    // A first deploy is a forward move; a stable version that somebody deleted comes back also while something is missing.
+    let first_deploy = pass.mode() == Mode::Stable && !was_completed(pass);
+    if pass.hold.is_some() && (pass.mode() != Mode::Stable || first_deploy) {
         return;
     }
     let replicas =
@@ -69,6 +76,45 @@ pub(super) fn ensure_new(pass: &mut Pass<'_>) {
         };
     let object = render(pass, &name, replicas);
     pass.actions.push(Action::CreateReplicaSet { name, object });
+}
+
+/// Changes a ReplicaSet. What one pass wants of it goes into one write: a second one would carry a version that the
+/// first has made stale.
+pub(super) fn patch(
+    pass: &mut Pass<'_>,
+    set: &ReplicaSetView,
+    new_size: Option<i32>,
+    more: Vec<(String, Option<String>)>,
+) {
+    for action in &mut pass.actions {
+        if let Action::PatchReplicaSet {
+            target,
+            replicas,
+            annotations,
+        } = action
+            && target.name == set.name
+        {
+            *replicas = new_size.or(*replicas);
+            annotations.extend(more);
+            return;
+        }
+    }
+    pass.actions.push(Action::PatchReplicaSet {
+        target: Target {
+            name: set.name.clone(),
+            uid: set.uid.clone(),
+            resource_version: set.resource_version.clone(),
+        },
+        replicas: new_size,
+        annotations: more,
+    });
+}
+
+fn was_completed(pass: &Pass<'_>) -> bool {
+    conditions::holds(
+        &pass.snapshot.rollout.status.conditions,
+        ConditionType::Completed,
+    )
 }
 
 /// `<rollout>-<hash>`.

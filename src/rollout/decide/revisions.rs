@@ -4,10 +4,14 @@
 
 use std::cmp::Reverse;
 
-use super::pass::Pass;
+use super::{analyses, pass::Pass};
 use crate::{
     api::{
-        canary::CanaryStrategy, rollout::RolloutSpec, rollout_status::RolloutStatus, template_hash,
+        canary::CanaryStrategy,
+        conditions::{self, ConditionType},
+        rollout::RolloutSpec,
+        rollout_status::RolloutStatus,
+        template_hash,
     },
     rollout::snapshot::{ReplicaSetView, Snapshot},
 };
@@ -122,22 +126,7 @@ fn recover_stable(
 
 /// Takes over a recovered stable version, starts a first deploy, or begins a new revision.
 pub(super) fn begin(pass: &mut Pass<'_>) {
-    let first_deploy_never_served = !pass.status.stable_rs.is_empty()
-        && pass.status.current_pod_hash == pass.status.stable_rs
-        && pass.revisions.new_hash != pass.status.stable_rs
-        && !pass
-            .status
-            .ledger
-            .iter()
-            .any(|entry| entry.pod_template_hash == pass.status.stable_rs)
-        && !crate::api::conditions::holds(
-            &pass.status.conditions,
-            crate::api::conditions::ConditionType::Completed,
-        )
-        && pass
-            .revisions
-            .stable()
-            .is_none_or(|stable| stable.available == 0);
+    let first_deploy_never_served = corrects_first_deploy(pass);
     if pass.revisions.stable_hash.is_empty() || first_deploy_never_served {
         pass.revisions
             .stable_hash
@@ -157,12 +146,13 @@ pub(super) fn begin(pass: &mut Pass<'_>) {
         pass.status.aborted_at = None;
         pass.status.abort_cause = None;
         pass.status.promote_full = false;
-        pass.status.canary.attempt = 0;
         pass.status
             .current_pod_hash
             .clone_from(&pass.revisions.new_hash);
     } else if new_steps && !pass.status.abort && !promoted {
         restart(pass);
+        // What was measured for a step of the old list says nothing about the one that now has its index.
+        pass.status.canary.attempt = pass.status.canary.attempt.saturating_add(1);
     }
     pass.status.current_step_hash = step_hash;
     if promoted {
@@ -176,11 +166,26 @@ pub(super) fn begin(pass: &mut Pass<'_>) {
     } else if pass.status.current_step_index.is_none() {
         pass.status.current_step_index = Some(0);
     }
+    let highest = pass.revisions.highest();
     let revision = match pass.revisions.new {
-        Some(new) if new.revision == pass.revisions.highest() => new.revision,
-        Some(_) | None => pass.revisions.highest() + 1,
+        Some(new) if new.revision == highest && highest > 0 => highest,
+        Some(_) | None => highest.saturating_add(1),
     };
     pass.status.revision = Some(revision);
+    if new_revision {
+        pass.status.canary.attempt = analyses::fresh_attempt(pass, revision);
+    }
+}
+
+/// A first deploy whose pods never served is replaced by the next version without steps: there is nothing to protect.
+fn corrects_first_deploy(pass: &Pass<'_>) -> bool {
+    let status = &pass.status;
+    !status.stable_rs.is_empty()
+        && status.current_pod_hash == status.stable_rs
+        && pass.revisions.new_hash != status.stable_rs
+        && !conditions::holds(&status.conditions, ConditionType::Completed)
+        && pass.revisions.old.iter().all(|old| old.available == 0)
+        && pass.revisions.new.is_none_or(|new| new.available == 0)
 }
 
 /// Back to the first step, with nothing of what was paused or measured before.

@@ -9,12 +9,9 @@ use super::{
     ledger,
     pass::{DEFAULT_DELAY, MIN_DRAIN, Mode, Pass, after},
     pod_ratio::{self, Pair, Pods},
-    steps,
+    replica_set, steps,
 };
-use crate::rollout::{
-    decision::{Action, Target},
-    snapshot::ReplicaSetView,
-};
+use crate::rollout::snapshot::ReplicaSetView;
 
 /// Pods that the new version should have for `weight`, rounded up.
 pub(super) fn canary_share(replicas: i32, weight: i32, max: i32) -> i32 {
@@ -105,20 +102,14 @@ fn shrunk_canary(pass: &mut Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
     want.max(live.min(new.replicas))
 }
 
-/// An aborted version's pods stay for `abortScaleDownDelaySeconds` after the last traffic left them and stable is whole.
+/// An aborted version's pods stay for `abortScaleDownDelaySeconds` after the last traffic left them; 0 keeps them.
+/// They do not wait for stable to be whole: nothing may be sent to them any more, and stable may need their room.
 fn aborted_size(pass: &mut Pass<'_>, new: &ReplicaSetView) -> i32 {
     let delay = pass
         .strategy
         .abort_scale_down_delay_seconds
         .unwrap_or(DEFAULT_DELAY);
-    if delay == 0 && new.available > 0 {
-        return new.replicas;
-    }
-    let whole = pass
-        .revisions
-        .stable()
-        .is_some_and(|stable| stable.available >= pass.replicas());
-    if !whole && new.available > 0 {
+    if delay == 0 {
         return new.replicas;
     }
     to_zero_after(pass, new, delay)
@@ -201,21 +192,16 @@ fn size_by_pod_ratio(pass: &mut Pass<'_>) {
         .filter(|set| set.replicas > 0)
         .collect();
 
-    let judged_bad = mode == Mode::Aborted && stable.is_some_and(|stable| stable.available > 0);
-    let (canary_size, stable_size, sizes) = if judged_bad {
-        // Nothing stays on a version judged bad while stable has an available pod.
-        (0, replicas, leftovers.iter().map(|_| 0).collect())
-    } else {
-        let rest = leftovers.iter().map(|set| pods(Some(set))).collect();
-        pod_ratio::step_towards(
-            target,
-            replicas,
-            (surge, unavailable),
-            pods(canary),
-            pods(stable),
-            rest,
-        )
-    };
+    // Also after an abort: here pods are traffic, and taking more of them than maxUnavailable allows would lose requests.
+    let rest = leftovers.iter().map(|set| pods(Some(set))).collect();
+    let (canary_size, stable_size, sizes) = pod_ratio::step_towards(
+        target,
+        replicas,
+        (surge, unavailable),
+        pods(canary),
+        pods(stable),
+        rest,
+    );
     if let Some(stable) = stable {
         let floor = i32::from(stable_size < stable.replicas && routed(pass, stable));
         scale(pass, stable, stable_size.max(floor));
@@ -259,15 +245,7 @@ fn scale(pass: &mut Pass<'_>, set: &ReplicaSetView, want: i32) {
     if pass.hold.is_some() && want < set.replicas && !is_stable {
         return;
     }
-    pass.actions.push(Action::PatchReplicaSet {
-        target: Target {
-            name: set.name.clone(),
-            uid: set.uid.clone(),
-            resource_version: set.resource_version.clone(),
-        },
-        replicas: Some(want),
-        annotations: Vec::new(),
-    });
+    replica_set::patch(pass, set, Some(want), Vec::new());
 }
 
 /// The pair that the pods should form at `weight`, without a router.

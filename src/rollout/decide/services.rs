@@ -41,10 +41,21 @@ pub(super) fn behind_canary(pass: &Pass<'_>) -> Option<String> {
         .cloned()
 }
 
+/// Whether somebody answers when no weight is left on the canary: the stable Service has a ready pod of any version.
+pub(super) fn falls_back(pass: &Pass<'_>) -> bool {
+    pass.replicas() == 0
+        || stable_service(pass).is_some_and(|service| {
+            service
+                .endpoints
+                .iter()
+                .any(|endpoint| endpoint.ready && !endpoint.terminating)
+        })
+}
+
 /// The stable Service selects the stable version, and its endpoints are that version's pods and no others.
 pub(super) fn stable_serves(pass: &Pass<'_>) -> bool {
     let Some(service) = stable_service(pass) else {
-        return true;
+        return pass.strategy.stable_service.is_none();
     };
     let Some(stable) = pass.revisions.stable() else {
         return false;
@@ -58,7 +69,7 @@ pub(super) fn stable_serves(pass: &Pass<'_>) -> bool {
 /// The canary Service selects the new version, and at least `need` of its pods are ready endpoints and no others.
 pub(super) fn canary_serves(pass: &Pass<'_>, need: i32) -> bool {
     let Some(service) = canary_service(pass) else {
-        return true;
+        return pass.strategy.canary_service.is_none();
     };
     let Some(new) = pass.revisions.new else {
         return false;
@@ -87,6 +98,22 @@ pub(super) fn pin(pass: &mut Pass<'_>) {
     }
 }
 
+/// Pods that a version must have before a Service leads to it: all of them when the Service is pinned for the first
+/// time, for until then it is the user's; one when it only comes back.
+fn needed(pass: &Pass<'_>, first: bool) -> i32 {
+    if first {
+        pass.replicas().max(1)
+    } else {
+        pass.replicas().min(1)
+    }
+}
+
+/// Somebody else took our pin out, or set another one.
+fn taken_out(pass: &Pass<'_>, service: &ServiceView) -> bool {
+    service.managed_by.is_some()
+        && (pinned(pass, service).is_none() || service.selector_written_by.is_some())
+}
+
 fn pin_stable(pass: &mut Pass<'_>, service: &ServiceView) {
     let target = pass.status.stable_rs.clone();
     let Some(stable) = pass.revisions.stable() else {
@@ -95,17 +122,18 @@ fn pin_stable(pass: &mut Pass<'_>, service: &ServiceView) {
     if pinned(pass, service) == Some(&target) {
         return mark(pass, service, &target, STABLE);
     }
-    let was_ours = service.managed_by.is_some();
-    let need = if was_ours && pinned(pass, service).is_none() {
-        // Somebody took our pin out: until it is back, other versions get traffic that is not theirs.
-        tell_overwritten(pass, service);
-        pass.replicas().min(1)
+    let release_ends = pass.mode() == Mode::Stable && pass.observed.highest > 0;
+    let need = if service.managed_by.is_none() {
+        needed(pass, true)
+    } else if taken_out(pass, service) && !release_ends {
+        // Until it is back, other versions get traffic that is not theirs.
+        needed(pass, false)
     } else {
         pass.replicas()
     };
     if stable.available >= need {
-        pin_to(pass, service, &target, STABLE);
-    } else {
+        repin(pass, service, &target, STABLE);
+    } else if pass.replicas() > 0 {
         pass.wait(
             format!("pods of the stable version to be available before Service {} selects them: {} of {need} are", service.name, stable.available),
             None,
@@ -114,71 +142,63 @@ fn pin_stable(pass: &mut Pass<'_>, service: &ServiceView) {
 }
 
 fn pin_canary(pass: &mut Pass<'_>, service: &ServiceView) {
-    let now_at = pinned(pass, service).cloned();
-    if now_at.is_none() && service.managed_by.is_some() {
-        tell_overwritten(pass, service);
-    }
-    let stable_hash = pass.status.stable_rs.clone();
-    let stable_ready = pass
-        .revisions
-        .stable()
-        .is_some_and(|stable| stable.available >= pass.replicas().min(1));
-    let new_ready = pass.revisions.new.is_some_and(|new| {
-        let want =
-            scale::canary_share(pass.replicas(), steps::goal_weight(pass), pass.max_weight());
-        new.available >= want.max(1)
-    });
-    let target = match pass.mode() {
-        Mode::Stable | Mode::Aborted => {
-            let keep = now_at.as_ref().is_some_and(|hash| *hash != stable_hash)
-                && !traffic::canary_drained(pass);
-            let whole = now_at.is_some()
-                || pass
-                    .revisions
-                    .stable()
-                    .is_some_and(|stable| stable.available >= pass.replicas());
-            (!keep && stable_ready && (whole || service.managed_by.is_some()))
-                .then_some(stable_hash)
+    match canary_target(pass, service) {
+        Some(target) if pinned(pass, service) == Some(&target) => {
+            mark(pass, service, &target, CANARY);
         }
-        Mode::Stepping | Mode::Full => {
-            let new_hash = pass.revisions.new_hash.clone();
-            let free = now_at.as_ref() == Some(&new_hash)
-                || now_at.as_ref().is_none_or(|hash| *hash == stable_hash)
-                || traffic::canary_drained(pass);
-            if now_at.as_ref() == Some(&new_hash) {
-                Some(new_hash)
-            } else if new_ready && free && pass.hold.is_none() {
-                Some(new_hash)
-            } else if now_at.is_none() && stable_ready && pass.observed.highest == 0 {
-                Some(stable_hash)
-            } else if now_at.is_none()
-                && pass.observed.highest > 0
-                && pass.revisions.new.is_some_and(|new| new.available > 0)
-            {
-                // Our pin was taken out while the new version has traffic.
-                Some(new_hash)
-            } else {
-                None
-            }
-        }
-    };
-    match target {
-        Some(target) if now_at.as_ref() == Some(&target) => mark(pass, service, &target, CANARY),
-        Some(target) => pin_to(pass, service, &target, CANARY),
+        Some(target) => repin(pass, service, &target, CANARY),
         None => {}
     }
 }
 
-fn tell_overwritten(pass: &mut Pass<'_>, service: &ServiceView) {
-    let by = service
-        .selector_written_by
-        .clone()
-        .unwrap_or_else(|| "an unknown writer".to_owned());
-    conditions::overwritten(
-        pass,
-        by,
-        &format!("the selector of Service {}", service.name),
-    );
+/// The version that the canary Service leads to from now on; `None` leaves it as it is.
+fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
+    let at = pinned(pass, service).cloned();
+    let weight = pass.observed.highest;
+    let drained = traffic::canary_drained(pass);
+    let stable_hash = pass.status.stable_rs.clone();
+    let new_hash = pass.revisions.new_hash.clone();
+    let need = needed(pass, service.managed_by.is_none());
+    let stable = pass
+        .revisions
+        .stable()
+        .is_some_and(|stable| stable.available >= need)
+        .then(|| stable_hash.clone());
+    match pass.mode() {
+        Mode::Stable | Mode::Aborted => match at {
+            Some(at) if at == stable_hash => Some(at),
+            // Proxies may still send there.
+            Some(_) if !drained => None,
+            Some(_) | None => stable,
+        },
+        Mode::Stepping | Mode::Full => {
+            let available = pass.revisions.new.map_or(0, |new| new.available);
+            let want =
+                scale::canary_share(pass.replicas(), steps::goal_weight(pass), pass.max_weight());
+            let new = (available >= want.max(1) && pass.hold.is_none()).then(|| new_hash.clone());
+            match at {
+                Some(at) if at == new_hash => Some(at),
+                Some(at) if at == stable_hash => new.filter(|_| weight == 0),
+                // A version that was superseded.
+                Some(_) => new.or(stable).filter(|_| drained),
+                None if weight > 0 => (available > 0).then_some(new_hash),
+                None => new.or(stable),
+            }
+        }
+    }
+}
+
+/// Points the Service at a version. Says who, if somebody else had changed it.
+fn repin(pass: &mut Pass<'_>, service: &ServiceView, target: &str, role: &'static str) {
+    if taken_out(pass, service) {
+        let by = service
+            .selector_written_by
+            .clone()
+            .unwrap_or_else(|| "an unknown writer".to_owned());
+        let what = format!("the selector of Service {}", service.name);
+        conditions::overwritten(pass, by, &what);
+    }
+    pin_to(pass, service, target, role);
 }
 
 /// A Service that leads where it should but lost its mark gets the mark back.
@@ -234,8 +254,11 @@ pub(super) fn delete_unwanted_ingresses(pass: &mut Pass<'_>) {
     }
 }
 
-/// At rest both Services lead to the stable version.
+/// At rest both Services lead to the stable version. Without pods there is nothing to lead to.
 pub(super) fn pinned_at_rest(pass: &Pass<'_>) -> bool {
+    if pass.replicas() == 0 {
+        return true;
+    }
     [stable_service(pass), canary_service(pass)]
         .into_iter()
         .flatten()

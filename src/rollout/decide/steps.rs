@@ -5,7 +5,7 @@
 use super::{
     analyses,
     pass::{Mode, Pass},
-    scale,
+    scale, services,
 };
 use crate::{
     api::{
@@ -64,6 +64,9 @@ pub(super) fn advance(pass: &mut Pass<'_>) -> Outcome {
     if pass.mode() == Mode::Full {
         return Outcome::Done;
     }
+    if let Some(asked) = asked_person(pass) {
+        return Outcome::wait(asked);
+    }
     let steps = &pass.strategy.steps;
     loop {
         let index = pass.step_index();
@@ -86,6 +89,8 @@ pub(super) fn advance(pass: &mut Pass<'_>) -> Outcome {
         );
         pass.status.current_step_index = Some(i32::try_from(index + 1).unwrap_or(i32::MAX));
         pass.status.canary.current_step_analysis_run_status = None;
+        // A promotion is for one step.
+        pass.status.controller_pause = !pass.status.pause_conditions.is_empty();
     }
 }
 
@@ -94,7 +99,11 @@ fn step_outcome(pass: &mut Pass<'_>, step: &CanaryStep, index: usize) -> Outcome
     let weight = weight_at(&pass.strategy.steps, index, pass.max_weight());
     let carried = reached(pass, weight);
     match (step.kind(), carried) {
-        (Some(StepKind::SetWeight(_)), carried) => carried,
+        (Some(StepKind::SetWeight(_)), carried) => {
+            // What a person ended here was no pause of this step.
+            pass.status.controller_pause = !pass.status.pause_conditions.is_empty();
+            carried
+        }
         (Some(StepKind::Pause(pause)), carried) => match hold_pause(pass, pause) {
             Outcome::Done => {
                 if carried == Outcome::Done {
@@ -106,9 +115,11 @@ fn step_outcome(pass: &mut Pass<'_>, step: &CanaryStep, index: usize) -> Outcome
         },
         (Some(StepKind::Analysis(analysis)), carried) => {
             if promoted(pass) {
-                // A person has promoted an inconclusive analysis.
                 pass.status.controller_pause = false;
-                return Outcome::Done;
+                if analyses::step_is_inconclusive(pass, index) {
+                    // A person has promoted it.
+                    return carried;
+                }
             }
             if analyses::step_started(pass, index) {
                 match analyses::step_outcome(pass, index) {
@@ -152,6 +163,32 @@ fn hold_pause(pass: &mut Pass<'_>, pause: &PauseStep) -> Outcome {
         }
     };
     pause_outcome(pass, pause, start_time)
+}
+
+/// What a person has to settle before any step goes on, if there is such a thing.
+fn asked_person(pass: &Pass<'_>) -> Option<String> {
+    pass.status
+        .pause_conditions
+        .iter()
+        .find_map(|pause| match pause.reason {
+            PauseReason::CanaryPauseStep => None,
+            PauseReason::InconclusiveAnalysisRun => {
+                let run = pass.status.canary.asked_about_analysis_run.as_deref();
+                Some(format!(
+                    "a person to promote or abort: AnalysisRun {} is inconclusive",
+                    run.unwrap_or_default()
+                ))
+            }
+            PauseReason::TrafficOverwritten => {
+                let by = pass.status.overwritten.as_ref().map(|overwritten| {
+                    format!("{} keeps changing {}", overwritten.by, overwritten.what)
+                });
+                Some(format!(
+                    "a person to promote or abort: {}",
+                    by.unwrap_or_else(|| "somebody keeps changing traffic".to_owned())
+                ))
+            }
+        })
 }
 
 /// A person has ended what the controller paused for.
@@ -207,13 +244,24 @@ pub(super) fn reached(pass: &Pass<'_>, weight: i32) -> Outcome {
         && let Some(want) = want_stable
     {
         // The last pod of stable stays while a Service selects it; that ends with the promotion.
+        // Whether its pods are available is not asked: a broken version must not keep its successor out.
         let allowed = want.max(1);
-        if stable.replicas > allowed || stable.available < want {
+        if stable.replicas > allowed || stable.replicas < want {
             return Outcome::wait(format!(
                 "the stable version to have {want} pods: it has {}",
-                stable.available
+                stable.replicas
             ));
         }
+    }
+    if pass.router.is_some()
+        && pass.replicas() > 0
+        && weight > pass.observed.lowest
+        && !services::canary_serves(pass, want_canary)
+    {
+        return Outcome::wait(format!(
+            "Service {} to have {want_canary} ready endpoints of the new version and no others",
+            pass.strategy.canary_service.as_deref().unwrap_or_default()
+        ));
     }
     if pass.router.is_some()
         && pass.replicas() > 0

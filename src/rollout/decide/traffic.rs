@@ -15,12 +15,17 @@ use crate::{
 /// After so many rounds of overwriting each other a person is asked.
 const MOST_ROUNDS: i32 = 5;
 /// A writer that was quiet for so long starts a new count, in seconds.
-const QUIET: i64 = 600;
+pub(super) const QUIET: i64 = 600;
+/// What was overwritten, in messages.
+const WEIGHT: &str = "the canary weight";
 
 /// Writes the weight, and records it.
 pub(super) fn shift(pass: &mut Pass<'_>) {
     services::delete_unwanted_ingresses(pass);
-    let Some(router) = pass.router else { return };
+    let Some(router) = pass.router else {
+        pass.status.canary.weights = None;
+        return;
+    };
     if pass.mode() == Mode::Stable
         && pass.observed.highest == 0
         && pass.status.canary.weights.is_none()
@@ -41,10 +46,12 @@ pub(super) fn shift(pass: &mut Pass<'_>) {
             pass.stop_forward(why);
         }
         Ok(actions) => {
-            let ours = contend(pass, weight);
-            record(pass, weight);
-            if ours {
+            if contend(pass, weight) {
+                let writes = !actions.is_empty();
                 pass.actions.extend(actions);
+                record(pass, weight, writes);
+            } else {
+                record(pass, weight, false);
             }
         }
     }
@@ -54,98 +61,82 @@ pub(super) fn shift(pass: &mut Pass<'_>) {
 fn weight_now(pass: &mut Pass<'_>) -> i32 {
     let live = pass.observed.highest;
     let behind = services::behind_canary(pass);
-    let repointed = behind
-        .as_deref()
-        .is_some_and(|hash| hash != pass.revisions.new_hash);
+    let stable_hash = pass.status.stable_rs.clone();
     match pass.mode() {
-        Mode::Stable => {
-            // At the end of a release the stable Service must have the new pods before the canary weight goes.
-            if live == 0 || services::stable_serves(pass) {
+        Mode::Stable | Mode::Aborted if live == 0 => 0,
+        // The end of a release: the pods carry what they carry until the stable Service leads to them.
+        Mode::Stable if behind.as_ref() == Some(&stable_hash) => {
+            if services::stable_serves(pass) {
                 0
             } else {
+                carried(pass, live)
+            }
+        }
+        // Nothing stays on a version that was given up while the stable Service has anybody to answer.
+        Mode::Stable | Mode::Aborted => given_up(pass, live),
+        // The canary Service still leads to another version: its weight goes before it is pointed to the new one.
+        Mode::Stepping | Mode::Full
+            if live > 0
+                && behind
+                    .as_ref()
+                    .is_some_and(|hash| *hash != pass.revisions.new_hash) =>
+        {
+            let last_release_ends = behind.as_ref() == Some(&stable_hash)
+                && !services::stable_serves(pass)
+                && pass
+                    .revisions
+                    .stable()
+                    .is_some_and(|stable| stable.available >= pass.replicas());
+            if last_release_ends {
+                pass.wait("the stable Service to lead to the stable version", None);
                 live
-            }
-        }
-        Mode::Aborted => {
-            // Nothing stays on a version judged bad while stable has an available pod.
-            let stable_serves = pass
-                .revisions
-                .stable()
-                .is_some_and(|stable| stable.available > 0);
-            if live == 0 || stable_serves {
-                0
             } else {
-                pass.wait("the stable version to have an available pod", None);
-                live
+                given_up(pass, live)
             }
         }
-        // The canary Service still leads to another version: its weight goes first.
-        Mode::Stepping | Mode::Full if repointed => {
-            let stable_serves = pass
-                .revisions
-                .stable()
-                .is_some_and(|stable| stable.available > 0);
-            if stable_serves { 0 } else { live }
-        }
-        Mode::Stepping => carried(pass, live),
-        Mode::Full => {
-            let max = pass.max_weight();
-            let whole = pass
-                .revisions
-                .new
-                .is_some_and(|new| new.available >= pass.replicas());
-            if whole && !pass.frozen() && services::canary_serves(pass, pass.replicas()) {
-                max
-            } else {
-                let goal = live.max(goal_before_full(pass));
-                live.min(bounded(pass, goal))
-            }
-        }
+        Mode::Stepping | Mode::Full => towards_goal(pass, live),
     }
 }
 
-fn goal_before_full(pass: &Pass<'_>) -> i32 {
-    steps::weight_at(&pass.strategy.steps, pass.step_index(), pass.max_weight())
+fn given_up(pass: &mut Pass<'_>, live: i32) -> i32 {
+    if services::falls_back(pass) {
+        0
+    } else {
+        pass.wait("the stable Service to have a ready pod", None);
+        live
+    }
 }
 
-/// Up to the step's weight when all its pods are there; down at once to what the available ones can carry.
-fn carried(pass: &Pass<'_>, live: i32) -> i32 {
+/// Up to the goal when all its pods serve; down at once to what the available ones carry.
+fn towards_goal(pass: &Pass<'_>, live: i32) -> i32 {
     let goal = steps::goal_weight(pass);
+    if goal <= live {
+        return carried(pass, goal);
+    }
     let available = pass.revisions.new.map_or(0, |new| new.available);
     let want = scale::canary_share(pass.replicas(), goal, pass.max_weight());
-    if goal > live {
-        let whole = available >= want && want > 0;
-        if whole && !pass.frozen() && services::canary_serves(pass, want) {
-            return goal;
-        }
-        return live.min(bounded(pass, goal));
+    if want > 0 && available >= want && !pass.frozen() && services::canary_serves(pass, want) {
+        goal
+    } else {
+        carried(pass, live)
     }
-    bounded(pass, goal).min(goal)
 }
 
-/// Of the pods that the version should have for `goal`, the available part bounds the part of the weight. While a step
-/// is still growing, the pods of the step before carry the weight of the step before.
-fn bounded(pass: &Pass<'_>, goal: i32) -> i32 {
-    let available = pass.revisions.new.map_or(0, |new| new.available);
-    let stable_serves = pass
-        .revisions
-        .stable()
-        .is_some_and(|stable| stable.available > 0);
-    if !stable_serves {
+/// The part of `weight` that the available pods of the declared version carry. Pods that were never there do not count
+/// as missing: a Rollout that is being scaled up keeps its weight.
+fn carried(pass: &Pass<'_>, weight: i32) -> i32 {
+    if !services::falls_back(pass) {
         // Nobody else can take what these pods cannot.
-        return pass.observed.highest.min(goal);
+        return weight;
     }
-    let before = pass.step_index().checked_sub(1).map_or(0, |index| {
-        steps::weight_at(&pass.strategy.steps, index, pass.max_weight())
-    });
-    [goal, before.min(goal)]
-        .into_iter()
-        .map(|weight| {
-            let want = scale::canary_share(pass.replicas(), weight, pass.max_weight());
-            part(weight, available, want)
-        })
-        .max()
-        .unwrap_or(0)
+    let available = pass.revisions.new.map_or(0, |new| new.available);
+    let most = pass
+        .status
+        .progress
+        .as_ref()
+        .map_or(available, |progress| progress.available);
+    let want = scale::canary_share(pass.replicas(), weight, pass.max_weight()).min(most);
+    part(weight, available, want)
 }
 
 fn part(weight: i32, available: i32, want: i32) -> i32 {
@@ -168,7 +159,9 @@ fn contend(pass: &mut Pass<'_>, weight: i32) -> bool {
         .weights
         .as_ref()
         .map(|weights| weights.canary.weight);
-    if written != Some(weight) || weight == pass.observed.highest {
+    if written != Some(weight)
+        || (weight == pass.observed.highest && weight == pass.observed.lowest)
+    {
         return true;
     }
     let now = pass.now();
@@ -176,6 +169,7 @@ fn contend(pass: &mut Pass<'_>, weight: i32) -> bool {
         .status
         .overwritten
         .clone()
+        .filter(|before| before.what == WEIGHT)
         .filter(|before| now.duration_since(before.last).as_secs() < QUIET);
     let rounds = before.as_ref().map_or(0, |before| before.rounds);
     if let Some(before) = &before {
@@ -191,7 +185,7 @@ fn contend(pass: &mut Pass<'_>, weight: i32) -> bool {
             return false;
         }
     }
-    conditions::overwritten(pass, by.clone(), "the canary weight");
+    conditions::overwritten(pass, by.clone(), WEIGHT);
     let asked = pass
         .status
         .pause_conditions
@@ -212,12 +206,14 @@ fn contend(pass: &mut Pass<'_>, weight: i32) -> bool {
     true
 }
 
-/// Remembers what is being written, and when it last changed.
-fn record(pass: &mut Pass<'_>, weight: i32) {
+/// Remembers what is being written, and when it last changed. A write is a change also if it brings back what was
+/// recorded: the other weight may have been live until now.
+fn record(pass: &mut Pass<'_>, weight: i32, writes: bool) {
     let behind = services::behind_canary(pass).unwrap_or_default();
     let old = pass.status.canary.weights.clone();
     let old_weight = old.as_ref().map_or(0, |old| old.canary.weight);
-    let changed = old.is_none() || old_weight != weight;
+    let live_differs = pass.observed.highest != weight || pass.observed.lowest != weight;
+    let changed = old.is_none() || old_weight != weight || (writes && live_differs);
     if old_weight != weight {
         pass.note(
             false,

@@ -16,6 +16,7 @@ use crate::{
         traffic_routing::TrafficRouting,
     },
     rollout::snapshot::{RefusalKind, ServiceView},
+    traffic::Split,
 };
 
 /// One thing that is wrong with a spec.
@@ -376,6 +377,19 @@ pub(super) fn check(pass: &mut Pass<'_>) {
         }
     }
     pass.missing.extend(pass.observed.missing.clone());
+    let split = Split {
+        canary: pass.observed.highest,
+        max: pass.max_weight(),
+    };
+    if let Some(Err(message)) = pass
+        .router
+        .map(|router| router.render(pass.snapshot, split))
+    {
+        wrong.push(FieldError {
+            path: "spec.strategy.canary.trafficRouting".to_owned(),
+            message,
+        });
+    }
     for key in analyses::template_refs(pass.strategy) {
         match pass.snapshot.templates.get(&key) {
             None => pass.missing.push(key.shown()),

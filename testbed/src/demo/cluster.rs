@@ -54,7 +54,7 @@ impl<'a> Cluster<'a> {
         let chart = project_file("charts/tidegate");
         screen.say(&format!(
             "$ helm install {CHART_RELEASE} charts/tidegate --namespace {CHART_NAMESPACE} --create-namespace \
-             --set controller.enabled=false"
+             --set deployment.enabled=false"
         ))?;
         let install: [&OsStr; 8] = [
             "install".as_ref(),
@@ -64,7 +64,7 @@ impl<'a> Cluster<'a> {
             CHART_NAMESPACE.as_ref(),
             "--create-namespace".as_ref(),
             "--set".as_ref(),
-            "controller.enabled=false".as_ref(),
+            "deployment.enabled=false".as_ref(),
         ];
         run(testbed, Program::Helm, &install).await?;
         run(
