@@ -49,7 +49,11 @@ async fn a_service_that_is_applied_by_force_is_pinned_again_at_once() {
         sync(&world, name).await;
         let begun = Instant::now();
         world.pinned(name, hash).await;
-        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            begun.elapsed()
+        );
         let what = format!("argocd-controller changed the selector of Service {name}");
         world
             .until(SOON, "the manager is named", |rollout| {
@@ -88,7 +92,10 @@ async fn a_weight_that_somebody_else_writes_is_put_back_and_told() {
         })
         .await;
     let told = rollout.told("TrafficOverwritten").unwrap();
-    assert!(told.starts_with("somebody changed the canary weight"), "{told}");
+    assert!(
+        told.starts_with("somebody changed the canary weight"),
+        "{told}"
+    );
     let ingress = world.get("ingresses", CANARY_INGRESS).await.unwrap();
     assert_eq!(ingress["metadata"]["annotations"][WEIGHT], "40");
     none_lost(load).await;
