@@ -24,7 +24,7 @@ use crate::{
         client::{self, ClientError, ClientOptions},
         clock::Clock,
         events::{EventPublisher, EventSink},
-        health::{self, HealthError, Readiness},
+        health::{self, Gate, HealthError, Readiness},
         instruments::Instruments,
         lease::{Elector, Leadership, LeaseConfig, LeaseError, identity},
         shutdown,
@@ -103,10 +103,12 @@ pub async fn serve(
     let scope = scope(&options)?;
     let clock = Clock::system();
     let readiness = Readiness::new();
+    // Closed before anybody can ask.
+    let synced = readiness.gate("caches", "the first list of every watched kind");
     let listener = health::listen(options.health_address).await?;
     let health = health::serve(
         listener,
-        readiness.clone(),
+        readiness,
         instruments.clone(),
         CancellationToken::new(),
     );
@@ -135,7 +137,7 @@ pub async fn serve(
     )?;
     let outcome = tokio::select! {
         lost = &mut election => lost.and(Err(ControllerError::Ended("the election"))),
-        () = work.run(&readiness, &shutdown) => Ok(()),
+        () = work.run(&synced, &shutdown) => Ok(()),
         () = until_overdue(&shutdown) => Ok(()),
     };
     // Nothing writes any more: another replica may take over at once.
@@ -238,8 +240,7 @@ impl Work {
     }
 
     /// Fills the caches, waits to lead, and works until `shutdown`.
-    async fn run(self, readiness: &Readiness, shutdown: &CancellationToken) {
-        let synced = readiness.gate("caches", "the first list of every watched kind");
+    async fn run(self, synced: &Gate, shutdown: &CancellationToken) {
         wait_for_caches(&self.caches).await;
         synced.open();
         let mut leading = self.leadership.leading.clone();

@@ -52,7 +52,11 @@ async fn deleting_in_mid_canary_puts_everything_back_as_it_was() {
     canary_ingress_is_gone(&world).await;
     eventually(SOON, "the Services are as they were", || async {
         let now = services(&world).await;
-        if now == before { Ok(()) } else { Err(format!("{now:?} is not {before:?}")) }
+        if now == before {
+            Ok(())
+        } else {
+            Err(format!("{now:?} is not {before:?}"))
+        }
     })
     .await;
 }
@@ -70,7 +74,11 @@ async fn a_service_that_the_spec_no_longer_names_is_put_back() {
     world.patch("rollouts", "demo", &patch).await;
     eventually(SOON, "the Service is as it was", || async {
         let now = of_the_user(&world.get("services", "demo").await.unwrap());
-        if now == before { Ok(()) } else { Err(now.to_string()) }
+        if now == before {
+            Ok(())
+        } else {
+            Err(now.to_string())
+        }
     })
     .await;
     world.serves("v1").await;
@@ -94,7 +102,10 @@ async fn deleting_with_orphans_in_mid_canary_leaves_stable_serving_alone() {
     canary_ingress_is_gone(&world).await;
     share_is(&load, "v1", 100.0).await;
     assert_eq!(world.pods_of(rollout.stable()).await.len(), 2);
-    assert_eq!(world.pin("demo-stable").await.as_deref(), Some(rollout.stable()));
+    assert_eq!(
+        world.pin("demo-stable").await.as_deref(),
+        Some(rollout.stable())
+    );
     none_lost(load).await;
 }
 

@@ -134,7 +134,8 @@ async fn a_release_goes_on_after_an_outage_of_the_api_server() {
     // Longer than the outage: a leader that cannot renew its lease ends, as it must.
     let patient = ["--lease-duration", "90s", "--renew-deadline", "60s"];
     let _controller = world.controller_with(&patient, None).await;
-    let steps = json!([{"setWeight": 30}, {"pause": {"duration": "2s"}}, {"setWeight": 60}, {"pause": {}}]);
+    let steps =
+        json!([{"setWeight": 30}, {"pause": {"duration": "2s"}}, {"setWeight": 60}, {"pause": {}}]);
     world.deploy(&App::canary(2, steps)).await;
     let load = world.load(100);
     world.set_image("demo:v2").await;

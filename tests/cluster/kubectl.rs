@@ -43,9 +43,7 @@ pub async fn kubectl(testbed: &Testbed, args: &[&str], stdin: &str) -> Said {
 /// Applies `crds/` as a person would, once per test run, and waits until the kinds are served.
 pub async fn install_crds(testbed: &Testbed) {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
-    INSTALLED
-        .get_or_init(|| apply_crds(testbed))
-        .await;
+    INSTALLED.get_or_init(|| apply_crds(testbed)).await;
 }
 
 /// Applies `crds/`, to a testbed that only one test uses.

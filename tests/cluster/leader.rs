@@ -12,7 +12,11 @@ use super::harness::{App, QUICK_LEASE, World, none_lost};
 fn terms(world: &World) -> Vec<(Timestamp, Timestamp)> {
     let mut terms: BTreeMap<String, (Timestamp, Timestamp)> = BTreeMap::new();
     // Events are written beside the work, also by one that has just lost the lead.
-    for write in world.writes().into_iter().filter(|write| write.resource != "events") {
+    for write in world
+        .writes()
+        .into_iter()
+        .filter(|write| write.resource != "events")
+    {
         let term = terms.entry(write.token).or_insert((write.at, write.at));
         term.1 = write.at;
     }
@@ -58,7 +62,11 @@ async fn a_leader_that_is_asked_to_end_gives_the_lease_away_at_once() {
     let begun = Instant::now();
     standby.leads().await;
     assert!(status.success(), "{status}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
     world.set_image("demo:v2").await;
     world.healthy().await;
 }

@@ -39,9 +39,17 @@ async fn at_rest_nothing_is_asked_and_nothing_is_written() {
 /// Waits until no write has come for three seconds.
 async fn settled(world: &World) {
     eventually(SOON, "the controller has done everything", || async {
-        let last = world.writes().last().map(|write| write.at).unwrap_or_default();
+        let last = world
+            .writes()
+            .last()
+            .map(|write| write.at)
+            .unwrap_or_default();
         let quiet = Timestamp::now().duration_since(last).as_secs();
-        if quiet >= 3 { Ok(()) } else { Err(format!("{quiet} s")) }
+        if quiet >= 3 {
+            Ok(())
+        } else {
+            Err(format!("{quiet} s"))
+        }
     })
     .await;
 }
@@ -105,7 +113,10 @@ async fn a_release_is_told_once_and_in_order() {
 async fn a_release_needs_few_writes() {
     let world = World::new("writes").await;
     let _controller = world.controller().await;
-    let app = App::canary(4, json!([{"setWeight": 25}, {"setWeight": 50}, {"setWeight": 75}]));
+    let app = App::canary(
+        4,
+        json!([{"setWeight": 25}, {"setWeight": 50}, {"setWeight": 75}]),
+    );
     world.deploy(&app).await;
     settled(&world).await;
     let before = world.writes().len();
@@ -115,7 +126,10 @@ async fn a_release_needs_few_writes() {
     settled(&world).await;
     let asked = world.asked();
     let forbidden: Vec<_> = asked.iter().filter(|asked| asked.code == 403).collect();
-    assert!(forbidden.is_empty(), "the chart's rules do not do: {forbidden:?}");
+    assert!(
+        forbidden.is_empty(),
+        "the chart's rules do not do: {forbidden:?}"
+    );
     let mut by_resource: BTreeMap<String, usize> = BTreeMap::new();
     for write in world.writes().into_iter().skip(before) {
         *by_resource.entry(write.resource).or_default() += 1;
@@ -160,7 +174,11 @@ async fn metrics_are_about_the_rollouts_that_are_there() {
     world.delete("rollouts", "demo").await;
     eventually(SOON, "its series end", || async {
         let text = controller.read("/metrics").await.unwrap();
-        if text.contains(r#"name="demo""#) { Err(text) } else { Ok(()) }
+        if text.contains(r#"name="demo""#) {
+            Err(text)
+        } else {
+            Ok(())
+        }
     })
     .await;
 }
@@ -183,7 +201,10 @@ async fn it_is_alive_but_not_ready_while_the_api_server_does_not_answer() {
     })
     .await;
     assert!(alive.contains(" 200 "), "{alive}");
-    assert!(ready.contains(" 503 ") && ready.contains("caches: "), "{ready}");
+    assert!(
+        ready.contains(" 503 ") && ready.contains("caches: "),
+        "{ready}"
+    );
     proxy.heal();
     controller.ready().await;
 }

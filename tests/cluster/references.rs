@@ -92,7 +92,8 @@ async fn a_refused_template_is_told(name: &str, change: Value, expected: &str) {
     let world = World::new(name).await;
     let _controller = world.controller().await;
     world.deploy(&App::canary(1, json!([]))).await;
-    let mut container = App::canary(1, json!([])).rollout()["spec"]["template"]["spec"]["containers"][0].clone();
+    let mut container =
+        App::canary(1, json!([])).rollout()["spec"]["template"]["spec"]["containers"][0].clone();
     json_patch::merge(&mut container, &change);
     let patch = json!({"spec": {"template": {"spec": {"containers": [container]}}}});
     world.patch("rollouts", "demo", &patch).await;
@@ -107,7 +108,9 @@ async fn a_refused_template_is_told(name: &str, change: Value, expected: &str) {
     world.serves("v1").await;
 
     let good = App::canary(1, json!([])).rollout()["spec"].clone();
-    world.patch("rollouts", "demo", &json!({"spec": good})).await;
+    world
+        .patch("rollouts", "demo", &json!({"spec": good}))
+        .await;
     world.set_image("demo:v3").await;
     let rollout = world.healthy().await;
     assert_eq!(rollout.condition("InvalidSpec"), None);
@@ -138,7 +141,9 @@ async fn a_template_with_a_field_that_does_not_exist_is_told_in_the_servers_word
 async fn a_full_quota_is_told(name: &str, resource: &str, full: u32) {
     let world = World::new(name).await;
     let _controller = world.controller().await;
-    world.deploy(&App::canary(1, json!([{"setWeight": 100}]))).await;
+    world
+        .deploy(&App::canary(1, json!([{"setWeight": 100}])))
+        .await;
     let quota = |hard: u32| {
         json!({
             "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "quota"},
@@ -149,7 +154,11 @@ async fn a_full_quota_is_told(name: &str, resource: &str, full: u32) {
     eventually(SOON, "the quota counts", || async {
         let quota = world.get("resourcequotas", "quota").await.unwrap();
         let used = quota["status"]["used"][resource].clone();
-        if used == full.to_string() { Ok(()) } else { Err(used.to_string()) }
+        if used == full.to_string() {
+            Ok(())
+        } else {
+            Err(used.to_string())
+        }
     })
     .await;
     world.set_image("demo:v2").await;
