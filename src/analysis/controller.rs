@@ -20,6 +20,7 @@ use super::decide::{self, AnalysisDecision, Next, Note};
 use super::measure::{self, Tools};
 use super::observe::{self, NotAnObject, ObservedRun};
 use super::plan;
+use super::providers::MetricSource;
 use super::snapshot::AnalysisRunSnapshot;
 use crate::api::analysis::AnalysisRunStatus;
 use crate::runtime::client::{ApiError, Failure};
@@ -40,8 +41,8 @@ pub struct Context {
     pub fence: Fence,
     /// The time.
     pub clock: Clock,
-    /// For metric servers; made by [`super::providers::prometheus::client`].
-    pub http: reqwest::Client,
+    /// The metric servers; a client made by [`super::providers::prometheus::client`].
+    pub metrics: Arc<dyn MetricSource>,
     /// Where metrics may come from.
     pub allow_list: AllowList,
     /// Where metrics come from that say nothing about it.
@@ -129,7 +130,7 @@ async fn measured(
     let mut decision = decide::decide_planned(&plans, &snapshot);
     let tools = Tools {
         client: &context.client,
-        http: &context.http,
+        metrics: &*context.metrics,
         allow_list: &context.allow_list,
         default_address: context.default_address.as_deref(),
         permits: &context.permits,

@@ -11,7 +11,7 @@ use super::args::redact;
 use super::decide::MeasureRequest;
 use super::judge::{self, Judgement, MetricValue};
 use super::observe;
-use super::providers::prometheus;
+use super::providers::MetricSource;
 use super::snapshot::Outcome;
 use crate::api::analysis::MeasurementPhase;
 use crate::runtime::clock::Clock;
@@ -24,8 +24,8 @@ const JUDGE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Tools<'a> {
     /// For Secrets.
     pub client: &'a Client,
-    /// For metric servers.
-    pub http: &'a reqwest::Client,
+    /// The metric servers.
+    pub metrics: &'a dyn MetricSource,
     /// Where metrics may come from.
     pub allow_list: &'a AllowList,
     /// Where metrics come from that say nothing about it.
@@ -73,7 +73,8 @@ async fn fetch(
         .query
         .fill(|from| secrets.get(&(from.name.clone(), from.key.clone())))
         .ok_or_else(|| "a Secret of the query was not read".to_owned())?;
-    match prometheus::fetch(tools.http, &address, &query, request.timeout).await {
+    let fetched = tools.metrics.fetch(&address, &query, request.timeout).await;
+    match fetched {
         // What the server repeats of a secret goes no further than here.
         Ok(MetricValue::Text(text)) => Ok(MetricValue::Text(redact(&text, secrets.values()))),
         Ok(value) => Ok(value),

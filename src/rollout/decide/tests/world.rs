@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::rules;
 use crate::{
     api::{
-        analysis::AnalysisPhase,
+        analysis::{AnalysisPhase, AnalysisTemplateSpec},
         names::ApiNames,
         request::{Request, Verb},
         rollout::RolloutSpec,
@@ -55,7 +55,7 @@ pub(super) struct World {
     pub(super) services: BTreeMap<String, ServiceView>,
     slices_due: BTreeMap<String, Timestamp>,
     pub(super) ingresses: BTreeMap<String, IngressView>,
-    pub(super) templates: BTreeMap<TemplateKey, Result<Value, String>>,
+    pub(super) templates: BTreeMap<TemplateKey, Result<AnalysisTemplateSpec, String>>,
     pub(super) runs: Vec<AnalysisRunView>,
     pub(super) refusal: Option<Refusal>,
     pub(super) foreign: Vec<String>,
@@ -124,7 +124,9 @@ pub(super) fn world() -> World {
             "name": name, "successCondition": "result[0] < 1",
             "provider": {"prometheus": {"address": "http://prometheus", "query": "q"}},
         }]});
-        world.templates.insert(key, Ok(spec));
+        world
+            .templates
+            .insert(key, Ok(serde_json::from_value(spec).unwrap()));
     }
     world
 }
@@ -419,16 +421,7 @@ impl World {
             foreign_replica_sets: self.foreign.clone(),
             services: self.services.clone(),
             ingresses: self.ingresses.clone(),
-            templates: self
-                .templates
-                .iter()
-                .map(|(key, spec)| {
-                    let spec = spec.clone().and_then(|spec| {
-                        serde_json::from_value(spec).map_err(|error| error.to_string())
-                    });
-                    (key.clone(), spec)
-                })
-                .collect(),
+            templates: self.templates.clone(),
             analysis_runs: self.runs.clone(),
             refusal: self.refusal.clone(),
         }
