@@ -32,15 +32,17 @@ test:
 	$(BIN)/testbed build
 	$(BIN)/testbed run --state $(TEST_STATE) -- $(CARGO) test $(CLUSTER) --no-fail-fast $(if $(TEST),-- $(TEST))
 
-.PHONY: lint
-lint:
-	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets --features control-plane -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
+.PHONY: lint format clippy docs
+lint: format clippy docs
 
-.PHONY: bench
-bench:
-	$(CARGO) bench --locked --package tidegate
+format:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --locked --workspace --all-targets --features control-plane -- -D warnings
+
+docs:
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
 .PHONY: crds
 crds:
