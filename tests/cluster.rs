@@ -19,6 +19,7 @@ mod leader;
 mod manifests;
 mod negative_control;
 mod observability;
+mod recovery;
 mod references;
 mod requests;
 mod traffic;

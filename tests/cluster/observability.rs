@@ -126,7 +126,10 @@ async fn a_release_needs_few_writes() {
     settled(&world).await;
     let asked = world.asked();
     let forbidden: Vec<_> = asked.iter().filter(|asked| asked.code == 403).collect();
-    assert!(forbidden.is_empty(), "the chart's rules do not do: {forbidden:?}");
+    assert!(
+        forbidden.is_empty(),
+        "the chart's rules do not do: {forbidden:?}"
+    );
     let mut by_resource: BTreeMap<String, usize> = BTreeMap::new();
     for write in world.writes().into_iter().skip(before) {
         *by_resource.entry(write.resource).or_default() += 1;
