@@ -29,7 +29,7 @@ fn the_committed_definitions_are_those_of_the_types() {
         let generated = crds::yaml(&ApiNames::default(), kind).unwrap();
         assert!(
             generated == committed(folder, kind),
-            "{folder}/{}.yaml is out of date; run `cargo run -- crds --out {folder}`",
+            "{folder}/{}.yaml is out of date; run `make crds`",
             kind.plural()
         );
     }

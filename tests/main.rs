@@ -12,3 +12,5 @@ mod cli;
 #[cfg(feature = "control-plane")]
 mod cluster;
 mod crds;
+mod examples;
+mod readme;

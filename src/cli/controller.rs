@@ -53,10 +53,10 @@ pub struct ControllerOptions {
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080")]
     pub health_address: SocketAddr,
 
-    /// The Prometheus of metrics that name no address, such as http://prometheus.monitoring.svc:9090.
+    /// The Prometheus of metrics that name no address, such as `http://prometheus.monitoring.svc:9090`.
     #[arg(long, value_name = "URL")]
     pub prometheus_address: Option<String>,
-    /// Where metrics may be asked from: scheme://host[:port], the host may begin with "*."; may be given more than once
+    /// Where metrics may be asked from: `scheme://host[:port]`, the host may begin with `*.`; may be given more than once
     /// [default: --prometheus-address and Services of the cluster].
     #[arg(long, value_name = "PATTERN")]
     pub metric_address_allow: Vec<AddressPattern>,

@@ -13,9 +13,9 @@ use crate::api::{
 /// Options of `tidegate crds`.
 #[derive(Args, Debug)]
 pub struct CrdsOptions {
-    /// Folder to write one file per kind to, instead of printing all.
+    /// Folder to write one file per kind to, instead of printing all; may be given more than once.
     #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
+    out: Vec<PathBuf>,
 }
 
 /// Prints or writes the definitions.
@@ -24,25 +24,20 @@ pub(super) fn run(
     names: &ApiNames,
     terminal: &mut Terminal,
 ) -> Result<(), CliError> {
-    let Some(folder) = &options.out else {
+    if options.out.is_empty() {
         let documents = Kind::ALL
             .into_iter()
             .map(|kind| crds::yaml(names, kind))
             .collect::<Result<Vec<_>, _>>()?;
         return terminal.print(&documents.join("---\n"));
-    };
-    let write = |path: PathBuf, text: String| {
-        fs::write(&path, text).map_err(|source| CliError::File { path, source })
-    };
-    fs::create_dir_all(folder).map_err(|source| CliError::File {
-        path: folder.clone(),
-        source,
-    })?;
-    for kind in Kind::ALL {
-        write(
-            folder.join(format!("{}.yaml", kind.plural())),
-            crds::yaml(names, kind)?,
-        )?;
+    }
+    for folder in &options.out {
+        let failed = |path: PathBuf| |source| CliError::File { path, source };
+        fs::create_dir_all(folder).map_err(failed(folder.clone()))?;
+        for kind in Kind::ALL {
+            let path = folder.join(format!("{}.yaml", kind.plural()));
+            fs::write(&path, crds::yaml(names, kind)?).map_err(failed(path))?;
+        }
     }
     Ok(())
 }

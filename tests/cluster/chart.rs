@@ -120,22 +120,25 @@ async fn a_definition_is_kept_when_the_release_goes() {
     ];
     let installed = helm(&testbed, &args).await;
     let uninstalled = helm(&testbed, &["uninstall", "tidegate", "--namespace=default"]).await;
-    let left = kubectl(&testbed, &["get", "crd", "--output=name"], "").await;
+    // One that is being deleted may still be there, with the time.
+    let format =
+        "--output=jsonpath={range .items[*]}{.metadata.name}{.metadata.deletionTimestamp} {end}";
+    let left = kubectl(&testbed, &["get", "crd", format], "").await;
     testbed.stop().await.unwrap();
 
     assert!(
         installed.ok && uninstalled.ok,
         "{installed:?} {uninstalled:?}"
     );
-    let left: Vec<&str> = left.stdout.lines().collect();
+    let left: Vec<&str> = left.stdout.split_whitespace().collect();
     assert_eq!(
         left,
         [
-            "customresourcedefinition.apiextensions.k8s.io/analysisruns.tidegate.dev",
-            "customresourcedefinition.apiextensions.k8s.io/analysistemplates.tidegate.dev",
-            "customresourcedefinition.apiextensions.k8s.io/clusteranalysistemplates.tidegate.dev",
-            "customresourcedefinition.apiextensions.k8s.io/experiments.tidegate.dev",
-            "customresourcedefinition.apiextensions.k8s.io/rollouts.tidegate.dev",
+            "analysisruns.tidegate.dev",
+            "analysistemplates.tidegate.dev",
+            "clusteranalysistemplates.tidegate.dev",
+            "experiments.tidegate.dev",
+            "rollouts.tidegate.dev",
         ]
     );
 }
@@ -233,6 +236,7 @@ async fn the_pod_fits_into_a_restricted_namespace() {
 
 /// Whether the chart's ServiceAccount of a release in `home` may do something in `namespace`.
 async fn may(testbed: &Testbed, home: &str, namespace: &str, verb: &str, what: &str) -> bool {
+    let (what, name) = what.split_once('#').unwrap_or((what, "tidegate"));
     let (group, resource) = what.split_once('/').unwrap();
     let (resource, subresource) = resource.split_once('.').unwrap_or((resource, ""));
     let review = SubjectAccessReview {
@@ -244,7 +248,7 @@ async fn may(testbed: &Testbed, home: &str, namespace: &str, verb: &str, what: &
                 subresource: Some(subresource.to_owned()),
                 namespace: Some(namespace.to_owned()),
                 verb: Some(verb.to_owned()),
-                name: Some("tidegate".to_owned()),
+                name: Some(name.to_owned()),
                 ..ResourceAttributes::default()
             }),
             ..SubjectAccessReviewSpec::default()
@@ -366,6 +370,11 @@ async fn it_may_hold_its_lease_and_no_other() {
             "may {verb} a lease elsewhere"
         );
     }
+    let other = "coordination.k8s.io/leases#other";
+    assert!(
+        !may(&testbed, home, home, "update", other).await,
+        "may update another lease"
+    );
     assert!(
         !may(&testbed, home, home, "delete", lease).await,
         "may delete its lease"

@@ -10,8 +10,8 @@ use tidegate::api::names::{ApiNames, Kind};
 use tokio::process::Command;
 
 use super::{
-    crds::good,
     kubectl::{Said, install_crds},
+    manifests::good,
 };
 
 /// A Rollout that no controller looks at; the test plays the controller.

@@ -54,7 +54,7 @@ impl<'a> Cluster<'a> {
         let chart = project_file("charts/tidegate");
         screen.say(&format!(
             "$ helm install {CHART_RELEASE} charts/tidegate --namespace {CHART_NAMESPACE} --create-namespace \
-             --set controller.enabled=false"
+             --set deployment.enabled=false"
         ))?;
         let install: [&OsStr; 8] = [
             "install".as_ref(),
@@ -64,7 +64,7 @@ impl<'a> Cluster<'a> {
             CHART_NAMESPACE.as_ref(),
             "--create-namespace".as_ref(),
             "--set".as_ref(),
-            "controller.enabled=false".as_ref(),
+            "deployment.enabled=false".as_ref(),
         ];
         run(testbed, Program::Helm, &install).await?;
         run(
@@ -210,7 +210,7 @@ impl<'a> Cluster<'a> {
         let tidegate = options.tidegate.parent().unwrap_or(Path::new("."));
         screen.say(&format!(
             "Everything goes on until Ctrl-C. From another terminal:\n\n\
-             \x20 {enter} env KUBECONFIG={kubeconfig} PATH={bin}:{tidegate}:$PATH $SHELL\n\n\
+             \x20 {enter} env -C $PWD KUBECONFIG={kubeconfig} PATH={bin}:{tidegate}:$PATH $SHELL\n\n\
              and there, for example:\n\n\
              \x20 tidegate get -n {NAMESPACE} {ROLLOUT} -w                          how it goes\n\
              \x20 tidegate set-image -n {NAMESPACE} {ROLLOUT} demo=demo:v5          a good version\n\
