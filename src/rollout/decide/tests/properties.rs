@@ -400,7 +400,7 @@ fn disturb(world: &mut World, number: usize, disturbance: &Disturbance) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, max_shrink_iters: 4_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, max_shrink_iters: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_disturbances_end_where_the_last_wish_says(

@@ -281,7 +281,7 @@ impl Look<'_> {
                 continue;
             }
             self.must(
-                self.available(to) > 0 || (self.replicas == 0 && at.is_some()),
+                self.available(to) > 0 || (self.replicas == 0 && self.managed(&target.name)),
                 "T1: a Service leads to a version with pods",
             );
             if target.name == "demo-canary" && self.routed && at.is_some() {

@@ -928,3 +928,22 @@ impl World {
         self.reconcile_all();
     }
 }
+
+impl World {
+    /// So many pods of a version become ready after all.
+    pub(super) fn heal(&mut self, version: &str, count: usize, at: Timestamp) {
+        let set = self
+            .sets
+            .iter_mut()
+            .find(|set| set.version == version)
+            .unwrap();
+        let never = set
+            .pods
+            .iter_mut()
+            .filter(|pod| pod.ready_at == Timestamp::MAX);
+        for pod in never.take(count) {
+            pod.ready_at = at;
+        }
+        self.broken.remove(version);
+    }
+}
