@@ -393,7 +393,7 @@ impl Look<'_> {
         let same = old.current_pod_hash == new.current_pod_hash
             && old.current_step_hash == new.current_step_hash
             && old.canary.attempt == new.canary.attempt
-            && old.abort == new.abort;
+            && old.aborted_at == new.aborted_at;
         if same {
             self.must(
                 old.current_step_index <= new.current_step_index,
@@ -486,7 +486,7 @@ pub(super) fn settled(world: &World) {
             let named = status
                 .waiting_for
                 .as_ref()
-                .is_some_and(|wait| wait.contains("name"));
+                .is_some_and(|wait| wait.contains("name") || wait.contains("AnalysisRun"));
             assert!(
                 told || named,
                 "L2: in the end, nothing just progresses\n{world}"
