@@ -217,7 +217,8 @@ fn size_by_pod_ratio(pass: &mut Pass<'_>) {
         rest,
     );
     if let Some(stable) = stable {
-        let floor = i32::from(stable_size < stable.replicas && routed(pass, stable));
+        let keeps = replicas > 0 && stable_size < stable.replicas && routed(pass, stable);
+        let floor = i32::from(keeps);
         scale(pass, stable, stable_size.max(floor));
     }
     if let Some(canary) = canary {

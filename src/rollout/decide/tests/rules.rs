@@ -138,6 +138,7 @@ impl Look<'_> {
                 match action {
                     Action::CreateReplicaSet { name, .. } => ("rs", name),
                     Action::PatchReplicaSet { target, .. }
+                    | Action::AdoptReplicaSet { target, .. }
                     | Action::DeleteReplicaSet { target } => ("rs", &target.name),
                     Action::PinService { target, .. } => ("svc", &target.name),
                     Action::CreateIngress { name, .. } => ("ing", name),
