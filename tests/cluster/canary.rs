@@ -210,6 +210,29 @@ async fn an_update_at_no_replicas_waits_for_nothing_and_comes_up_when_it_is_scal
 }
 
 #[tokio::test]
+async fn without_a_router_it_can_be_scaled_to_nothing_and_back() {
+    let world = World::new("ratio-to-zero").await;
+    let _controller = world.controller().await;
+    let app = App::pod_ratio(2, json!([])).strategy(json!({"stableService": "demo"}));
+    let rollout = world.deploy(&app).await;
+    for replicas in [0, 1] {
+        let patch = json!({"spec": {"replicas": replicas}});
+        world.patch("rollouts", "demo", &patch).await;
+        eventually(SOON, &format!("there are {replicas} pods"), || async {
+            let pods = world.pods_of(rollout.stable()).await;
+            if pods.len() == replicas {
+                Ok(())
+            } else {
+                Err(format!("{pods:?}"))
+            }
+        })
+        .await;
+        world.healthy().await;
+    }
+    world.serves("v1").await;
+}
+
+#[tokio::test]
 async fn without_steps_an_update_takes_over_as_soon_as_it_can() {
     for (name, app) in [
         ("no-steps-router", App::canary(2, json!([]))),

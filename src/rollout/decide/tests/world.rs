@@ -733,6 +733,12 @@ impl World {
                     view.revision = value.as_ref().unwrap().parse().unwrap();
                 }
             }
+            Action::AdoptReplicaSet { target, owner: _ } => {
+                let mut sets = self.sets.iter_mut();
+                let set = sets.find(|set| set.view.name == target.name).unwrap();
+                set.view.resource_version = version;
+                set.view.orphaned = false;
+            }
             Action::DeleteReplicaSet { target } => {
                 self.sets.retain(|set| set.view.name != target.name);
             }
