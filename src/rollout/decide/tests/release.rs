@@ -101,6 +101,7 @@ fn a_promotion_is_for_one_step() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn requests_are_answered_by_what_they_were_meant_for() {
     let paused = deployed().updated();
     let aborted = {
