@@ -220,7 +220,11 @@ async fn without_a_router_it_can_be_scaled_to_nothing_and_back() {
         world.patch("rollouts", "demo", &patch).await;
         eventually(SOON, &format!("there are {replicas} pods"), || async {
             let pods = world.pods_of(rollout.stable()).await;
-            if pods.len() == replicas { Ok(()) } else { Err(format!("{pods:?}")) }
+            if pods.len() == replicas {
+                Ok(())
+            } else {
+                Err(format!("{pods:?}"))
+            }
         })
         .await;
         world.healthy().await;

@@ -217,8 +217,8 @@ fn size_by_pod_ratio(pass: &mut Pass<'_>) {
         rest,
     );
     if let Some(stable) = stable {
-        let keeps = replicas > 0 && stable_size < stable.replicas && routed(pass, stable);
-        let floor = i32::from(keeps);
+        let shrinks = stable_size < stable.replicas && replicas > 0;
+        let floor = i32::from(shrinks && routed(pass, stable));
         scale(pass, stable, stable_size.max(floor));
     }
     if let Some(canary) = canary {

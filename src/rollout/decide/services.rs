@@ -188,9 +188,7 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
             );
             match at {
                 // A step without weight, or a Rollout scaled to 0: its pods may go.
-                Some(at) if at == new_hash && declared == 0 && drained => {
-                    stable.or(Some(at))
-                }
+                Some(at) if at == new_hash && declared == 0 && drained => stable.or(Some(at)),
                 Some(at) if at == new_hash => Some(at),
                 Some(at) if at == stable_hash => new.filter(|_| weight == 0),
                 // A version that was superseded.

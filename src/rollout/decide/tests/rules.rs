@@ -134,21 +134,21 @@ impl Look<'_> {
     fn one_write_per_object(&self) {
         let mut seen = std::collections::BTreeSet::new();
         for action in &self.decision.actions {
-            let (kind, name) =
-                match action {
-                    Action::CreateReplicaSet { name, .. } => ("rs", name),
-                    Action::PatchReplicaSet { target, .. }
-                    | Action::AdoptReplicaSet { target, .. }
-                    | Action::DeleteReplicaSet { target } => ("rs", &target.name),
-                    Action::PinService { target, .. } => ("svc", &target.name),
-                    Action::CreateIngress { name, .. } => ("ing", name),
-                    Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
-                        ("ing", &target.name)
-                    }
-                    Action::CreateAnalysisRun { name, .. } => ("ar", name),
-                    Action::TerminateAnalysisRun { target }
-                    | Action::DeleteAnalysisRun { target } => ("ar", &target.name),
-                };
+            let (kind, name) = match action {
+                Action::CreateReplicaSet { name, .. } => ("rs", name),
+                Action::PatchReplicaSet { target, .. }
+                | Action::AdoptReplicaSet { target, .. }
+                | Action::DeleteReplicaSet { target } => ("rs", &target.name),
+                Action::PinService { target, .. } => ("svc", &target.name),
+                Action::CreateIngress { name, .. } => ("ing", name),
+                Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
+                    ("ing", &target.name)
+                }
+                Action::CreateAnalysisRun { name, .. } => ("ar", name),
+                Action::TerminateAnalysisRun { target } | Action::DeleteAnalysisRun { target } => {
+                    ("ar", &target.name)
+                }
+            };
             self.must(
                 seen.insert((kind, name.clone())),
                 "C2: one write per object and pass",
@@ -282,7 +282,7 @@ impl Look<'_> {
                 continue;
             }
             self.must(
-                self.available(to) > 0 || (self.replicas == 0 && at.is_some()),
+                self.available(to) > 0 || (self.replicas == 0 && self.managed(&target.name)),
                 "T1: a Service leads to a version with pods",
             );
             if target.name == "demo-canary" && self.routed && at.is_some() {
