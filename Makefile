@@ -2,6 +2,7 @@
 
 .DEFAULT_GOAL := help
 CARGO ?= cargo
+BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 # Where the testbed's servers keep their logs during `make test` and `make demo`.
 TEST_STATE := target/testbed
 DEMO_STATE := target/demo/testbed
@@ -11,6 +12,7 @@ help:
 	@echo 'make demo          play a few releases on a real control plane, with every request counted (KEEP=1 leaves it running)'
 	@echo 'make test          all tests, those on a real control plane too'
 	@echo 'make lint          formatting, clippy and docs, with warnings denied'
+	@echo 'make bench         timings of the core, each beside one to compare with'
 	@echo 'make crds          write the CustomResourceDefinitions again, here and in the chart'
 	@echo 'make clean         remove what was built here (not the servers in the cache folder)'
 	@echo 'Plain `cargo test` runs the tests that need no control plane.'
@@ -19,22 +21,27 @@ help:
 .PHONY: demo
 demo:
 	$(CARGO) build --locked --package tidegate --package testbed --bins
-	target/debug/testbed demo --state $(DEMO_STATE) --report target/demo/report.json $(if $(KEEP),--keep)
+	$(BIN)/testbed demo --state $(DEMO_STATE) --report target/demo/report.json $(if $(KEEP),--keep)
 
 # With the feature everything is compiled once; both runs use the same test programs.
 CLUSTER := --locked --workspace --features control-plane
 
 .PHONY: test
 test:
-	$(CARGO) fmt --all --check
 	$(CARGO) build $(CLUSTER) --all-targets
-	target/debug/testbed build
-	target/debug/testbed run --state $(TEST_STATE) -- $(CARGO) test $(CLUSTER) --no-fail-fast $(if $(TEST),-- $(TEST))
+	$(BIN)/testbed build
+	$(BIN)/testbed run --state $(TEST_STATE) -- $(CARGO) test $(CLUSTER) --no-fail-fast $(if $(TEST),-- $(TEST))
 
-.PHONY: lint
-lint:
+.PHONY: lint format clippy docs
+lint: format clippy docs
+
+format:
 	$(CARGO) fmt --all --check
+
+clippy:
 	$(CARGO) clippy --locked --workspace --all-targets --features control-plane -- -D warnings
+
+docs:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
 .PHONY: crds

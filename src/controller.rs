@@ -28,7 +28,7 @@ use crate::{
         client::{self, ClientError, ClientOptions},
         clock::Clock,
         events::{EventPublisher, EventSink},
-        health::{self, HealthError, Readiness},
+        health::{self, Gate, HealthError, Readiness},
         instruments::Instruments,
         lease::{Elector, Leadership, LeaseConfig, LeaseError, identity},
         shutdown,
@@ -117,6 +117,8 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> Result<(), ControllerError> {
     let readiness = Readiness::new();
+    // Closed before anybody can ask.
+    caches_gate(&readiness);
     let listener = health::listen(options.health_address).await?;
     let health = health::serve(
         listener,
@@ -185,6 +187,10 @@ pub async fn control(
         tracing::warn!("some Events were not written");
     }
     released
+}
+
+fn caches_gate(readiness: &Readiness) -> Gate {
+    readiness.gate("caches", "the first list of every watched kind")
 }
 
 fn scope(options: &ControllerOptions) -> Result<Scope, ControllerError> {
@@ -277,7 +283,7 @@ impl Work {
 
     /// Fills the caches, waits to lead, and works until `shutdown`.
     async fn run(self, readiness: &Readiness, shutdown: &CancellationToken) {
-        let synced = readiness.gate("caches", "the first list of every watched kind");
+        let synced = caches_gate(readiness);
         wait_for_caches(&self.caches).await;
         synced.open();
         let mut leading = self.leadership.leading.clone();

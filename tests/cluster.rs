@@ -4,11 +4,22 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod analysis;
+mod canary;
 mod chart;
 mod cli;
 mod crds;
+mod deletion;
 mod demo_app;
 mod examples;
+mod faults;
+mod harness;
 mod kubectl;
+mod leader;
 mod manifests;
 mod negative_control;
+mod observability;
+mod recovery;
+mod references;
+mod requests;
+mod traffic;

@@ -13,4 +13,5 @@ mod cli;
 mod cluster;
 mod crds;
 mod examples;
+mod readme;
 mod sim;

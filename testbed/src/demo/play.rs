@@ -241,6 +241,8 @@ pub(super) async fn watch_on(
     load: &Load,
 ) -> Result<()> {
     let mut watch = RolloutWatch::start(cluster.rollouts(), ROLLOUT);
+    // The first news is the state that is there.
+    watch.changed().await?;
     let mut frames = Frames::new(Instant::now());
     loop {
         frames.draw(screen, &watch, Some(load))?;

@@ -1,0 +1,1 @@
+//! Releases from their beginning to their end.

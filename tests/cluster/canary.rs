@@ -1,0 +1,361 @@
+//! A canary from the first deploy to its end, with real requests: through a router, and by the share of pods.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::harness::{App, Rollout, SOON, WeightWatch, World, eventually, none_lost, share_is};
+
+#[tokio::test]
+async fn a_first_deploy_takes_no_steps_and_tells_tools_that_it_is_ready() {
+    let world = World::new("first-deploy").await;
+    let _controller = world.controller().await;
+    let app = App::canary(2, json!([{"setWeight": 20}, {"pause": {}}]));
+    let rollout = world.deploy(&app).await;
+    let pins = [
+        world.pin("demo-stable").await,
+        world.pin("demo-canary").await,
+    ];
+    let stable = Some(rollout.stable().to_owned());
+    assert_eq!(pins, [stable.clone(), stable]);
+    assert_eq!(rollout.step(), 2);
+    assert_eq!(
+        rollout.condition("Ready").map(|[status, ..]| status),
+        Some("True"),
+    );
+    assert_eq!(
+        [
+            rollout.condition("Reconciling"),
+            rollout.condition("Stalled")
+        ],
+        [None, None]
+    );
+    assert_eq!(world.list("ingresses").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_good_canary_gets_the_share_of_each_step_and_then_everything() {
+    let world = World::new("good-canary").await;
+    let _controller = world.controller().await;
+    let app = App::canary(
+        3,
+        json!([{"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}]),
+    );
+    // Nothing is sent to a pod when it goes: it need not even drain.
+    world.deploy(&app.drain(0)).await;
+    let load = world.load(150);
+
+    world.set_image("demo:v2").await;
+    world.paused_at(1).await;
+    share_is(&load, "v2", 20.0).await;
+    world.ask(&["promote", "demo"]).await;
+    world.paused_at(3).await;
+    share_is(&load, "v2", 50.0).await;
+    world.ask(&["promote", "demo"]).await;
+    let rollout = world.healthy().await;
+    share_is(&load, "v2", 100.0).await;
+
+    world.only_pods_of(rollout.declared()).await;
+    let settled = Instant::now();
+    share_is(&load, "v2", 100.0).await;
+    assert_eq!(load.between(settled, Instant::now()).share("v2"), 1.0);
+    none_lost(load).await;
+    assert_eq!(world.rollout().await.weight(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_router_the_share_of_pods_is_the_share_of_requests() {
+    let world = World::new("pod-ratio").await;
+    let _controller = world.controller().await;
+    let app = App::pod_ratio(
+        4,
+        json!([{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}]),
+    );
+    world.deploy(&app).await;
+    let load = world.load(150);
+
+    world.set_image("demo:v2").await;
+    let rollout = world.paused_at(1).await;
+    let pods = [
+        world.pods_of(rollout.declared()).await.len(),
+        world.pods_of(rollout.stable()).await.len(),
+    ];
+    assert_eq!(pods, [1, 3]);
+    share_is(&load, "v2", 25.0).await;
+    world.ask(&["promote", "demo"]).await;
+    let rollout = world.healthy().await;
+    world.only_pods_of(rollout.declared()).await;
+    none_lost(load).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_newer_version_in_mid_canary_takes_the_place_of_the_first() {
+    let world = World::new("newer-version").await;
+    let _controller = world.controller().await;
+    let app = App::canary(2, json!([{"setWeight": 40}, {"pause": {}}]));
+    world.deploy(&app).await;
+    let load = world.load(100);
+
+    world.set_image("demo:v2").await;
+    let second = world.paused_at(1).await.declared().to_owned();
+    share_is(&load, "v2", 40.0).await;
+    world.set_image("demo:v3").await;
+    let third = world
+        .until(SOON, "v3 is paused at its step", |rollout| {
+            rollout.declared() != second
+                && rollout.step() == 1
+                && rollout.is_paused_for("CanaryPauseStep")
+        })
+        .await;
+    share_is(&load, "v3", 40.0).await;
+    world.ask(&["promote", "demo"]).await;
+    world.healthy().await;
+    world.only_pods_of(third.declared()).await;
+    none_lost(load).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn going_back_to_the_stable_template_in_mid_canary_needs_no_step() {
+    let world = World::new("back-to-stable").await;
+    let _controller = world.controller().await;
+    let app = App::canary(2, json!([{"setWeight": 50}, {"pause": {}}]));
+    let first = world.deploy(&app).await;
+    let load = world.load(100);
+
+    world.set_image("demo:v2").await;
+    world.paused_at(1).await;
+    share_is(&load, "v2", 50.0).await;
+    world.set_image("demo:v1").await;
+    let rollout = world.healthy().await;
+    assert_eq!(rollout.stable(), first.stable());
+    share_is(&load, "v1", 100.0).await;
+    world.only_pods_of(first.stable()).await;
+    none_lost(load).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scaling_in_mid_canary_keeps_step_and_weight() {
+    let world = World::new("scaling").await;
+    let _controller = world.controller().await;
+    let app = App::canary(2, json!([{"setWeight": 50}, {"pause": {}}]));
+    world.deploy(&app).await;
+    let load = world.load(100);
+    world.set_image("demo:v2").await;
+    world.paused_at(1).await;
+    share_is(&load, "v2", 50.0).await;
+
+    let weights = WeightWatch::start(&world);
+    for (replicas, canary) in [(4, 2), (2, 1)] {
+        let scaled = world
+            .kubectl(&[
+                "scale",
+                "rollout",
+                "demo",
+                &format!("--replicas={replicas}"),
+            ])
+            .await;
+        assert!(scaled.ok, "{scaled:?}");
+        let rollout = world.rollout().await;
+        eventually(SOON, "both versions have their pods", || async {
+            let pods = (
+                world.pods_of(rollout.stable()).await.len(),
+                world.pods_of(rollout.declared()).await.len(),
+            );
+            if pods == (replicas, canary) {
+                Ok(())
+            } else {
+                Err(format!("{pods:?}"))
+            }
+        })
+        .await;
+        let rollout = world.rollout().await;
+        assert_eq!((rollout.step(), rollout.weight()), (1, 50));
+        share_is(&load, "v2", 50.0).await;
+    }
+    assert_eq!(weights.weights(), [50]);
+    none_lost(load).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_at_no_replicas_waits_for_nothing_and_comes_up_when_it_is_scaled() {
+    let world = World::new("scale-to-zero").await;
+    let _controller = world.controller().await;
+    let app = App::canary(1, json!([{"setWeight": 50}, {"pause": {}}]));
+    world.deploy(&app).await;
+    world.set_image("demo:v2").await;
+    world.paused_at(1).await;
+    for replicas in [0, 2] {
+        let patch = json!({"spec": {"replicas": replicas}});
+        world.patch("rollouts", "demo", &patch).await;
+        let rollout = world.rollout().await;
+        let canary = replicas / 2;
+        eventually(SOON, "both versions have their pods", || async {
+            let stable = world.pods_of(rollout.stable()).await.len();
+            let new = world.pods_of(rollout.declared()).await.len();
+            if (stable, new) == (replicas, canary) {
+                Ok(())
+            } else {
+                Err(format!("{stable} and {new}"))
+            }
+        })
+        .await;
+    }
+    let load = world.load(100);
+    let from = Instant::now();
+    share_is(&load, "v2", 50.0).await;
+    world.ask(&["promote", "demo"]).await;
+    world.healthy().await;
+    assert!(load.between(from, Instant::now()).requests > 0);
+}
+
+#[tokio::test]
+async fn without_steps_an_update_takes_over_as_soon_as_it_can() {
+    for (name, app) in [
+        ("no-steps-router", App::canary(2, json!([]))),
+        ("no-steps-ratio", App::pod_ratio(2, json!([]))),
+    ] {
+        let world = World::new(name).await;
+        let _controller = world.controller().await;
+        world.deploy(&app).await;
+        let load = world.load(50);
+        world.set_image("demo:v2").await;
+        let rollout = world.healthy().await;
+        world.only_pods_of(rollout.declared()).await;
+        none_lost(load).await;
+    }
+}
+
+#[tokio::test]
+async fn a_timed_pause_goes_on_where_it_was_after_a_restart() {
+    let world = World::new("pause-restart").await;
+    let controller = world.controller().await;
+    let steps = json!([{"setWeight": 50}, {"pause": {"duration": "8s"}}, {"pause": {}}]);
+    world.deploy(&App::canary(1, steps)).await;
+    world.set_image("demo:v2").await;
+    let start = |rollout: &Rollout| {
+        let start = rollout.at("/status/pauseConditions/0/startTime");
+        start.as_str().unwrap().parse::<jiff::Timestamp>().unwrap()
+    };
+    let begun = start(&world.paused_at(1).await);
+    controller.terminate().await;
+    let _controller = world.controller().await;
+    assert_eq!(start(&world.paused_at(1).await), begun);
+    let ended = start(&world.paused_at(2).await);
+    let lasted = ended.duration_since(begun).as_secs();
+    assert!((8..=10).contains(&lasted), "{lasted} s");
+}
+
+#[tokio::test]
+async fn pods_that_never_become_ready_are_given_up_at_the_deadline() {
+    let world = World::new("never-ready").await;
+    let _controller = world.controller().await;
+    let app = App::canary(2, json!([{"setWeight": 50}]))
+        .spec(json!({"progressDeadlineSeconds": 4, "progressDeadlineAbort": true}));
+    let first = world.deploy(&app).await;
+    let weights = WeightWatch::start(&world);
+    world.set_image("demo:v2-unready").await;
+    let rollout = world.aborted().await;
+    assert_eq!(
+        rollout.abort_cause(),
+        "no progress for 4 seconds: 0 of 1 pods are available"
+    );
+    assert_eq!(rollout.stable(), first.stable());
+    world.only_pods_of(first.stable()).await;
+    assert!(weights.weights().iter().all(|weight| *weight == 0));
+}
+
+#[tokio::test]
+async fn without_an_abort_the_deadline_is_told_and_nothing_is_taken_back() {
+    let world = World::new("deadline-told").await;
+    let _controller = world.controller().await;
+    let app =
+        App::canary(2, json!([{"setWeight": 50}])).spec(json!({"progressDeadlineSeconds": 3}));
+    world.deploy(&app).await;
+    world.set_image("demo:v2-unready").await;
+    let rollout = world
+        .until(SOON, "the deadline is told", |rollout| {
+            rollout.phase() == "Degraded"
+        })
+        .await;
+    assert!(
+        rollout.message().starts_with("ProgressDeadlineExceeded: ")
+            && rollout.abort_cause().is_empty(),
+        "{}",
+        rollout.message()
+    );
+    assert_eq!(
+        rollout.condition("Stalled").map(|[status, ..]| status),
+        Some("True")
+    );
+}
+
+#[tokio::test]
+async fn pods_that_start_and_crash_again_do_not_reset_the_deadline() {
+    let world = World::new("crash-loop").await;
+    let _controller = world.controller().await;
+    let app = App::canary(2, json!([{"setWeight": 100}]))
+        .spec(json!({"progressDeadlineSeconds": 6, "progressDeadlineAbort": true}));
+    world.deploy(&app).await;
+    let begun = Instant::now();
+    world.set_image("demo:v2-crash").await;
+    // Somebody deletes the pods again and again: each comes back as a new one.
+    let new = world
+        .until(SOON, "the new version has pods", |rollout| {
+            rollout.at("/status/updatedReplicas").as_i64() > Some(0)
+        })
+        .await;
+    let flapping = async {
+        loop {
+            for pod in world.pods_of(new.declared()).await {
+                world
+                    .kubectl(&["delete", "pod", &pod, "--wait=false"])
+                    .await;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    tokio::select! {
+        () = flapping => {}
+        _ = world.aborted() => {}
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn old_revisions_are_kept_up_to_the_limit() {
+    let world = World::new("revision-history").await;
+    let _controller = world.controller().await;
+    let app = App::canary(1, json!([])).spec(json!({"revisionHistoryLimit": 1}));
+    world.deploy(&app).await;
+    for version in ["v2", "v3"] {
+        world.set_image(&format!("demo:{version}")).await;
+        world.healthy().await;
+        world.serves(version).await;
+    }
+    eventually(
+        SOON,
+        "one old ReplicaSet is left beside the stable one",
+        || async {
+            let sets = world.list("replicasets").await;
+            let mut images: Vec<String> = sets
+                .iter()
+                .map(|set| {
+                    let image = &set["spec"]["template"]["spec"]["containers"][0]["image"];
+                    image.as_str().unwrap().to_owned()
+                })
+                .collect();
+            images.sort();
+            if images == ["demo:v2", "demo:v3"] {
+                Ok(())
+            } else {
+                Err(format!("{images:?}"))
+            }
+        },
+    )
+    .await;
+}

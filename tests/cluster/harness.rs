@@ -1,0 +1,282 @@
+//! The world of a test on the real control plane: a namespace of its own, the chart's identity in it, the controller as a
+//! process that can be killed, acts as a person does them, and waiting with a deadline.
+//!
+//! A test asserts what is seen from outside: objects, answers to requests, the audit log. It looks into no cache.
+
+mod app;
+mod audit;
+mod controller;
+mod rollout;
+mod traffic;
+
+use std::{
+    fs,
+    path::Path,
+    process::Command as Blocking,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use testbed::{Program, Testbed};
+use tokio::{
+    process::Command,
+    sync::OnceCell,
+    time::{Instant, sleep},
+};
+
+pub use app::{App, service};
+pub use controller::{Controller, QUICK_LEASE};
+pub use rollout::Rollout;
+pub use traffic::{CANARY_INGRESS, WEIGHT, WeightWatch, none_lost, share_is};
+
+use super::kubectl::{Said, install_crds, kubectl, run};
+
+/// By when something must have happened that takes a few seconds on an idle machine.
+pub const SOON: Duration = Duration::from_secs(60);
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// A name that stands in the rendered chart for the namespace of a test.
+const NAMESPACE: &str = "the-namespace-of-a-test";
+
+/// Asks until the answer is `Ok`.
+pub async fn eventually<T, F>(within: Duration, what: &str, mut ask: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, String>>,
+{
+    let deadline = Instant::now() + within;
+    loop {
+        match ask().await {
+            Ok(found) => return found,
+            Err(last) => assert!(
+                Instant::now() < deadline,
+                "not within {within:?}: {what}. Last seen: {last}"
+            ),
+        }
+        sleep(ASK_AGAIN).await;
+    }
+}
+
+/// A namespace with the chart's ServiceAccount and rules. It is deleted with this value; after a failure what was in it
+/// is printed.
+pub struct World {
+    testbed: Testbed,
+    namespace: String,
+    folder: TempDir,
+    controllers: AtomicUsize,
+}
+
+impl World {
+    /// A namespace of this name in the shared testbed.
+    pub async fn new(namespace: &str) -> Self {
+        let testbed = Testbed::attach_from_env().await.unwrap();
+        install_crds(&testbed).await;
+        Self::on(testbed, namespace).await
+    }
+
+    /// A namespace of this name in a testbed that has the definitions already.
+    pub async fn on(testbed: Testbed, namespace: &str) -> Self {
+        let world = Self {
+            namespace: namespace.to_owned(),
+            folder: tempfile::tempdir().unwrap(),
+            controllers: AtomicUsize::new(0),
+            testbed,
+        };
+        let object =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        let identity = chart(&world.testbed).await.replace(NAMESPACE, namespace);
+        let manifests = format!("{object}\n---\n{identity}");
+        let applied = kubectl(&world.testbed, &["apply", "-f", "-"], &manifests).await;
+        assert!(applied.ok, "{}", applied.stderr);
+        world
+    }
+
+    /// The testbed.
+    pub fn testbed(&self) -> &Testbed {
+        &self.testbed
+    }
+
+    /// The testbed, for restarting its servers.
+    pub fn testbed_mut(&mut self) -> &mut Testbed {
+        &mut self.testbed
+    }
+
+    /// The namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// A folder for files of this test.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Runs kubectl in the namespace.
+    pub async fn kubectl(&self, args: &[&str]) -> Said {
+        let args = [&["-n", &self.namespace], args].concat();
+        kubectl(&self.testbed, &args, "").await
+    }
+
+    /// `kubectl apply`, whatever comes of it.
+    pub async fn try_apply(&self, manifests: &[Value]) -> Said {
+        let args = ["-n", &self.namespace, "apply", "-f", "-"];
+        kubectl(&self.testbed, &args, &documents(manifests)).await
+    }
+
+    /// `kubectl apply`.
+    pub async fn apply(&self, manifests: &[Value]) {
+        let applied = self.try_apply(manifests).await;
+        assert!(applied.ok, "{}", applied.stderr);
+    }
+
+    /// Runs a subcommand of `tidegate` in the namespace.
+    pub async fn tidegate(&self, args: &[&str]) -> Said {
+        let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .args(args)
+            .args(["-n", &self.namespace])
+            .env("KUBECONFIG", self.testbed.kubeconfig_path())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .unwrap();
+        Said {
+            ok: output.status.success(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Runs a subcommand of `tidegate`, which must succeed.
+    pub async fn ask(&self, args: &[&str]) -> Said {
+        let said = self.tidegate(args).await;
+        assert!(said.ok, "tidegate {args:?}: {said:?}");
+        said
+    }
+
+    /// An object, if it exists.
+    pub async fn get(&self, plural: &str, name: &str) -> Option<Value> {
+        let path = format!("{}/{name}", self.collection(plural));
+        let request = http::Request::get(path).body(Vec::new()).unwrap();
+        match self.testbed.client().request::<Value>(request).await {
+            Ok(object) => Some(object),
+            Err(kube::Error::Api(status)) if status.is_not_found() => None,
+            Err(error) => panic!("get {plural}/{name}: {error}"),
+        }
+    }
+
+    /// All objects of a kind.
+    pub async fn list(&self, plural: &str) -> Vec<Value> {
+        let request = http::Request::get(self.collection(plural)).body(Vec::new());
+        let client = self.testbed.client();
+        let list = client.request::<Value>(request.unwrap()).await.unwrap();
+        list["items"].as_array().unwrap().clone()
+    }
+
+    /// A merge patch, as a person with another tool writes it.
+    pub async fn patch(&self, plural: &str, name: &str, patch: &Value) -> Value {
+        let path = format!("{}/{name}?fieldManager=somebody", self.collection(plural));
+        let request = http::Request::patch(path)
+            .header("content-type", "application/merge-patch+json")
+            .body(patch.to_string().into_bytes())
+            .unwrap();
+        self.testbed.client().request(request).await.unwrap()
+    }
+
+    /// Deletes an object in the background way.
+    pub async fn delete(&self, plural: &str, name: &str) {
+        let path = format!("{}/{name}", self.collection(plural));
+        let request = http::Request::delete(path).body(Vec::new()).unwrap();
+        let client = self.testbed.client();
+        client.request::<Value>(request).await.unwrap();
+    }
+
+    fn collection(&self, plural: &str) -> String {
+        let group = match plural {
+            "pods" | "services" | "secrets" | "resourcequotas" => "/api/v1",
+            "replicasets" => "/apis/apps/v1",
+            "ingresses" => "/apis/networking.k8s.io/v1",
+            "events" => "/apis/events.k8s.io/v1",
+            "leases" => "/apis/coordination.k8s.io/v1",
+            "rollouts" | "analysisruns" | "analysistemplates" => "/apis/tidegate.dev/v1alpha1",
+            other => panic!("the harness does not know {other}"),
+        };
+        format!("{group}/namespaces/{}/{plural}", self.namespace)
+    }
+
+    fn tell(&self) {
+        let kubectl = self.testbed.bin(Program::Kubectl).unwrap();
+        for args in [
+            &["get", "rollouts", "-o", "yaml"] as &[&str],
+            &[
+                "get",
+                "replicasets,pods,services,ingresses,analysisruns",
+                "-o",
+                "wide",
+            ],
+            &["get", "services,ingresses,analysisruns", "-o", "yaml"],
+            &["events"],
+        ] {
+            let output = Blocking::new(kubectl)
+                .args(["-n", &self.namespace])
+                .args(args)
+                .env("KUBECONFIG", self.testbed.kubeconfig_path())
+                .output();
+            if let Ok(output) = output {
+                let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                eprintln!("--- kubectl {}\n{}", args.join(" "), last_lines(&text, 250));
+            }
+        }
+        for number in 0..self.controllers.load(Ordering::Relaxed) {
+            let log = self.folder.path().join(format!("controller-{number}.log"));
+            let text = fs::read_to_string(log).unwrap_or_default();
+            eprintln!("--- log of controller {number}\n{}", last_lines(&text, 80));
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell();
+        }
+        if let Ok(kubectl) = self.testbed.bin(Program::Kubectl) {
+            // What cannot be deleted goes with the testbed.
+            Blocking::new(kubectl)
+                .args(["delete", "namespace", &self.namespace, "--wait=false"])
+                .env("KUBECONFIG", self.testbed.kubeconfig_path())
+                .output()
+                .ok();
+        }
+    }
+}
+
+/// ServiceAccount, Role and RoleBinding as the chart renders them in namespaced mode.
+async fn chart(testbed: &Testbed) -> &'static str {
+    static RENDERED: OnceCell<String> = OnceCell::const_new();
+    RENDERED
+        .get_or_init(|| async {
+            let args = [
+                "template",
+                "tidegate",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/charts/tidegate"),
+                "--kube-version=1.36.0",
+                "--namespace",
+                NAMESPACE,
+                "--set=mode=namespaced,deployment.enabled=false,crds.install=false",
+            ];
+            let rendered = run(testbed, Program::Helm, &args, "").await;
+            assert!(rendered.ok, "{}", rendered.stderr);
+            rendered.stdout
+        })
+        .await
+}
+
+fn documents(manifests: &[Value]) -> String {
+    let texts: Vec<String> = manifests.iter().map(Value::to_string).collect();
+    texts.join("\n---\n")
+}
+
+fn last_lines(text: &str, most: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(most)..].join("\n")
+}
