@@ -8,7 +8,6 @@ mod replica_sets;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::{
     store::{Change, Key},
@@ -55,7 +54,6 @@ fn act(world: &mut World, due: Due) {
 
 /// Does what is due, when it is due, for ever.
 pub(super) async fn live(shared: Shared) {
-    let started = Instant::now() - shared.lock().now();
     loop {
         let next = {
             let mut world = shared.lock();
@@ -67,13 +65,14 @@ pub(super) async fn live(shared: Shared) {
                         let due = world.agenda.remove(&at).expect("it was there");
                         act(&mut world, due);
                     }
-                    other => break other,
+                    Some((at, _)) => break Some(at - now),
+                    None => break None,
                 }
             }
         };
         let timer = async {
             match next {
-                Some((at, _)) => tokio::time::sleep_until(started + at).await,
+                Some(left) => tokio::time::sleep(left).await,
                 None => std::future::pending().await,
             }
         };

@@ -1,60 +1,63 @@
-//! Which write the controller dies at, and the list of its writes.
+//! The writes of the controller, and the world just before and just after each: what a process finds that replaces one which
+//! died there, with the write lost or with its answer lost.
 
-use super::request::ApiRequest;
+use super::{
+    request::ApiRequest,
+    world::{Snapshot, World},
+};
 
 /// When the controller dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Crash {
     /// The server never sees the write.
-    Before(usize),
+    Before,
     /// The server has carried it out, and the answer never arrives.
-    After(usize),
+    After,
 }
 
-/// What happens to a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// It is served.
-    Served,
-    /// The controller dies, and the server never sees it.
-    Lost,
-    /// The server carries it out, and the controller dies.
-    Unanswered,
+/// A death of the controller: at which write, and the world it leaves behind.
+pub(super) struct Death {
+    pub(super) crash: Crash,
+    pub(super) number: usize,
+    pub(super) write: String,
+    pub(super) world: Snapshot,
 }
 
-/// Numbers the writes of the controller; Events and the lease do not count.
-#[derive(Debug, Default)]
-pub(super) struct Faults {
-    crash: Option<Crash>,
-    /// The writes so far: who, what, with which body.
-    pub(super) writes: Vec<String>,
-    /// Incarnations of the controller before this one are dead: nothing of theirs reaches the server.
-    pub(super) incarnation: u32,
+/// The writes so far.
+#[derive(Default)]
+pub(super) struct Writes {
+    /// What was asked, with its body.
+    pub(super) list: Vec<String>,
+    /// Whether deaths are noted.
+    pub(super) watched: bool,
+    pub(super) deaths: Vec<Death>,
 }
 
-impl Faults {
-    pub(super) fn none() -> Self {
-        Self::default()
-    }
+/// Whether a request counts as a write. Events are lossy by nature, and the lease is renewed all the time.
+pub(super) fn counts(request: &ApiRequest) -> bool {
+    request.mutates() && !matches!(request.resource.plural, "events" | "leases")
+}
 
-    pub(super) fn crash(crash: Crash) -> Self {
-        Self {
-            crash: Some(crash),
-            ..Self::default()
-        }
-    }
+/// Notes the write, and a death before it.
+pub(super) fn before(world: &mut World, request: &ApiRequest) {
+    world.writes.list.push(request.shown.clone());
+    note(world, Crash::Before);
+}
 
-    /// The fate of this request.
-    pub(super) fn meet(&mut self, request: &ApiRequest) -> Fate {
-        if !request.mutates() || matches!(request.resource.plural, "events" | "leases") {
-            return Fate::Served;
-        }
-        self.writes.push(request.shown.clone());
-        let number = self.writes.len();
-        match self.crash {
-            Some(Crash::Before(at)) if at == number => Fate::Lost,
-            Some(Crash::After(at)) if at == number => Fate::Unanswered,
-            Some(Crash::Before(_) | Crash::After(_)) | None => Fate::Served,
-        }
+/// Notes a death after the last write.
+pub(super) fn after(world: &mut World) {
+    note(world, Crash::After);
+}
+
+fn note(world: &mut World, crash: Crash) {
+    if !world.writes.watched {
+        return;
     }
+    let death = Death {
+        crash,
+        number: world.writes.list.len(),
+        write: world.writes.list.last().cloned().unwrap_or_default(),
+        world: world.snapshot(),
+    };
+    world.writes.deaths.push(death);
 }

@@ -1,4 +1,4 @@
-//! Runs the controller as its processes do: started, killed, started again on the same store.
+//! The controller as a process of the simulated cluster: with a client, a clock and metric servers of the simulation.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,11 +18,6 @@ use tidegate::{
 use tokio_util::sync::CancellationToken;
 
 use super::{transport, world::Shared};
-
-/// How long it takes until a dead process is replaced.
-const RESTART: Duration = Duration::from_millis(1_500);
-/// How long anything of a dead process may live on: the deadline of a request, and a moment.
-const AFTERLIFE: Duration = Duration::from_secs(6);
 
 #[derive(Parser)]
 struct Arguments {
@@ -62,8 +57,8 @@ impl MetricSource for Metrics {
     }
 }
 
-/// Keeps the controller running, for ever.
-pub(super) async fn supervise(shared: Shared, clock: Clock, answers: Answers, elect: bool) {
+/// Runs the controller, for ever.
+pub(super) async fn run(shared: Shared, clock: Clock, answers: Answers, elect: bool) {
     let arguments = [
         "controller",
         if elect {
@@ -77,49 +72,20 @@ pub(super) async fn supervise(shared: Shared, clock: Clock, answers: Answers, el
     let options = Arguments::try_parse_from(arguments)
         .expect("options")
         .options;
-    loop {
-        let (client, process) = transport::client(&shared);
-        let world = controller::World {
-            client,
-            metrics: Arc::new(Metrics {
-                shared: shared.clone(),
-                answers: answers.clone(),
-            }),
-            clock: clock.clone(),
-            instruments: Instruments::new(),
-        };
-        let options = options.clone();
-        let running = tokio::spawn(async move {
-            let (readiness, shutdown) = (Readiness::new(), CancellationToken::new());
-            controller::control(&options, world, &readiness, &shutdown).await
-        });
-        let crashed = shared.signals.crash.notified();
-        let mut running = running;
-        tokio::select! {
-            biased;
-            () = crashed => running.abort(),
-            ended = &mut running => {
-                shared.lock().complain(format_args!("the controller ended by itself: {ended:?}"));
-                return;
-            }
-        }
-        if let Ok(ended) = running.await {
-            shared
-                .lock()
-                .complain(format_args!("the controller ended by itself: {ended:?}"));
-        }
-        tokio::spawn(must_be_gone(shared.clone(), process));
-        tokio::time::sleep(RESTART).await;
-    }
-}
-
-/// Nothing that runs may belong to a dead process, else a simulated death is none.
-async fn must_be_gone(shared: Shared, process: Arc<transport::Process>) {
-    tokio::time::sleep(AFTERLIFE).await;
-    let others = Arc::strong_count(&process) - 1;
-    if others > 0 {
-        shared.lock().complain(format_args!(
-            "{others} parts of a dead controller live on: {process:?}"
-        ));
-    }
+    let metrics = Metrics {
+        shared: shared.clone(),
+        answers,
+    };
+    let instruments = Instruments::new();
+    let world = controller::World {
+        client: transport::client(&shared),
+        metrics: Arc::new(metrics),
+        clock,
+        instruments: instruments.clone(),
+    };
+    let (readiness, shutdown) = (Readiness::new(), CancellationToken::new());
+    let ended = controller::control(&options, world, &readiness, &shutdown).await;
+    shared
+        .lock()
+        .complain(format_args!("the controller ended by itself: {ended:?}"));
 }

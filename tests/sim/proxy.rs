@@ -20,6 +20,7 @@ const CANARY: &str = "nginx.ingress.kubernetes.io/canary";
 /// Shares of the traffic by Service; they add up to the whole.
 pub(super) type Shares = BTreeMap<String, i64>;
 
+#[derive(Clone)]
 /// Values with the time since which each held; the last one holds now.
 struct Timeline<T>(Vec<(Duration, T)>);
 
@@ -41,6 +42,7 @@ impl<T: PartialEq> Timeline<T> {
     }
 }
 
+#[derive(Clone)]
 pub(super) struct Proxy {
     entry: Entry,
     shares: Timeline<Shares>,

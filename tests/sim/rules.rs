@@ -20,11 +20,14 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How long a live controller may take to bring traffic back once it is told.
 const BRING_BACK: Duration = Duration::from_secs(3);
 
+#[derive(Clone)]
 pub(super) struct Rules {
     entry: Entry,
     last: Facts,
     /// When each version last had traffic.
     routed: BTreeMap<String, Duration>,
+    /// When anything last went to the canary Service.
+    canary_routed: Option<Duration>,
     /// Since when a given-up version has traffic that stable could serve.
     owed: Option<Duration>,
     /// How often each rule was put to the test.
@@ -37,6 +40,7 @@ impl Rules {
             entry: entry.clone(),
             last: Facts::default(),
             routed: BTreeMap::new(),
+            canary_routed: None,
             owed: None,
             tested: BTreeMap::new(),
         }
@@ -70,12 +74,15 @@ impl Rules {
                 self.routed.insert(hash, now);
             }
         }
+        if before.canary_weight > 0 {
+            self.canary_routed = Some(now);
+        }
         let routers = matches!(self.entry, Entry::Ingress(_));
         if change.by == By::Controller {
             if routers {
                 self.raise(&before, &after, &mut broken);
                 self.lower(&before, &after, now, &mut broken);
-                self.shape(&before, &after, &mut broken);
+                self.shape(&before, &after, now, &mut broken);
             }
             self.pointer(&before, &after, &mut broken);
         }
@@ -180,7 +187,7 @@ impl Rules {
     }
 
     /// T6, T7, T8: what the objects that lead traffic look like.
-    fn shape(&mut self, before: &Facts, after: &Facts, broken: &mut Vec<String>) {
+    fn shape(&mut self, before: &Facts, after: &Facts, now: Duration, broken: &mut Vec<String>) {
         self.test("T7");
         for service in after.shares.keys() {
             if !after.services.contains(service) {
@@ -204,7 +211,18 @@ impl Rules {
                 broken.push(format!("T7: the {role} Service is led to every version"));
             }
         }
-        if before.canary_pin.is_some() && before.canary_pin != after.canary_pin {
+        if let Some(pin) = &before.canary_pin
+            && before.canary_pin != after.canary_pin
+        {
+            if let Some(last) = self.canary_routed.filter(|_| *pin != after.stable) {
+                self.test("T5");
+                if now - last < DRAIN {
+                    broken.push(format!(
+                        "T5: the canary Service leaves {pin} {:?} after its last traffic",
+                        now - last
+                    ));
+                }
+            }
             self.test("T8");
             if before.canary_weight > 0 {
                 broken.push(format!(
@@ -266,7 +284,10 @@ impl Rules {
                 after.stable, after.replicas
             ));
         }
-        if had > 0 && has == 0 && after.replicas > 0 {
+        // Without a router all of the weight means that stable has no pods left.
+        let replaced = matches!(self.entry, Entry::Service(_))
+            && after.available(&after.current) >= after.replicas;
+        if had > 0 && has == 0 && after.replicas > 0 && !replaced {
             broken.push(format!("T14: stable {} is taken away", after.stable));
         }
     }

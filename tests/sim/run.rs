@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use futures::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::Value;
 use tidegate::runtime::clock::Clock;
@@ -14,7 +13,7 @@ use tokio::time::Instant;
 
 use super::{
     actors, entropy,
-    faults::Faults,
+    faults::Death,
     process::{self, Answers},
     request::Subresource,
     resources, server,
@@ -27,7 +26,8 @@ use super::{
 const PATIENCE: Duration = Duration::from_secs(600);
 /// A controller that writes nothing for so long is at rest.
 const QUIET: Duration = Duration::from_secs(60);
-const BEGINNING: &str = "2026-01-02T03:04:05Z";
+/// How long it takes until a dead process is replaced.
+const RESTART: Duration = Duration::from_millis(1_500);
 
 /// A story: a cluster, and what people do.
 #[derive(Clone)]
@@ -36,8 +36,22 @@ pub(super) struct Scenario {
     pub(super) nature: Nature,
     pub(super) elect: bool,
     pub(super) answers: Answers,
-    pub(super) drive: fn(Stage) -> BoxFuture<'static, Result<(), Stuck>>,
+    pub(super) story: Vec<Beat>,
 }
+
+/// A part of a story.
+#[derive(Clone)]
+pub(super) enum Beat {
+    /// People do something.
+    Do(fn(&Stage)),
+    /// They wait for something that they see.
+    Until(&'static str, fn(Get<'_>) -> bool),
+    /// They wait.
+    Pause(Duration),
+}
+
+/// Reads objects by key, such as `rollouts/web`; null where there is none.
+pub(super) type Get<'a> = &'a dyn Fn(&str) -> Value;
 
 /// Something that was waited for did not come.
 #[derive(Debug)]
@@ -90,12 +104,23 @@ impl Stage {
         self.shared.lock().proxy.open = true;
     }
 
-    /// Waits until `holds` of the objects by key, such as `rollouts/web`.
-    pub(super) async fn until(
-        &self,
-        what: &str,
-        holds: impl Fn(&dyn Fn(&str) -> Value) -> bool,
-    ) -> Result<(), Stuck> {
+    /// Plays the story from where the world stands in it.
+    async fn play(&self, story: &[Beat]) -> Result<(), Stuck> {
+        loop {
+            let at = self.shared.lock().beat;
+            let Some(beat) = story.get(at) else {
+                return Ok(());
+            };
+            match beat {
+                Beat::Do(act) => act(self),
+                Beat::Until(what, holds) => self.until(what, *holds).await?,
+                Beat::Pause(time) => tokio::time::sleep(*time).await,
+            }
+            self.shared.lock().beat = at + 1;
+        }
+    }
+
+    async fn until(&self, what: &str, holds: fn(Get<'_>) -> bool) -> Result<(), Stuck> {
         let mut committed = self.shared.signals.committed.subscribe();
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -121,7 +146,7 @@ impl Stage {
 
     async fn rest(&self) -> Result<(), Stuck> {
         let deadline = Instant::now() + PATIENCE;
-        let writes = || self.shared.lock().faults.writes.len();
+        let writes = || self.shared.lock().writes.list.len();
         let mut before = writes();
         while Instant::now() < deadline {
             tokio::time::sleep(QUIET).await;
@@ -138,6 +163,7 @@ impl Stage {
 /// What a run came to.
 pub(super) struct Outcome {
     pub(super) writes: Vec<String>,
+    pub(super) deaths: Vec<Death>,
     pub(super) end: BTreeMap<String, Value>,
     pub(super) counts: Counts,
     pub(super) complaints: Vec<String>,
@@ -161,42 +187,64 @@ impl Outcome {
     }
 }
 
-/// Plays the scenario.
-pub(super) fn play(scenario: &Scenario, seed: u64, faults: Faults) -> Outcome {
+/// Plays the scenario from its beginning. With `watched` the outcome has the deaths that the controller could have died.
+pub(super) fn play(scenario: &Scenario, seed: u64, watched: bool) -> Outcome {
     let scenario = scenario.clone();
     entropy::seeded(seed, move || async move {
-        let epoch: Timestamp = BEGINNING.parse().expect("a time");
-        let shared = World::begin(seed, epoch, scenario.nature.clone(), faults);
-        let clock = Clock::following_tokio(epoch);
-        let stage = Stage {
-            shared: shared.clone(),
-        };
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(actors::live(shared.clone()));
-        tasks.spawn(process::supervise(
-            shared.clone(),
-            clock,
-            scenario.answers.clone(),
-            scenario.elect,
-        ));
-        let played = match (scenario.drive)(stage.clone()).await {
-            Ok(()) => stage.rest().await,
-            stuck @ Err(_) => stuck,
-        };
-        if let Err(Stuck(what)) = played {
-            shared.lock().complain(what);
-        }
-        tasks.shutdown().await;
-        let mut world = shared.lock();
-        Outcome {
-            writes: std::mem::take(&mut world.faults.writes),
-            end: summary::end_state(&world.store),
-            counts: std::mem::take(&mut world.counts),
-            complaints: std::mem::take(&mut world.complaints),
-            trace: std::mem::take(&mut world.trace),
-            tested: std::mem::take(&mut world.rules.tested),
-            looks: world.proxy.looks,
-            lasted: world.now(),
-        }
+        let shared = World::begin(seed, beginning(), scenario.nature.clone());
+        shared.lock().writes.watched = watched;
+        live(shared, scenario).await
     })
+}
+
+/// Goes on after a death, with a new process.
+pub(super) fn resume(scenario: &Scenario, seed: u64, death: Death) -> Outcome {
+    let scenario = scenario.clone();
+    entropy::seeded(seed, move || async move {
+        let shared = World::resume(death.world);
+        shared
+            .lock()
+            .note(format_args!("## dies {:?} {}", death.crash, death.write));
+        live(shared, scenario).await
+    })
+}
+
+fn beginning() -> Timestamp {
+    "2026-01-02T03:04:05Z".parse().expect("a time")
+}
+
+async fn live(shared: Shared, scenario: Scenario) -> Outcome {
+    let stage = Stage {
+        shared: shared.clone(),
+    };
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(actors::live(shared.clone()));
+    let (age, of_process) = (shared.lock().now(), shared.clone());
+    let clock = Clock::following_tokio(shared.lock().store.time(age));
+    tasks.spawn(async move {
+        if age > Duration::ZERO {
+            tokio::time::sleep(RESTART).await;
+        }
+        process::run(of_process, clock, scenario.answers, scenario.elect).await;
+    });
+    let played = match stage.play(&scenario.story).await {
+        Ok(()) => stage.rest().await,
+        stuck @ Err(_) => stuck,
+    };
+    if let Err(Stuck(what)) = played {
+        shared.lock().complain(what);
+    }
+    tasks.shutdown().await;
+    let mut world = shared.lock();
+    Outcome {
+        writes: std::mem::take(&mut world.writes.list),
+        deaths: std::mem::take(&mut world.writes.deaths),
+        end: summary::end_state(&world.store),
+        counts: std::mem::take(&mut world.counts),
+        complaints: std::mem::take(&mut world.complaints),
+        trace: std::mem::take(&mut world.trace),
+        tested: std::mem::take(&mut world.rules.tested),
+        looks: world.proxy.looks,
+        lasted: world.now() - age,
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Not here: which changes are allowed (`server`), and who reacts to them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -78,9 +78,9 @@ pub(super) struct Change {
     pub(super) at: Duration,
     pub(super) by: By,
     pub(super) key: Key,
-    pub(super) before: Option<Value>,
+    pub(super) before: Option<Arc<Value>>,
     /// The object after it; of a deleted one what `before` was, at the version of the deletion.
-    pub(super) object: Value,
+    pub(super) object: Arc<Value>,
     pub(super) deleted: bool,
 }
 
@@ -96,7 +96,7 @@ pub(super) struct Store {
     version: u64,
     /// Watches from before this version are answered with 410.
     compacted: u64,
-    objects: BTreeMap<Key, Value>,
+    objects: BTreeMap<Key, Arc<Value>>,
     history: BTreeMap<&'static str, Vec<Change>>,
 }
 
@@ -119,9 +119,15 @@ impl Store {
         self.compacted
     }
 
-    /// Forgets the history up to now.
-    pub(super) fn compact(&mut self) {
-        self.compacted = self.version;
+    /// The same objects without their history, as a server has them whose watches have all ended.
+    pub(super) fn compacted_copy(&self) -> Self {
+        Self {
+            epoch: self.epoch,
+            version: self.version,
+            compacted: self.version,
+            objects: self.objects.clone(),
+            history: BTreeMap::new(),
+        }
     }
 
     pub(super) fn time(&self, at: Duration) -> Timestamp {
@@ -129,7 +135,7 @@ impl Store {
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<&Value> {
-        self.objects.get(key)
+        self.objects.get(key).map(Arc::as_ref)
     }
 
     /// The objects of a kind in the order of their names.
@@ -137,10 +143,13 @@ impl Store {
         self.objects
             .iter()
             .filter(move |(key, _)| key.plural == plural)
+            .map(|(key, object)| (key, object.as_ref()))
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = (&Key, &Value)> {
-        self.objects.iter()
+        self.objects
+            .iter()
+            .map(|(key, object)| (key, object.as_ref()))
     }
 
     /// Changes of a kind after `version`, oldest first.
@@ -169,7 +178,7 @@ impl Store {
                 }
                 metadata["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
                 without_nulls(metadata);
-                if object == *before {
+                if object == **before {
                     return None;
                 }
                 if resource.generation && object["spec"] != before["spec"] {
@@ -187,12 +196,13 @@ impl Store {
         }
         managed_fields::note(
             &mut object,
-            before.as_ref(),
+            before.as_deref(),
             &author.manager,
             &whole_seconds(&time),
         );
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let object = Arc::new(object);
         self.objects.insert(key.clone(), object.clone());
         Some(self.record(at, author, key, before, object, false))
     }
@@ -201,9 +211,9 @@ impl Store {
     pub(super) fn remove(&mut self, at: Duration, author: &Author, key: &Key) -> Option<Change> {
         let before = self.objects.remove(key)?;
         self.version += 1;
-        let mut object = before.clone();
+        let mut object = before.as_ref().clone();
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
-        Some(self.record(at, author, key, Some(before), object, true))
+        Some(self.record(at, author, key, Some(before), Arc::new(object), true))
     }
 
     fn record(
@@ -211,8 +221,8 @@ impl Store {
         at: Duration,
         author: &Author,
         key: &Key,
-        before: Option<Value>,
-        object: Value,
+        before: Option<Arc<Value>>,
+        object: Arc<Value>,
         deleted: bool,
     ) -> Change {
         let change = Change {

@@ -32,7 +32,7 @@ impl Counts {
         if change.deleted {
             done.push("deleted".to_owned());
         } else {
-            let before = change.before.as_ref();
+            let before = change.before.as_deref();
             let replicas = |object: Option<&Value>| {
                 object.map_or(Value::Null, |object| object["spec"]["replicas"].clone())
             };
@@ -114,16 +114,18 @@ pub(super) fn end_state(store: &Store) -> BTreeMap<String, Value> {
 }
 
 fn mask(value: &mut Value) {
-    const MASKED: [&str; 4] = ["uid", "resourceVersion", "managedFields", "generation"];
+    const MASKED: [&str; 5] = [
+        "uid",
+        "resourceVersion",
+        "managedFields",
+        "generation",
+        // A time, too; absent when it is zero.
+        "waitedSeconds",
+    ];
     match value {
         Value::Object(fields) => {
-            for (name, value) in fields.iter_mut() {
-                if MASKED.contains(&name.as_str()) {
-                    *value = json!("…");
-                } else {
-                    mask(value);
-                }
-            }
+            fields.retain(|name, _| !MASKED.contains(&name.as_str()));
+            fields.values_mut().for_each(mask);
         }
         Value::Array(items) => items.iter_mut().for_each(mask),
         Value::String(text) if text.parse::<Timestamp>().is_ok() => *value = json!("a time"),

@@ -110,7 +110,7 @@ impl Following {
             if (self.namespace.is_empty() || change.key.namespace == self.namespace)
                 && let Some(type_) = self.event_type(change)
             {
-                return Look::Event(json!({"type": type_, "object": change.object}));
+                return Look::Event(json!({"type": type_, "object": *change.object}));
             }
         }
         Look::Nothing
@@ -119,7 +119,7 @@ impl Following {
     /// An object that enters or leaves the selector is added or deleted, for this watch.
     fn event_type(&self, change: &Change) -> Option<&'static str> {
         let selects = |object: &Value| self.watch.selector.matches(object);
-        let before = change.before.as_ref().is_some_and(selects);
+        let before = change.before.as_deref().is_some_and(selects);
         let after = change.after().is_some_and(selects);
         match (before, after) {
             (false, false) => None,

@@ -17,7 +17,7 @@ use tokio::{
 
 use super::{
     actors::{self, Due},
-    faults::Faults,
+    faults::Writes,
     proxy::Proxy,
     rules::Rules,
     store::{Author, Change, Key, Store},
@@ -43,14 +43,18 @@ pub(super) enum Entry {
 }
 
 pub(super) struct World {
+    /// When this runtime took the world over, and how old the world was then.
     origin: Instant,
+    age: Duration,
+    /// How far the story is.
+    pub(super) beat: usize,
     pub(super) nature: Nature,
     pub(super) store: Store,
     pub(super) agenda: BTreeMap<(Duration, u64), Due>,
     entries: u64,
     pub(super) proxy: Proxy,
     pub(super) rules: Rules,
-    pub(super) faults: Faults,
+    pub(super) writes: Writes,
     pub(super) counts: Counts,
     /// Everything that happened, in order.
     pub(super) trace: Vec<String>,
@@ -67,8 +71,6 @@ pub(super) struct Signals {
     pub(super) committed: watch::Sender<u64>,
     /// There is something new on the agenda.
     pub(super) planned: Notify,
-    /// The controller is to die now.
-    pub(super) crash: Notify,
 }
 
 /// The world, shared. Cheap to clone.
@@ -84,18 +86,83 @@ impl Shared {
     }
 }
 
+/// A world at a moment, without anybody in it.
+pub(super) struct Snapshot {
+    age: Duration,
+    beat: usize,
+    nature: Nature,
+    store: Store,
+    agenda: BTreeMap<(Duration, u64), Due>,
+    entries: u64,
+    proxy: Proxy,
+    rules: Rules,
+    counts: Counts,
+    trace: Vec<String>,
+    random: fastrand::Rng,
+}
+
+/// Lines of the trace that a snapshot keeps.
+const REMEMBERED: usize = 6;
+
 impl World {
-    pub(super) fn begin(seed: u64, epoch: Timestamp, nature: Nature, faults: Faults) -> Shared {
+    /// The world as it is now.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            age: self.now(),
+            beat: self.beat,
+            nature: self.nature.clone(),
+            store: self.store.compacted_copy(),
+            agenda: self.agenda.clone(),
+            entries: self.entries,
+            proxy: self.proxy.clone(),
+            rules: self.rules.clone(),
+            counts: self.counts.clone(),
+            trace: self.trace[self.trace.len().saturating_sub(REMEMBERED)..].to_vec(),
+            random: self.random.clone(),
+        }
+    }
+
+    /// Goes on from a snapshot.
+    pub(super) fn resume(snapshot: Snapshot) -> Shared {
+        let signals = Arc::<Signals>::default();
+        let mut rules = snapshot.rules;
+        rules.excuse();
+        let world = Self {
+            origin: Instant::now(),
+            age: snapshot.age,
+            beat: snapshot.beat,
+            nature: snapshot.nature,
+            store: snapshot.store,
+            agenda: snapshot.agenda,
+            entries: snapshot.entries,
+            proxy: snapshot.proxy,
+            rules,
+            writes: Writes::default(),
+            counts: snapshot.counts,
+            trace: snapshot.trace,
+            complaints: Vec::new(),
+            random: snapshot.random,
+            signals: signals.clone(),
+        };
+        Shared {
+            world: Arc::new(Mutex::new(world)),
+            signals,
+        }
+    }
+
+    pub(super) fn begin(seed: u64, epoch: Timestamp, nature: Nature) -> Shared {
         let signals = Arc::<Signals>::default();
         let world = Self {
             origin: Instant::now(),
+            age: Duration::ZERO,
+            beat: 0,
             proxy: Proxy::new(nature.entry.clone()),
             rules: Rules::new(&nature.entry),
             nature,
             store: Store::new(epoch),
             agenda: BTreeMap::new(),
             entries: 0,
-            faults,
+            writes: Writes::default(),
             counts: Counts::default(),
             trace: Vec::new(),
             complaints: Vec::new(),
@@ -110,7 +177,7 @@ impl World {
 
     /// Time since the beginning.
     pub(super) fn now(&self) -> Duration {
-        self.origin.elapsed()
+        self.age + self.origin.elapsed()
     }
 
     pub(super) fn note(&mut self, line: impl std::fmt::Display) {
@@ -149,7 +216,7 @@ impl World {
     pub(super) fn commit(&mut self, author: &Author, key: &Key, object: Value) -> Option<Value> {
         let change = self.store.put(self.now(), author, key, object)?;
         self.told(&change);
-        Some(change.object)
+        Some(change.object.as_ref().clone())
     }
 
     pub(super) fn remove(&mut self, author: &Author, key: &Key) {
