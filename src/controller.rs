@@ -260,6 +260,7 @@ impl Work {
             allow_list: allow_list(options),
             default_address: options.prometheus_address.clone(),
             permits: Arc::new(Semaphore::new(MEASUREMENTS)),
+            instruments: instruments.clone(),
         };
         let runs = Arc::new(loops::Runs {
             context,

@@ -25,6 +25,7 @@ use super::snapshot::AnalysisRunSnapshot;
 use crate::api::analysis::AnalysisRunStatus;
 use crate::runtime::client::{ApiError, Failure};
 use crate::runtime::clock::Clock;
+use crate::runtime::instruments::Instruments;
 use crate::runtime::lease::{Fence, LostLease};
 
 /// After a conflict the watch brings the newer object; this is for the case that it does not.
@@ -49,6 +50,8 @@ pub struct Context {
     pub default_address: Option<String>,
     /// How many measurements may be under way at once, in the whole process.
     pub permits: Arc<Semaphore>,
+    /// Metrics about metrics.
+    pub instruments: Instruments,
 }
 
 /// What a reconcile came to.
@@ -135,6 +138,7 @@ async fn measured(
         default_address: context.default_address.as_deref(),
         permits: &context.permits,
         clock: &context.clock,
+        instruments: &context.instruments,
     };
     let mut measuring: FuturesUnordered<_> = decision
         .measure

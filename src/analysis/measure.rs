@@ -15,9 +15,24 @@ use super::providers::MetricSource;
 use super::snapshot::Outcome;
 use crate::api::analysis::MeasurementPhase;
 use crate::runtime::clock::Clock;
+use crate::runtime::instruments::Instruments;
 
 /// How long the conditions of one value may take. The guard keeps them far below; this is the last resort.
 const JUDGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The only provider so far, as in the label of the instruments.
+const PROVIDER: &str = "prometheus";
+
+/// A measurement's phase, as in the label of the instruments.
+const fn outcome(phase: MeasurementPhase) -> &'static str {
+    match phase {
+        MeasurementPhase::Successful => "successful",
+        MeasurementPhase::Failed => "failed",
+        MeasurementPhase::Error => "error",
+        MeasurementPhase::Inconclusive => "inconclusive",
+        MeasurementPhase::NoData => "no_data",
+    }
+}
 
 /// What measuring needs.
 #[derive(Clone, Copy)]
@@ -34,6 +49,8 @@ pub struct Tools<'a> {
     pub permits: &'a Semaphore,
     /// The time.
     pub clock: &'a Clock,
+    /// Metrics about metrics.
+    pub instruments: &'a Instruments,
 }
 
 /// Measures.
@@ -46,10 +63,15 @@ pub async fn measure(tools: Tools<'_>, namespace: &str, request: MeasureRequest)
         Err(message) => (None, Judgement::because(MeasurementPhase::Error, message)),
     };
     drop(permit);
+    let finished_at = now(tools.clock);
+    let took = finished_at.duration_since(started_at).unsigned_abs();
+    tools
+        .instruments
+        .measured(PROVIDER, outcome(judgement.phase), took);
     Outcome {
         metric: request.metric,
         started_at,
-        finished_at: now(tools.clock),
+        finished_at,
         query: request.query.shown(),
         value,
         judgement,

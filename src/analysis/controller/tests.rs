@@ -47,6 +47,7 @@ impl World {
             allow_list: AllowList::cluster_local(Some(&prometheus.uri())),
             default_address: Some(prometheus.uri()),
             permits: Arc::new(Semaphore::new(8)),
+            instruments: crate::runtime::instruments::Instruments::new(),
         };
         Self {
             run,

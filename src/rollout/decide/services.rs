@@ -181,11 +181,14 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
                 scale::canary_share(pass.replicas(), steps::goal_weight(pass), pass.max_weight());
             let new =
                 (want > 0 && available >= want && pass.hold.is_none()).then(|| new_hash.clone());
+            let declared = scale::canary_share(
+                pass.replicas(),
+                steps::declared_weight(pass),
+                pass.max_weight(),
+            );
             match at {
-                // A step without weight: its pods may go.
-                Some(at) if at == new_hash && steps::declared_weight(pass) == 0 && drained => {
-                    stable.or(Some(at))
-                }
+                // A step without weight, or a Rollout scaled to 0: its pods may go.
+                Some(at) if at == new_hash && declared == 0 && drained => stable.or(Some(at)),
                 Some(at) if at == new_hash => Some(at),
                 Some(at) if at == stable_hash => new.filter(|_| weight == 0),
                 // A version that was superseded.

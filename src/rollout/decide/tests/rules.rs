@@ -108,7 +108,15 @@ impl Look<'_> {
                         .pointer("/metadata/annotations/nginx.ingress.kubernetes.io~1canary-weight")
                         .map(|_| weight_of(Some(&view)))
                 }
-                _ => None,
+                Action::CreateReplicaSet { .. }
+                | Action::PatchReplicaSet { .. }
+                | Action::DeleteReplicaSet { .. }
+                | Action::AdoptReplicaSet { .. }
+                | Action::PinService { .. }
+                | Action::DeleteIngress { .. }
+                | Action::CreateAnalysisRun { .. }
+                | Action::TerminateAnalysisRun { .. }
+                | Action::DeleteAnalysisRun { .. } => None,
             })
     }
 
@@ -134,20 +142,21 @@ impl Look<'_> {
     fn one_write_per_object(&self) {
         let mut seen = std::collections::BTreeSet::new();
         for action in &self.decision.actions {
-            let (kind, name) =
-                match action {
-                    Action::CreateReplicaSet { name, .. } => ("rs", name),
-                    Action::PatchReplicaSet { target, .. }
-                    | Action::DeleteReplicaSet { target } => ("rs", &target.name),
-                    Action::PinService { target, .. } => ("svc", &target.name),
-                    Action::CreateIngress { name, .. } => ("ing", name),
-                    Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
-                        ("ing", &target.name)
-                    }
-                    Action::CreateAnalysisRun { name, .. } => ("ar", name),
-                    Action::TerminateAnalysisRun { target }
-                    | Action::DeleteAnalysisRun { target } => ("ar", &target.name),
-                };
+            let (kind, name) = match action {
+                Action::CreateReplicaSet { name, .. } => ("rs", name),
+                Action::PatchReplicaSet { target, .. }
+                | Action::AdoptReplicaSet { target, .. }
+                | Action::DeleteReplicaSet { target } => ("rs", &target.name),
+                Action::PinService { target, .. } => ("svc", &target.name),
+                Action::CreateIngress { name, .. } => ("ing", name),
+                Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
+                    ("ing", &target.name)
+                }
+                Action::CreateAnalysisRun { name, .. } => ("ar", name),
+                Action::TerminateAnalysisRun { target } | Action::DeleteAnalysisRun { target } => {
+                    ("ar", &target.name)
+                }
+            };
             self.must(
                 seen.insert((kind, name.clone())),
                 "C2: one write per object and pass",
@@ -220,7 +229,16 @@ impl Look<'_> {
                     ..
                 } => (&target.name, *to),
                 Action::DeleteReplicaSet { target } => (&target.name, 0),
-                _ => continue,
+                Action::CreateReplicaSet { .. }
+                | Action::PatchReplicaSet { .. }
+                | Action::AdoptReplicaSet { .. }
+                | Action::PinService { .. }
+                | Action::CreateIngress { .. }
+                | Action::PatchIngress { .. }
+                | Action::DeleteIngress { .. }
+                | Action::CreateAnalysisRun { .. }
+                | Action::TerminateAnalysisRun { .. }
+                | Action::DeleteAnalysisRun { .. } => continue,
             };
             let set = self
                 .snapshot
@@ -281,7 +299,7 @@ impl Look<'_> {
                 continue;
             }
             self.must(
-                self.available(to) > 0 || (self.replicas == 0 && at.is_some()),
+                self.available(to) > 0 || (self.replicas == 0 && self.managed(&target.name)),
                 "T1: a Service leads to a version with pods",
             );
             if target.name == "demo-canary" && self.routed && at.is_some() {
@@ -393,7 +411,7 @@ impl Look<'_> {
         let same = old.current_pod_hash == new.current_pod_hash
             && old.current_step_hash == new.current_step_hash
             && old.canary.attempt == new.canary.attempt
-            && old.abort == new.abort;
+            && old.aborted_at == new.aborted_at;
         if same {
             self.must(
                 old.current_step_index <= new.current_step_index,
@@ -420,7 +438,7 @@ impl Look<'_> {
         self.must(!(reconciling && stalled), "kstatus: never both");
         let phase = status.phase.unwrap();
         self.must(
-            (phase == Phase::Healthy) == !(reconciling || stalled),
+            (phase == Phase::Healthy) != (reconciling || stalled),
             "kstatus: neither at rest only",
         );
         self.must(
@@ -486,7 +504,7 @@ pub(super) fn settled(world: &World) {
             let named = status
                 .waiting_for
                 .as_ref()
-                .is_some_and(|wait| wait.contains("name"));
+                .is_some_and(|wait| wait.contains("name") || wait.contains("AnalysisRun"));
             assert!(
                 told || named,
                 "L2: in the end, nothing just progresses\n{world}"

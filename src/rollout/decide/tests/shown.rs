@@ -34,6 +34,9 @@ impl World {
                 let size = replicas.map_or_else(String::new, |size| format!(" to {size}"));
                 format!("scale {}{size}{revision}", version(&target.name))
             }
+            Action::AdoptReplicaSet { target, owner: _ } => {
+                format!("adopt {}", version(&target.name))
+            }
             Action::DeleteReplicaSet { target } => format!("delete {}", version(&target.name)),
             Action::PinService {
                 target,

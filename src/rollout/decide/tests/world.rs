@@ -1,7 +1,10 @@
 //! A cluster as small as can be: pods take time to start, EndpointSlices follow a second later, AnalysisRuns end with
 //! the verdict that was set, and weights are live once written. Time goes from one event to the next.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -47,6 +50,7 @@ pub(super) struct Set {
 pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) spec: Value,
+    parsed: Result<RolloutSpec, String>,
     pub(super) generation: i64,
     pub(super) status: RolloutStatus,
     pub(super) request: Option<Result<Request, String>>,
@@ -89,6 +93,7 @@ pub(super) fn world() -> World {
             "template": template("v1"),
             "strategy": {"canary": {}},
         }),
+        parsed: Err("not read yet".to_owned()),
         generation: 1,
         status: RolloutStatus::default(),
         request: None,
@@ -128,6 +133,7 @@ pub(super) fn world() -> World {
             .templates
             .insert(key, Ok(serde_json::from_value(spec).unwrap()));
     }
+    world.read_spec();
     world
 }
 
@@ -224,6 +230,7 @@ impl World {
 
     pub(super) fn canary(&mut self, field: &str, value: Value) {
         self.spec["strategy"]["canary"][field] = value;
+        self.read_spec();
     }
 
     pub(super) fn set(&mut self, pointer: &str, value: Value) {
@@ -233,9 +240,14 @@ impl World {
             return;
         }
         parent[key] = value;
+        self.read_spec();
         self.generation += 1;
         // A refusal is remembered for one generation.
         self.refusal = None;
+    }
+
+    pub(super) fn read_spec(&mut self) {
+        self.parsed = serde_json::from_value(self.spec.clone()).map_err(|error| error.to_string());
     }
 
     pub(super) fn declare(&mut self, version: &str) {
@@ -267,16 +279,6 @@ impl World {
         self.play();
         self
     }
-
-    /// `v2` was declared and has come to this step.
-    pub(super) fn updated_to_step(mut self, step: i32) -> Self {
-        self.declare("v2");
-        self.play_until(|world| {
-            world.status.current_step_index == Some(step)
-                && world.status.current_pod_hash == world.hash("v2")
-        });
-        self
-    }
 }
 
 // What people and machines do.
@@ -284,11 +286,6 @@ impl World {
     pub(super) fn ask(&mut self, id: &str, verb: Verb) {
         self.by_person |= matches!(verb, Verb::Promote | Verb::PromoteFull);
         self.request = Some(Ok(request(id, verb)));
-    }
-
-    pub(super) fn asked(mut self, verb: Verb) -> Self {
-        self.ask("1", verb);
-        self
     }
 
     /// Makes so many pods of a version unready, for so many seconds.
@@ -309,9 +306,9 @@ impl World {
 
     /// A forced server-side apply takes the pin out of a Service.
     pub(super) fn take_pin_out(&mut self, service: &str, by: &str) {
-        let key = names().pod_template_hash;
+        let key = &names().pod_template_hash;
         let service = self.services.get_mut(service).unwrap();
-        service.selector.remove(&key);
+        service.selector.remove(key);
         service.selector_written_by = Some(by.to_owned());
         service.resource_version = format!("{}'", service.resource_version);
         self.settle();
@@ -334,12 +331,25 @@ impl World {
 
 // What can be seen.
 impl World {
+    #[expect(
+        clippy::unused_self,
+        reason = "the other questions about a world take it, too"
+    )]
     pub(super) fn hash(&self, version: &str) -> String {
-        let spec = RolloutSpec {
-            template: Some(serde_json::from_value(template(version)).unwrap()),
-            ..RolloutSpec::default()
-        };
-        pod_template_hash(&spec, &self.status)
+        static HASHES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+            let hash = |version: &str| {
+                let spec = RolloutSpec {
+                    template: Some(serde_json::from_value(template(version)).unwrap()),
+                    ..RolloutSpec::default()
+                };
+                pod_template_hash(&spec, &RolloutStatus::default())
+            };
+            ["v1", "v2", "v3", "v4"]
+                .into_iter()
+                .map(|version| (version.to_owned(), hash(version)))
+                .collect()
+        });
+        HASHES[version].clone()
     }
 
     /// The version with this hash.
@@ -372,12 +382,8 @@ impl World {
         pin.map_or_else(|| "all".to_owned(), |hash| self.version(hash))
     }
 
-    pub(super) fn spec(&self) -> Result<RolloutSpec, String> {
-        serde_json::from_value(self.spec.clone()).map_err(|error| error.to_string())
-    }
-
     pub(super) fn desired(&self) -> i32 {
-        self.spec().unwrap().desired_replicas()
+        self.parsed.as_ref().unwrap().desired_replicas()
     }
 
     /// The last told time of a condition.
@@ -405,13 +411,13 @@ impl World {
     fn snapshot_at(&self, now: Timestamp) -> Snapshot {
         Snapshot {
             now,
-            names: names(),
+            names: names().clone(),
             rollout: RolloutView {
                 name: "demo".to_owned(),
                 namespace: "default".to_owned(),
                 uid: UID.to_owned(),
                 generation: self.generation,
-                spec: self.spec(),
+                spec: self.parsed.clone(),
                 object: json!({"metadata": {"name": "demo", "annotations": self.annotations}, "spec": self.spec}),
                 status: self.status.clone(),
                 request: self.request.clone(),
@@ -466,8 +472,9 @@ impl std::fmt::Display for World {
     }
 }
 
-pub(super) fn names() -> ApiNames {
-    ApiNames::default()
+pub(super) fn names() -> &'static ApiNames {
+    static NAMES: LazyLock<ApiNames> = LazyLock::new(ApiNames::default);
+    &NAMES
 }
 
 pub(super) fn weight_of(ingress: Option<&IngressView>) -> i32 {
@@ -661,10 +668,7 @@ impl World {
                 return true;
             }
             self.writes += 1;
-            // As it comes back from the API server.
-            let json = serde_json::to_value(&decision.status).unwrap();
-            self.status = serde_json::from_value(json).unwrap();
-            assert_eq!(self.status, decision.status, "a status survives its JSON");
+            self.status = decision.status.clone();
         }
         for note in &decision.notes {
             self.log.push(format!(
@@ -702,7 +706,7 @@ impl World {
                 replicas,
                 annotations,
             } => {
-                let key = names().revision;
+                let key = &names().revision;
                 let set = self
                     .sets
                     .iter_mut()
@@ -714,9 +718,15 @@ impl World {
                 );
                 view.resource_version = version;
                 view.replicas = replicas.unwrap_or(view.replicas);
-                for (_, value) in annotations.iter().filter(|(name, _)| *name == key) {
+                for (_, value) in annotations.iter().filter(|(name, _)| name == key) {
                     view.revision = value.as_ref().unwrap().parse().unwrap();
                 }
+            }
+            Action::AdoptReplicaSet { target, owner: _ } => {
+                let mut sets = self.sets.iter_mut();
+                let set = sets.find(|set| set.view.name == target.name).unwrap();
+                set.view.resource_version = version;
+                set.view.orphaned = false;
             }
             Action::DeleteReplicaSet { target } => {
                 self.sets.retain(|set| set.view.name != target.name);
@@ -735,7 +745,7 @@ impl World {
                 service.resource_version = version;
                 service
                     .selector
-                    .insert(names().pod_template_hash, pod_template_hash.clone());
+                    .insert(names().pod_template_hash.clone(), pod_template_hash.clone());
                 service.role = Some((*role).to_owned());
                 service.managed_by = Some(rollout.clone());
                 service.selector_written_by = None;
@@ -911,5 +921,24 @@ impl World {
         }
         self.now = end;
         self.reconcile_all();
+    }
+}
+
+impl World {
+    /// So many pods of a version become ready after all.
+    pub(super) fn heal(&mut self, version: &str, count: usize, at: Timestamp) {
+        let set = self
+            .sets
+            .iter_mut()
+            .find(|set| set.version == version)
+            .unwrap();
+        let never = set
+            .pods
+            .iter_mut()
+            .filter(|pod| pod.ready_at == Timestamp::MAX);
+        for pod in never.take(count) {
+            pod.ready_at = at;
+        }
+        self.broken.remove(version);
     }
 }
