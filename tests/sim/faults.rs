@@ -20,6 +20,8 @@ pub(super) struct Death {
     pub(super) crash: Crash,
     pub(super) number: usize,
     pub(super) write: String,
+    /// How many deaths leave this same world behind.
+    pub(super) stands_for: usize,
     pub(super) world: Snapshot,
 }
 
@@ -53,10 +55,19 @@ fn note(world: &mut World, crash: Crash) {
     if !world.writes.watched {
         return;
     }
+    if crash == Crash::Before
+        && let Some(last) = world.writes.deaths.last_mut()
+        && last.world.changes == world.changes
+    {
+        // Nothing has changed since the write before: whoever comes next finds the same.
+        last.stands_for += 1;
+        return;
+    }
     let death = Death {
         crash,
         number: world.writes.list.len(),
         write: world.writes.list.last().cloned().unwrap_or_default(),
+        stands_for: 1,
         world: world.snapshot(),
     };
     world.writes.deaths.push(death);

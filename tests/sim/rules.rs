@@ -269,10 +269,11 @@ impl Rules {
                     after.steps.len()
                 ));
             }
-            if matches!(self.entry, Entry::Ingress(_)) && after.canary_weight < after.total() {
+            let weight = after.weights().get(&after.stable).copied().unwrap_or(0);
+            if matches!(self.entry, Entry::Ingress(_)) && weight < after.total() {
                 broken.push(format!(
-                    "T14: {} becomes stable with a weight of {}",
-                    after.stable, after.canary_weight
+                    "T14: {} becomes stable with a weight of {weight}",
+                    after.stable
                 ));
             }
         }

@@ -46,6 +46,8 @@ pub(super) struct World {
     /// When this runtime took the world over, and how old the world was then.
     origin: Instant,
     age: Duration,
+    /// Changes so far; Events and leases do not count.
+    pub(super) changes: u64,
     /// How far the story is.
     pub(super) beat: usize,
     pub(super) nature: Nature,
@@ -88,6 +90,8 @@ impl Shared {
 
 /// A world at a moment, without anybody in it.
 pub(super) struct Snapshot {
+    /// How many changes there were before it.
+    pub(super) changes: u64,
     age: Duration,
     beat: usize,
     nature: Nature,
@@ -108,6 +112,7 @@ impl World {
     /// The world as it is now.
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
+            changes: self.changes,
             age: self.now(),
             beat: self.beat,
             nature: self.nature.clone(),
@@ -130,6 +135,7 @@ impl World {
         let world = Self {
             origin: Instant::now(),
             age: snapshot.age,
+            changes: snapshot.changes,
             beat: snapshot.beat,
             nature: snapshot.nature,
             store: snapshot.store,
@@ -155,6 +161,7 @@ impl World {
         let world = Self {
             origin: Instant::now(),
             age: Duration::ZERO,
+            changes: 0,
             beat: 0,
             proxy: Proxy::new(nature.entry.clone()),
             rules: Rules::new(&nature.entry),
@@ -226,6 +233,9 @@ impl World {
     }
 
     fn told(&mut self, change: &Change) {
+        if !matches!(change.key.plural, "events" | "leases") {
+            self.changes += 1;
+        }
         actors::react(self, change);
         self.counts.count(change);
         self.proxy.follow(&self.store, change);

@@ -18,7 +18,14 @@ pub(super) fn everywhere(scenario: &Scenario) {
         "a rule was never put to the test: {:?}",
         reference.tested
     );
-    let deaths = Mutex::new(std::mem::take(&mut reference.deaths));
+    let deaths = std::mem::take(&mut reference.deaths);
+    let crashes: usize = deaths.iter().map(|death| death.stands_for).sum();
+    assert_eq!(
+        crashes,
+        2 * reference.writes.len(),
+        "one before and one after each write"
+    );
+    let (worlds, deaths) = (deaths.len(), Mutex::new(deaths));
     let (failures, simulated) = (Mutex::new(Vec::new()), Mutex::new(reference.lasted));
     let begun = tokio::time::Instant::now();
     let workers = thread::available_parallelism().map_or(1, usize::from);
@@ -44,9 +51,8 @@ pub(super) fn everywhere(scenario: &Scenario) {
     failures.sort();
     let writes = reference.writes.len();
     println!(
-        "{}: {writes} writes, {} crashes, {} failures, {:.1} simulated hours in {:.1?}; rules {:?}, {} proxy views",
+        "{}: {writes} writes, {crashes} crashes, {worlds} different worlds, {} failures, {:.1} simulated hours in {:.1?}; rules {:?}, {} proxy views",
         scenario.name,
-        2 * writes,
         failures.len(),
         simulated.into_inner().expect("no panic").as_secs_f64() / 3_600.0,
         begun.elapsed(),
@@ -60,10 +66,9 @@ pub(super) fn everywhere(scenario: &Scenario) {
         .collect();
     assert!(
         failures.is_empty(),
-        "{}: {} of {} crashes end differently\n{}",
+        "{}: {} of {worlds} end differently\n{}",
         scenario.name,
         failures.len(),
-        2 * writes,
         told.join("\n\n")
     );
 }
