@@ -89,6 +89,8 @@ fn snapshot() -> Snapshot {
         foreign_replica_sets: Vec::new(),
         services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
         ingresses: BTreeMap::new(),
+        routes: BTreeMap::new(),
+        unserved: std::collections::BTreeSet::new(),
         templates: BTreeMap::new(),
         analysis_runs: Vec::new(),
         refusal: None,

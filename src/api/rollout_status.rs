@@ -219,6 +219,9 @@ pub struct TrafficWeights {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
     pub changed_at: Option<Timestamp>,
+    /// Whether the router has confirmed them; absent where it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
 }
 
 /// The weight of one version.

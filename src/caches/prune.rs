@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::names::FIELD_MANAGER;
 
-// `service` and `ingress` leave the manager that last wrote the fields we share with others under `x-written-by`.
+// `service`, `ingress` and `route` leave the manager that last wrote the fields we share with others under `x-written-by`.
 #[cfg(test)]
 const WRITTEN_BY: &str = "/x-written-by";
 
@@ -54,6 +54,20 @@ pub(super) fn ingress(object: &mut Value) {
     remove_noise(object);
     if let Some(object) = object.as_object_mut() {
         object.remove("status");
+        object.insert("x-written-by".to_owned(), json!(by));
+    }
+}
+
+/// Metadata, rules, what Gateways say, and who wrote the rules last.
+pub(super) fn route(object: &mut Value) {
+    let by = last_writer(object, &["f:spec", "f:rules"]);
+    remove_noise(object);
+    for (part, keep) in [("spec", "rules"), ("status", "parents")] {
+        if let Some(part) = object.get_mut(part).and_then(Value::as_object_mut) {
+            part.retain(|key, _| key == keep);
+        }
+    }
+    if let Some(object) = object.as_object_mut() {
         object.insert("x-written-by".to_owned(), json!(by));
     }
 }

@@ -176,6 +176,15 @@ impl Writer {
                 self.patch(word, &caches::ingresses(), namespace, target, patch.clone())
                     .await
             }
+            Action::PatchRoute {
+                kind,
+                target,
+                patch,
+            } => {
+                let patch = Patch::Json(patch.clone());
+                self.send_patch(word, &kind.resource(), namespace, target, &patch)
+                    .await
+            }
             Action::TerminateAnalysisRun { target } => {
                 let resource = self.names.resource(Kind::AnalysisRun);
                 self.patch(
@@ -278,15 +287,25 @@ impl Writer {
         mut patch: Value,
     ) -> Result<Acted, ActError> {
         patch["metadata"]["resourceVersion"] = json!(target.resource_version);
+        self.send_patch(action, resource, namespace, target, &Patch::Merge(patch))
+            .await
+    }
+
+    /// Sends a patch that carries its precondition.
+    async fn send_patch(
+        &self,
+        action: &'static str,
+        resource: &ApiResource,
+        namespace: &str,
+        target: &Target,
+        patch: &Patch<Value>,
+    ) -> Result<Acted, ActError> {
         let params = PatchParams::apply(FIELD_MANAGER);
         let limit = self.bound(action, &target.name)?;
         let api = self.api(resource, namespace);
-        let patched = with_deadline(
-            limit,
-            api.patch(&target.name, &params, &Patch::Merge(&patch)),
-        )
-        .await
-        .map_err(|source| ActError::Api {
+        let patched = with_deadline(limit, api.patch(&target.name, &params, patch))
+            .await
+            .map_err(|source| ActError::Api {
             action,
             name: target.name.clone(),
             source,
