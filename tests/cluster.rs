@@ -11,6 +11,7 @@ mod cli;
 mod crds;
 mod demo_app;
 mod examples;
+mod gateway_api;
 mod harness;
 mod kubectl;
 mod manifests;
