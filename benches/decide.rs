@@ -1,6 +1,10 @@
 //! How long one decision takes, beside parsing the same Rollout from JSON: `cargo bench`.
 #![forbid(unsafe_code)]
-#![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark ends when its set-up fails")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a benchmark ends when its set-up fails"
+)]
 
 use std::collections::BTreeMap;
 
@@ -19,7 +23,12 @@ fn main() {
 
 fn object() -> Value {
     let steps: Vec<Value> = (1..=5)
-        .flat_map(|n| [json!({"setWeight": n * 20}), json!({"pause": {"duration": "10m"}})])
+        .flat_map(|n| {
+            [
+                json!({"setWeight": n * 20}),
+                json!({"pause": {"duration": "10m"}}),
+            ]
+        })
         .collect();
     json!({
         "apiVersion": "tidegate.dev/v1alpha1",
@@ -87,7 +96,10 @@ fn snapshot() -> Snapshot {
         now: "2026-01-01T00:00:00Z".parse().unwrap(),
         replica_sets: vec![replica_set("old", 1, 5), replica_set(&new_hash, 2, 1)],
         foreign_replica_sets: Vec::new(),
-        services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
+        services: services
+            .into_iter()
+            .map(|service| (service.name.clone(), service))
+            .collect(),
         ingresses: BTreeMap::new(),
         routes: BTreeMap::new(),
         unserved: std::collections::BTreeSet::new(),

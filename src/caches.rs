@@ -27,8 +27,8 @@ use crate::api::{
     object::CachedObject,
 };
 
-use wake::{Changed, Stores};
 pub use routes::Routes;
+use wake::{Changed, Stores};
 pub use wake::{Wakes, Woken};
 
 /// Behind load balancers that drop idle connections silently, a shorter watch bounds how long a cache can be stale.

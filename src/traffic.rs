@@ -61,7 +61,11 @@ pub struct Observed {
 impl Observed {
     /// One object's weights between `lowest` and `highest`, the way that objects of one router are put together.
     fn weights(&mut self, first: bool, lowest: i32, highest: i32) {
-        self.lowest = if first { lowest } else { self.lowest.min(lowest) };
+        self.lowest = if first {
+            lowest
+        } else {
+            self.lowest.min(lowest)
+        };
         self.highest = self.highest.max(highest);
     }
 
@@ -93,13 +97,12 @@ impl<'a> Routers<'a> {
                 canary_service,
             })
         });
-        let gateway_api = (!routing.routes().is_empty()).then_some(Router::GatewayApi(
-            gateway_api::GatewayApi {
+        let gateway_api =
+            (!routing.routes().is_empty()).then_some(Router::GatewayApi(gateway_api::GatewayApi {
                 routing,
                 stable_service,
                 canary_service,
-            },
-        ));
+            }));
         let routers: Vec<_> = nginx.into_iter().chain(gateway_api).collect();
         (!routers.is_empty()).then_some(Self(routers))
     }

@@ -202,7 +202,10 @@ impl TrafficRouting {
         let kind = RouteKind::HttpRoute;
         let own = self.gateway_api.iter().flat_map(|own| &own.http_routes);
         let own = own.map(|route| (route.name.as_str(), route.section_name.as_deref()));
-        let plugin = self.plugins.as_ref().and_then(|all| all.gateway_api.as_ref());
+        let plugin = self
+            .plugins
+            .as_ref()
+            .and_then(|all| all.gateway_api.as_ref());
         let plugin = plugin.into_iter().flat_map(|plugin| {
             let several = plugin.http_routes.iter().map(|route| &route.name);
             plugin.http_route.iter().chain(several)
@@ -229,15 +232,22 @@ impl TrafficRouting {
     /// The namespaces in which routes are named, with the paths of the fields under `trafficRouting`.
     pub fn route_namespaces(&self) -> Vec<(String, &str)> {
         let own = self.gateway_api.iter().flat_map(|own| {
-            own.http_routes.iter().enumerate().filter_map(|(index, route)| {
-                let path = format!("gatewayAPI.httpRoutes[{index}].namespace");
-                Some((path, route.namespace.as_deref()?))
-            })
+            own.http_routes
+                .iter()
+                .enumerate()
+                .filter_map(|(index, route)| {
+                    let path = format!("gatewayAPI.httpRoutes[{index}].namespace");
+                    Some((path, route.namespace.as_deref()?))
+                })
         });
-        let plugin = self.plugins.as_ref().and_then(|all| all.gateway_api.as_ref());
+        let plugin = self
+            .plugins
+            .as_ref()
+            .and_then(|all| all.gateway_api.as_ref());
         let plugin = plugin.and_then(|plugin| plugin.namespace.as_deref());
         let path = format!("plugins.{PLUGIN}.namespace");
-        own.chain(plugin.map(|namespace| (path, namespace))).collect()
+        own.chain(plugin.map(|namespace| (path, namespace)))
+            .collect()
     }
 }
 
@@ -263,14 +273,26 @@ mod tests {
     fn the_plugins_block_names_the_same_routes_as_ours() {
         let route = |name: &str| (name.to_owned(), Vec::new());
         for (block, expected) in [
-            (json!({"gatewayAPI": {"httpRoutes": [{"name": "a"}, {"name": "b"}]}}), vec![route("a"), route("b")]),
-            (json!({"plugins": {PLUGIN: {"httpRoute": "a", "namespace": "shop"}}}), vec![route("a")]),
+            (
+                json!({"gatewayAPI": {"httpRoutes": [{"name": "a"}, {"name": "b"}]}}),
+                vec![route("a"), route("b")],
+            ),
+            (
+                json!({"plugins": {PLUGIN: {"httpRoute": "a", "namespace": "shop"}}}),
+                vec![route("a")],
+            ),
             (
                 json!({"plugins": {PLUGIN: {"httpRoutes": [{"name": "a", "useHeaderRoutes": true}, {"name": "b"}]}}}),
                 vec![route("a"), route("b")],
             ),
-            (json!({"plugins": {PLUGIN: {"httpRoute": "a", "httpRoutes": [{"name": "a"}]}}}), vec![route("a")]),
-            (json!({"plugins": {"other/router": {"httpRoute": "a"}}}), vec![]),
+            (
+                json!({"plugins": {PLUGIN: {"httpRoute": "a", "httpRoutes": [{"name": "a"}]}}}),
+                vec![route("a")],
+            ),
+            (
+                json!({"plugins": {"other/router": {"httpRoute": "a"}}}),
+                vec![],
+            ),
             (json!({"nginx": {"stableIngress": "a"}}), vec![]),
         ] {
             assert_eq!(named(block.clone()), expected, "{block}");

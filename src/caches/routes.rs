@@ -142,7 +142,11 @@ impl Follower {
         match with_deadline(DEADLINE, question).await {
             Ok(list) => {
                 let plural = self.kind.plural();
-                Some(list.resources.iter().any(|resource| resource.name == plural))
+                Some(
+                    list.resources
+                        .iter()
+                        .any(|resource| resource.name == plural),
+                )
             }
             Err(error) => match error.failure() {
                 Failure::Transient(why) => {

@@ -306,10 +306,10 @@ impl Writer {
         let patched = with_deadline(limit, api.patch(&target.name, &params, patch))
             .await
             .map_err(|source| ActError::Api {
-            action,
-            name: target.name.clone(),
-            source,
-        })?;
+                action,
+                name: target.name.clone(),
+                source,
+            })?;
         self.wrote(resource, namespace, &patched);
         Ok(Acted::Done)
     }

@@ -153,9 +153,7 @@ impl GatewayApi<'_> {
             shown: format!("{} {}", target.kind.name(), target.name),
             view,
             rules: rules::splitting(&view.object, services, &target.sections),
-            taken_by: by
-                .or(label.map(str::to_owned))
-                .filter(|other| other != own),
+            taken_by: by.or(label.map(str::to_owned)).filter(|other| other != own),
             at_rest: at_rest.filter(|at_rest| at_rest.rollout == *own),
         })
     }
@@ -164,10 +162,11 @@ impl GatewayApi<'_> {
     fn wrong(&self, seen: &Seen<'_>, target: &RouteTarget<'_>, max: i32) -> Option<String> {
         let Seen { shown, rules, .. } = seen;
         let (stable, canary) = (self.stable_service, self.canary_service);
-        let unnamed = target
-            .sections
-            .iter()
-            .find(|section| !rules.iter().any(|rule| rule.name.as_deref() == Some(section)));
+        let unnamed = target.sections.iter().find(|section| {
+            !rules
+                .iter()
+                .any(|rule| rule.name.as_deref() == Some(section))
+        });
         if let Some(section) = unnamed {
             return Some(format!(
                 "{shown} has no rule called {section} whose backendRefs name both Service {stable} and Service {canary}; correct sectionName or the rule"
@@ -207,8 +206,8 @@ impl GatewayApi<'_> {
         for rule in &seen.rules {
             rule.set(split, &mut patch);
         }
-        let lost_label = seen.at_rest.is_some()
-            && marks::label(&snapshot.names, &seen.view.object).is_none();
+        let lost_label =
+            seen.at_rest.is_some() && marks::label(&snapshot.names, &seen.view.object).is_none();
         if patch.is_empty() && !lost_label {
             return None;
         }

@@ -30,8 +30,20 @@ pub async fn install(layout: &Layout, binaries: &Binaries) -> Result<()> {
         .to_str()
         .with_context(|| format!("{} is no text", folder.display()))?;
     // They are too big for the annotation of a client-side apply.
-    kubectl(layout, binaries, &["apply", "--server-side", "-f", folder], "").await?;
-    let wait = ["wait", "--for=condition=Established", "--timeout=60s", "-f", folder];
+    kubectl(
+        layout,
+        binaries,
+        &["apply", "--server-side", "-f", folder],
+        "",
+    )
+    .await?;
+    let wait = [
+        "wait",
+        "--for=condition=Established",
+        "--timeout=60s",
+        "-f",
+        folder,
+    ];
     kubectl(layout, binaries, &wait, "").await?;
     let class = json!({
         "apiVersion": "gateway.networking.k8s.io/v1",
@@ -67,17 +79,19 @@ pub(crate) async fn definitions() -> Result<PathBuf> {
         .with_context(|| format!("cannot create {}", parent.display()))?;
     let fresh = tempfile::tempdir_in(parent)
         .with_context(|| format!("cannot write to {}", parent.display()))?;
-    let files = std::fs::read_dir(&source)
-        .with_context(|| format!("cannot read {}", source.display()))?;
+    let files =
+        std::fs::read_dir(&source).with_context(|| format!("cannot read {}", source.display()))?;
     for file in files {
         let file = file?.path();
         let name = file.file_name().and_then(|name| name.to_str());
         // The rest of the folder is a policy about changes of version.
-        let Some(name) = name.filter(|name| name.starts_with("gateway.networking.k8s.io_") && !name.contains("_vap_"))
-        else {
+        let Some(name) = name.filter(|name| {
+            name.starts_with("gateway.networking.k8s.io_") && !name.contains("_vap_")
+        }) else {
             continue;
         };
-        let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text =
+            std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         std::fs::write(fresh.path().join(name), text)?;
     }
     match std::fs::rename(fresh.path(), &kept) {
@@ -96,7 +110,9 @@ fn version() -> Result<String> {
         .with_context(|| format!("cannot read {}", path.display()))?;
     let version = text.lines().find_map(|line| {
         let mut words = line.split_whitespace();
-        (words.next() == Some(MODULE)).then(|| words.next()).flatten()
+        (words.next() == Some(MODULE))
+            .then(|| words.next())
+            .flatten()
     });
     let version = version.with_context(|| format!("{} does not name {MODULE}", path.display()))?;
     Ok(version.to_owned())

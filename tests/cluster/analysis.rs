@@ -45,7 +45,9 @@ fn analysis() -> Value {
 async fn ended_run(world: &World) -> Value {
     eventually(SOON, "the AnalysisRun has ended", || async {
         let runs = world.list("analysisruns").await;
-        let ended = runs.iter().find(|run| !run["status"]["completedAt"].is_null());
+        let ended = runs
+            .iter()
+            .find(|run| !run["status"]["completedAt"].is_null());
         ended.cloned().ok_or_else(|| format!("{runs:?}"))
     })
     .await
@@ -94,7 +96,8 @@ fn tells_the_evidence(rollout: &Rollout, run: &Value) {
     let measurements = &run["status"]["metricResults"][0]["measurements"];
     let value = measurements.as_array().unwrap().last().unwrap()["value"].as_str();
     assert!(
-        cause.starts_with(&format!("AnalysisRun {name} is Failed: ")) && cause.contains("error-share"),
+        cause.starts_with(&format!("AnalysisRun {name} is Failed: "))
+            && cause.contains("error-share"),
         "{cause}"
     );
     let number = value.unwrap().trim_matches(|c: char| !c.is_ascii_digit());
@@ -103,7 +106,9 @@ fn tells_the_evidence(rollout: &Rollout, run: &Value) {
         "{value:?} in {cause}"
     );
     assert_eq!(
-        rollout.condition("Progressing").map(|[status, reason, _]| [status, reason]),
+        rollout
+            .condition("Progressing")
+            .map(|[status, reason, _]| [status, reason]),
         Some(["False", "RolloutAborted"])
     );
 }
@@ -160,7 +165,10 @@ async fn without_traffic_there_is_no_success_and_a_person_is_asked() {
     let run = ended_run(&world).await;
     let result = &run["status"]["metricResults"][0];
     assert_eq!(run["status"]["phase"], "Inconclusive");
-    assert_eq!((&result["noData"], &result["successful"]), (&json!(2), &json!(null)));
+    assert_eq!(
+        (&result["noData"], &result["successful"]),
+        (&json!(2), &json!(null))
+    );
     world.ask(&["promote", "demo"]).await;
     world.healthy().await;
 }
@@ -182,7 +190,8 @@ async fn a_secret_argument_is_read_by_name_and_shown_nowhere() {
         "stringData": {"password": secret},
     });
     world.apply(&[by_secret, object]).await;
-    let steps = json!([{"setWeight": 50}, {"analysis": {"templates": [{"templateName": "errors"}]}}]);
+    let steps =
+        json!([{"setWeight": 50}, {"analysis": {"templates": [{"templateName": "errors"}]}}]);
     world.deploy(&App::canary(1, steps)).await;
     world.set_image("demo:v2").await;
     let run = ended_run(&world).await;
@@ -220,7 +229,11 @@ async fn an_address_outside_the_allow_list_is_never_asked() {
     let expected = format!(
         "the address {api} is not allowed; an administrator can allow it with --metric-address-allow"
     );
-    assert!(rollout.abort_cause().contains(&expected), "{}", rollout.abort_cause());
+    assert!(
+        rollout.abort_cause().contains(&expected),
+        "{}",
+        rollout.abort_cause()
+    );
     assert!(rollout.abort_cause().contains(" is Error: "));
 }
 
@@ -240,9 +253,17 @@ async fn finished_runs_are_kept_up_to_their_limits() {
     world.deploy(&app).await;
     world.set_image("demo:v2").await;
     world.healthy().await;
-    eventually(Duration::from_secs(20), "two of three runs are kept", || async {
-        let runs = world.list("analysisruns").await.len();
-        if runs == 2 { Ok(()) } else { Err(format!("{runs}")) }
-    })
+    eventually(
+        Duration::from_secs(20),
+        "two of three runs are kept",
+        || async {
+            let runs = world.list("analysisruns").await.len();
+            if runs == 2 {
+                Ok(())
+            } else {
+                Err(format!("{runs}"))
+            }
+        },
+    )
     .await;
 }

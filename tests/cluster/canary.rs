@@ -13,7 +13,10 @@ async fn a_first_deploy_takes_no_steps_and_tells_tools_that_it_is_ready() {
     let _controller = world.controller().await;
     let app = App::canary(2, json!([{"setWeight": 20}, {"pause": {}}]));
     let rollout = world.deploy(&app).await;
-    let pins = [world.pin("demo-stable").await, world.pin("demo-canary").await];
+    let pins = [
+        world.pin("demo-stable").await,
+        world.pin("demo-canary").await,
+    ];
     let stable = Some(rollout.stable().to_owned());
     assert_eq!(pins, [stable.clone(), stable]);
     assert_eq!(rollout.step(), 2);
@@ -22,7 +25,10 @@ async fn a_first_deploy_takes_no_steps_and_tells_tools_that_it_is_ready() {
         Some("True"),
     );
     assert_eq!(
-        [rollout.condition("Reconciling"), rollout.condition("Stalled")],
+        [
+            rollout.condition("Reconciling"),
+            rollout.condition("Stalled")
+        ],
         [None, None]
     );
     assert_eq!(world.list("ingresses").await.len(), 1);
@@ -61,7 +67,10 @@ async fn a_good_canary_gets_the_share_of_each_step_and_then_everything() {
 async fn without_a_router_the_share_of_pods_is_the_share_of_requests() {
     let world = World::new("pod-ratio").await;
     let _controller = world.controller().await;
-    let app = App::pod_ratio(4, json!([{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}]));
+    let app = App::pod_ratio(
+        4,
+        json!([{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}]),
+    );
     world.deploy(&app).await;
     let load = world.load(150);
 
@@ -138,7 +147,12 @@ async fn scaling_in_mid_canary_keeps_step_and_weight() {
     let weights = WeightWatch::start(&world);
     for (replicas, canary) in [(4, 2), (2, 1)] {
         let scaled = world
-            .kubectl(&["scale", "rollout", "demo", &format!("--replicas={replicas}")])
+            .kubectl(&[
+                "scale",
+                "rollout",
+                "demo",
+                &format!("--replicas={replicas}"),
+            ])
             .await;
         assert!(scaled.ok, "{scaled:?}");
         let rollout = world.rollout().await;
@@ -185,11 +199,14 @@ async fn pods_that_never_become_ready_are_given_up_at_the_deadline() {
 async fn without_an_abort_the_deadline_is_told_and_nothing_is_taken_back() {
     let world = World::new("deadline-told").await;
     let _controller = world.controller().await;
-    let app = App::canary(2, json!([{"setWeight": 50}])).spec(json!({"progressDeadlineSeconds": 3}));
+    let app =
+        App::canary(2, json!([{"setWeight": 50}])).spec(json!({"progressDeadlineSeconds": 3}));
     world.deploy(&app).await;
     world.set_image("demo:v2-unready").await;
     let rollout = world
-        .until(SOON, "the deadline is told", |rollout| rollout.phase() == "Degraded")
+        .until(SOON, "the deadline is told", |rollout| {
+            rollout.phase() == "Degraded"
+        })
         .await;
     assert!(
         rollout.message().starts_with("ProgressDeadlineExceeded: ")
@@ -221,7 +238,9 @@ async fn pods_that_start_and_crash_again_do_not_reset_the_deadline() {
     let flapping = async {
         loop {
             for pod in world.pods_of(new.declared()).await {
-                world.kubectl(&["delete", "pod", &pod, "--wait=false"]).await;
+                world
+                    .kubectl(&["delete", "pod", &pod, "--wait=false"])
+                    .await;
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -248,21 +267,25 @@ async fn old_revisions_are_kept_up_to_the_limit() {
         world.healthy().await;
         world.serves(version).await;
     }
-    eventually(SOON, "one old ReplicaSet is left beside the stable one", || async {
-        let sets = world.list("replicasets").await;
-        let mut images: Vec<String> = sets
-            .iter()
-            .map(|set| {
-                let image = &set["spec"]["template"]["spec"]["containers"][0]["image"];
-                image.as_str().unwrap().to_owned()
-            })
-            .collect();
-        images.sort();
-        if images == ["demo:v2", "demo:v3"] {
-            Ok(())
-        } else {
-            Err(format!("{images:?}"))
-        }
-    })
+    eventually(
+        SOON,
+        "one old ReplicaSet is left beside the stable one",
+        || async {
+            let sets = world.list("replicasets").await;
+            let mut images: Vec<String> = sets
+                .iter()
+                .map(|set| {
+                    let image = &set["spec"]["template"]["spec"]["containers"][0]["image"];
+                    image.as_str().unwrap().to_owned()
+                })
+                .collect();
+            images.sort();
+            if images == ["demo:v2", "demo:v3"] {
+                Ok(())
+            } else {
+                Err(format!("{images:?}"))
+            }
+        },
+    )
     .await;
 }

@@ -87,7 +87,8 @@ fn weights(route: &Value) -> [i64; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_good_canary_through_a_route_gets_the_share_of_each_step_and_leaves_the_route_as_it_was() {
+async fn a_good_canary_through_a_route_gets_the_share_of_each_step_and_leaves_the_route_as_it_was()
+{
     let world = World::new("route-good").await;
     let _controller = world.controller().await;
     let steps = json!([{"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}]);
@@ -163,7 +164,10 @@ async fn a_weight_that_somebody_else_writes_is_put_back_and_told() {
         })
         .await;
     let told = rollout.told("TrafficOverwritten").unwrap();
-    assert!(told.starts_with("somebody changed the canary weight"), "{told}");
+    assert!(
+        told.starts_with("somebody changed the canary weight"),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -82,7 +82,8 @@ impl World {
             controllers: AtomicUsize::new(0),
             testbed,
         };
-        let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+        let object =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
         let identity = chart(&world.testbed).await.replace(NAMESPACE, namespace);
         let manifests = format!("{object}\n---\n{identity}");
         let applied = kubectl(&world.testbed, &["apply", "-f", "-"], &manifests).await;

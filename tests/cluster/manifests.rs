@@ -203,7 +203,9 @@ pub fn everything_bad() -> Vec<Bad> {
             Rollout,
             "spec.strategy.canary.trafficRouting.gatewayAPI",
             "name at least one route",
-            canary(json!({ "trafficRouting": { "gatewayAPI": { "grpcRoutes": [{ "name": "demo" }] } } })),
+            canary(
+                json!({ "trafficRouting": { "gatewayAPI": { "grpcRoutes": [{ "name": "demo" }] } } }),
+            ),
         ),
         bad(
             Rollout,

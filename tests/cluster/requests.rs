@@ -44,7 +44,9 @@ async fn two_promotes_of_one_pause_end_one_pause() {
         .until(SOON, "both requests are seen", |rollout| {
             let request = &rollout.0["metadata"]["annotations"]["tidegate.dev/request"];
             let id = rollout.at("/status/lastHandledRequest/id").as_str();
-            request.as_str().is_some_and(|text| text.contains(id.unwrap_or("none")))
+            request
+                .as_str()
+                .is_some_and(|text| text.contains(id.unwrap_or("none")))
         })
         .await
         .step();
@@ -68,7 +70,9 @@ async fn an_abort_takes_the_traffic_back_and_a_retry_starts_again() {
     let rollout = world.aborted().await;
     assert_eq!(rollout.abort_cause(), "requested by admin");
     assert_eq!(
-        rollout.condition("Ready").map(|[status, reason, _]| [status, reason]),
+        rollout
+            .condition("Ready")
+            .map(|[status, reason, _]| [status, reason]),
         Some(["False", "RolledBack"])
     );
     share_is(&load, "v1", 100.0).await;
@@ -87,7 +91,9 @@ async fn a_held_rollout_waits_for_its_resume() {
     let (world, _controller) = at_the_first_pause("hold").await;
     world.ask(&["pause", "demo"]).await;
     world
-        .until(SOON, "held by a person", |rollout| rollout.message() == "manually paused")
+        .until(SOON, "held by a person", |rollout| {
+            rollout.message() == "manually paused"
+        })
         .await;
     world.ask(&["promote", "demo"]).await;
     let rollout = world
@@ -95,7 +101,10 @@ async fn a_held_rollout_waits_for_its_resume() {
             rollout.at("/status/lastHandledRequest/accepted") == true
         })
         .await;
-    assert!(rollout.weight() == 20 && rollout.phase() == "Paused", "{rollout:?}");
+    assert!(
+        rollout.weight() == 20 && rollout.phase() == "Paused",
+        "{rollout:?}"
+    );
     world.ask(&["resume", "demo"]).await;
     assert_eq!(world.paused_at(3).await.weight(), 50);
 }
@@ -123,7 +132,10 @@ async fn a_request_for_an_older_revision_is_refused() {
     assert_eq!(handled["accepted"], false);
     assert_eq!(
         handled["message"],
-        format!("meant revision {old}, but {} is the current one", rollout.declared())
+        format!(
+            "meant revision {old}, but {} is the current one",
+            rollout.declared()
+        )
     );
     assert_eq!(rollout.step(), 1);
 }

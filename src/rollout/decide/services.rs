@@ -156,10 +156,8 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
     let at = pinned(pass, service).cloned();
     let weight = pass.observed.highest;
     let drained = traffic::canary_drained(pass);
-    // What the user declared for times of rest has to be off, and known to be off.
-    let free = weight == 0
-        && pass.observed.resting == 0
-        && pass.observed.unconfirmed.is_none();
+    // What the user declared for times of rest has to be off first, and proxies have to know.
+    let free = weight == 0 && (!pass.observed.confirms || drained);
     let stable_hash = pass.status.stable_rs.clone();
     let new_hash = pass.revisions.new_hash.clone();
     let need = needed(pass, service.managed_by.is_none());

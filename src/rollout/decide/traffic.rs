@@ -286,9 +286,7 @@ pub(super) fn canary_drained(pass: &mut Pass<'_>) -> bool {
     if pass.router.is_none() {
         return true;
     }
-    if pass.observed.highest > 0
-        || pass.observed.resting > 0
-        || pass.observed.unconfirmed.is_some()
+    if pass.observed.highest > 0 || pass.observed.resting > 0 || pass.observed.unconfirmed.is_some()
     {
         return false;
     }

@@ -7,7 +7,6 @@ mod routes;
 use std::fmt;
 
 use super::{analyses, pass::Pass};
-use routes::check_routes;
 use crate::{
     api::{
         analysis::RolloutAnalysis,
@@ -21,6 +20,7 @@ use crate::{
     rollout::snapshot::{RefusalKind, ServiceView},
     traffic::Split,
 };
+use routes::check_routes;
 
 /// One thing that is wrong with a spec.
 #[derive(Clone, Debug, PartialEq, Eq)]

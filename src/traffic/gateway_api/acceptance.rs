@@ -65,7 +65,9 @@ fn verdict(shown: &str, parent: &Value, type_: &str, generation: i64) -> Verdict
     let gateway = text(parent, "/parentRef/name");
     let controller = text(parent, "/controllerName");
     let conditions = list(parent, "/conditions");
-    let condition = conditions.iter().find(|condition| condition["type"] == type_);
+    let condition = conditions
+        .iter()
+        .find(|condition| condition["type"] == type_);
     let observed = condition.and_then(|condition| condition["observedGeneration"].as_i64());
     match condition {
         Some(condition) if observed.is_some_and(|observed| observed >= generation) => {
@@ -81,7 +83,11 @@ fn verdict(shown: &str, parent: &Value, type_: &str, generation: i64) -> Verdict
         }
         Some(_) | None => Verdict::NotYet(format!(
             "{shown} to be {} for {gateway} by {controller} at generation {generation}",
-            if type_ == "Accepted" { "accepted" } else { "resolved" }
+            if type_ == "Accepted" {
+                "accepted"
+            } else {
+                "resolved"
+            }
         )),
     }
 }

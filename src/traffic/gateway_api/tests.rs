@@ -36,8 +36,7 @@ impl Scene {
     }
 
     fn with(routes: &[Value], routing: &Value) -> Self {
-        let strategy =
-            json!({"stableService": "stable", "canaryService": "canary", "trafficRouting": routing});
+        let strategy = json!({"stableService": "stable", "canaryService": "canary", "trafficRouting": routing});
         let view = |route: &Value| RouteView {
             name: route["metadata"]["name"].as_str().unwrap().to_owned(),
             resource_version: "7".to_owned(),
@@ -83,11 +82,13 @@ impl Scene {
     }
 
     fn observe(&self, rest_is_harmless: bool) -> Observed {
-        self.routers().observe(&self.snapshot, 100, rest_is_harmless)
+        self.routers()
+            .observe(&self.snapshot, 100, rest_is_harmless)
     }
 
     fn render(&self, canary: i32) -> Result<Vec<Action>, String> {
-        self.routers().render(&self.snapshot, Split { canary, max: 100 })
+        self.routers()
+            .render(&self.snapshot, Split { canary, max: 100 })
     }
 }
 
@@ -152,7 +153,8 @@ fn marks(route: &Value) -> (bool, bool) {
 #[test]
 fn only_the_two_weights_of_rules_with_both_services_are_written() {
     let other_namespace = json!({"name": "canary", "namespace": "else", "weight": 1});
-    let other_kind = json!({"name": "canary", "kind": "ServiceImport", "group": "multicluster.x-k8s.io"});
+    let other_kind =
+        json!({"name": "canary", "kind": "ServiceImport", "group": "multicluster.x-k8s.io"});
     let before = route(json!([
         {
             "matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
@@ -253,10 +255,7 @@ fn rules_that_move_in_mid_canary_keep_their_weights_at_rest() {
     rules.insert(0, rule("/new", 7, 0));
     now = shifted(&now, 50);
     let rested = rested(&now);
-    assert_eq!(
-        weights(&rested),
-        [7, 0, 3, 2, 9, 1].map(Some)
-    );
+    assert_eq!(weights(&rested), [7, 0, 3, 2, 9, 1].map(Some));
 }
 
 #[test]
@@ -269,23 +268,33 @@ fn only_named_sections_are_changed() {
     assert_eq!(weights(&got), [1, 0, 80, 20].map(Some));
     let unknown = Scene::with(std::slice::from_ref(&before), &routing("c"));
     let refused = unknown.render(20).unwrap_err();
-    assert!(refused.contains("HTTPRoute web has no rule called c"), "{refused}");
+    assert!(
+        refused.contains("HTTPRoute web has no rule called c"),
+        "{refused}"
+    );
 }
 
 #[test]
 fn what_cannot_be_split_is_refused_but_weight_is_always_taken_back() {
     let others = |stable, canary| {
-        route(json!([{"backendRefs": [backend("stable", stable), backend("canary", canary), backend("other", 1)]}]))
+        route(
+            json!([{"backendRefs": [backend("stable", stable), backend("canary", canary), backend("other", 1)]}]),
+        )
     };
     let twice = |weight| {
-        route(json!([{"backendRefs": [backend("stable", 100), backend("canary", weight), backend("canary", weight)]}]))
+        route(
+            json!([{"backendRefs": [backend("stable", 100), backend("canary", weight), backend("canary", weight)]}]),
+        )
     };
     for (before, says) in [
         (
             route(json!([{"backendRefs": [backend("stable", 1)]}])),
             "HTTPRoute web has no rule whose backendRefs name both Service stable and Service canary; add canary with weight 0 beside stable",
         ),
-        (others(9, 0), "let the weights of stable and canary add up to 100: they are 9"),
+        (
+            others(9, 0),
+            "let the weights of stable and canary add up to 100: they are 9",
+        ),
         (twice(0), "spec.rules[0].backendRefs names a Service twice"),
     ] {
         let refused = Scene::new(&[before]).render(20).unwrap_err();
@@ -294,13 +303,17 @@ fn what_cannot_be_split_is_refused_but_weight_is_always_taken_back() {
     assert_eq!(weights(&shifted(&twice(50), 0)), [100, 0, 0].map(Some));
     assert_eq!(weights(&shifted(&others(5, 5), 0)), [100, 0, 1].map(Some));
     // Other backends keep their share where the sum stays.
-    assert_eq!(weights(&shifted(&others(100, 0), 20)), [80, 20, 1].map(Some));
+    assert_eq!(
+        weights(&shifted(&others(100, 0), 20)),
+        [80, 20, 1].map(Some)
+    );
 }
 
 #[test]
 fn the_plugins_block_is_rendered_as_ours() {
     let before = plain(1, 0);
-    let block = json!({"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "web", "namespace": "shop"}}});
+    let block =
+        json!({"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "web", "namespace": "shop"}}});
     let scene = Scene::with(std::slice::from_ref(&before), &block);
     let got = after(&before, &scene.render(20).unwrap());
     assert_eq!(got, shifted(&before, 20));
@@ -357,7 +370,9 @@ fn a_route_that_does_not_exist_is_missing_and_confirms_nothing() {
 #[test]
 fn a_route_in_the_hands_of_another_rollout_is_waited_for() {
     let mut taken = shifted(&plain(1, 0), 20);
-    let text = taken["metadata"]["annotations"][ANNOTATION].as_str().unwrap();
+    let text = taken["metadata"]["annotations"][ANNOTATION]
+        .as_str()
+        .unwrap();
     let text = text.replace("\"demo\"", "\"other\"");
     taken["metadata"]["annotations"][ANNOTATION] = json!(text);
     let scene = Scene::new(std::slice::from_ref(&taken));
@@ -387,9 +402,17 @@ fn heard(parents: Value) -> (Option<String>, Option<String>) {
 
 #[test]
 fn a_weight_is_live_when_every_reporting_gateway_has_accepted_its_generation() {
-    let good = |generation| [("Accepted", "True", generation), ("ResolvedRefs", "True", generation)];
+    let good = |generation| {
+        [
+            ("Accepted", "True", generation),
+            ("ResolvedRefs", "True", generation),
+        ]
+    };
     assert_eq!(heard(json!([parent("a", &good(3))])), (None, None));
-    assert_eq!(heard(json!([parent("a", &good(3)), parent("b", &good(4))])), (None, None));
+    assert_eq!(
+        heard(json!([parent("a", &good(3)), parent("b", &good(4))])),
+        (None, None)
+    );
 
     let late = Some("HTTPRoute web to be accepted for gw by b at generation 3".to_owned());
     for second in [
@@ -397,7 +420,10 @@ fn a_weight_is_live_when_every_reporting_gateway_has_accepted_its_generation() {
         parent("b", &[]),
         parent("b", &[("ResolvedRefs", "True", 3)]),
     ] {
-        assert_eq!(heard(json!([parent("a", &good(3)), second])), (late.clone(), None));
+        assert_eq!(
+            heard(json!([parent("a", &good(3)), second])),
+            (late.clone(), None)
+        );
     }
     let late = Some("HTTPRoute web to be resolved for gw by b at generation 3".to_owned());
     assert_eq!(heard(json!([parent("b", &good(3)[..1])])), (late, None));
@@ -412,10 +438,15 @@ fn a_refusal_stops_and_says_why() {
     assert_eq!(heard(json!([])), (nobody.clone(), nobody));
 
     let refused = |type_: &str| {
-        Some(format!("HTTPRoute web to be right for gw: a says {type_}=False (Because) of this"))
+        Some(format!(
+            "HTTPRoute web to be right for gw: a says {type_}=False (Because) of this"
+        ))
     };
     let parent = |accepted, resolved| {
-        parent("a", &[("Accepted", accepted, 3), ("ResolvedRefs", resolved, 3)])
+        parent(
+            "a",
+            &[("Accepted", accepted, 3), ("ResolvedRefs", resolved, 3)],
+        )
     };
     assert_eq!(
         heard(json!([parent("False", "True")])),

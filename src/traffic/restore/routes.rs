@@ -99,13 +99,20 @@ pub async fn reconcile(
         .rollouts
         .state_filter(|object| object.namespace() == namespace && object.name() == rollout);
     let service = |name: Option<&String>| {
-        let object = caches::get(&restore.caches.services, &caches::services(), namespace, name?)?;
+        let object = caches::get(
+            &restore.caches.services,
+            &caches::services(),
+            namespace,
+            name?,
+        )?;
         pin(&object.value(), names).map(str::to_owned)
     };
     let stable = service(at_rest.as_ref().map(|at_rest| &at_rest.stable_service));
     let canary = service(at_rest.as_ref().map(|at_rest| &at_rest.canary_service));
     let decided = decide(&Marked {
-        in_use: rollouts.iter().any(|rollout| names_route(rollout, *kind, name)),
+        in_use: rollouts
+            .iter()
+            .any(|rollout| names_route(rollout, *kind, name)),
         gone: rollouts.is_empty(),
         spares_canary: at_rest.as_ref().is_none_or(AtRest::spares_canary),
         stable: stable.as_deref(),
@@ -136,8 +143,7 @@ async fn write(
     let RouteContext { kind, restore } = context;
     let limit = restore.writer.fence.bound(DEADLINE)?;
     let client = restore.writer.client.clone();
-    let api: Api<CachedObject> =
-        Api::namespaced_with(client, route.namespace(), &kind.resource());
+    let api: Api<CachedObject> = Api::namespaced_with(client, route.namespace(), &kind.resource());
     let params = PatchParams::apply(FIELD_MANAGER);
     let patched = with_deadline(limit, api.patch(route.name(), &params, patch))
         .await

@@ -46,7 +46,9 @@ impl World {
     /// Starts it with further options, speaking to `server` in the place of the API server.
     pub async fn controller_with(&self, options: &[&str], server: Option<&str>) -> Controller {
         let number = self.controllers.fetch_add(1, Ordering::Relaxed);
-        let kubeconfig = self.folder().join(format!("controller-{number}.kubeconfig"));
+        let kubeconfig = self
+            .folder()
+            .join(format!("controller-{number}.kubeconfig"));
         // A token of its own for each: the audit log tells them apart.
         self.testbed()
             .service_account_kubeconfig(self.namespace(), "tidegate", server, &kubeconfig)
@@ -136,8 +138,13 @@ impl Controller {
     /// Waits until it says that it leads.
     pub async fn leads(&self) {
         eventually(SOON, "the controller leads", || async {
-            let text = self.read("/metrics").await.map_err(|error| error.to_string())?;
-            let line = text.lines().find(|line| line.starts_with("tidegate_leader "));
+            let text = self
+                .read("/metrics")
+                .await
+                .map_err(|error| error.to_string())?;
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("tidegate_leader "));
             match line {
                 Some(line) if line.ends_with(" 1") => Ok(()),
                 other => Err(format!("{other:?}")),

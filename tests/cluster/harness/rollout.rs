@@ -160,7 +160,10 @@ impl World {
     /// Waits until only pods of this version are left.
     pub async fn only_pods_of(&self, hash: &str) {
         eventually(SOON, "the other version's pods are gone", || async {
-            let (all, own) = (self.list("pods").await.len(), self.pods_of(hash).await.len());
+            let (all, own) = (
+                self.list("pods").await.len(),
+                self.pods_of(hash).await.len(),
+            );
             if all == own && own > 0 {
                 Ok(())
             } else {
@@ -179,14 +182,18 @@ impl World {
 
     /// Waits until a Service is pinned to this version.
     pub async fn pinned(&self, service: &str, hash: &str) {
-        eventually(SOON, &format!("Service {service} is pinned to {hash}"), || async {
-            let pin = self.pin(service).await;
-            if pin.as_deref() == Some(hash) {
-                Ok(())
-            } else {
-                Err(format!("{pin:?}"))
-            }
-        })
+        eventually(
+            SOON,
+            &format!("Service {service} is pinned to {hash}"),
+            || async {
+                let pin = self.pin(service).await;
+                if pin.as_deref() == Some(hash) {
+                    Ok(())
+                } else {
+                    Err(format!("{pin:?}"))
+                }
+            },
+        )
         .await;
     }
 

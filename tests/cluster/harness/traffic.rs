@@ -36,19 +36,23 @@ impl World {
 
     /// Waits until the proxy answers from this version alone.
     pub async fn serves(&self, version: &str) {
-        eventually(SOON, &format!("the proxy serves {version} alone"), || async {
-            let load = Load::start(self.load_options(100, 10)).unwrap();
-            while !load.is_finished() {
-                sleep(Duration::from_millis(20)).await;
-            }
-            let summary = load.stop().await;
-            let own = summary.by_version.get(version);
-            if own.is_some_and(|own| own.requests == summary.requests) {
-                Ok(())
-            } else {
-                Err(summary.to_string())
-            }
-        })
+        eventually(
+            SOON,
+            &format!("the proxy serves {version} alone"),
+            || async {
+                let load = Load::start(self.load_options(100, 10)).unwrap();
+                while !load.is_finished() {
+                    sleep(Duration::from_millis(20)).await;
+                }
+                let summary = load.stop().await;
+                let own = summary.by_version.get(version);
+                if own.is_some_and(|own| own.requests == summary.requests) {
+                    Ok(())
+                } else {
+                    Err(summary.to_string())
+                }
+            },
+        )
         .await;
     }
 }
@@ -64,18 +68,22 @@ pub async fn none_lost(load: Load) -> Summary {
 /// Waits for two seconds in a row in which this share of the answers, within two points, comes from the version.
 pub async fn share_is(load: &Load, version: &str, percent: f64) {
     let window = Duration::from_secs(2);
-    eventually(SOON, &format!("{percent} % come from {version}"), || async {
-        let from = Instant::now();
-        // No synchronisation: this is how long is measured.
-        sleep(window).await;
-        let summary = load.between(from, from + window);
-        let share = 100.0 * summary.share(version);
-        if (share - percent).abs() <= 2.0 && summary.requests > 100 {
-            Ok(())
-        } else {
-            Err(format!("{share:.1} %: {summary}"))
-        }
-    })
+    eventually(
+        SOON,
+        &format!("{percent} % come from {version}"),
+        || async {
+            let from = Instant::now();
+            // No synchronisation: this is how long is measured.
+            sleep(window).await;
+            let summary = load.between(from, from + window);
+            let share = 100.0 * summary.share(version);
+            if (share - percent).abs() <= 2.0 && summary.requests > 100 {
+                Ok(())
+            } else {
+                Err(format!("{share:.1} %: {summary}"))
+            }
+        },
+    )
     .await;
 }
 
@@ -98,8 +106,12 @@ impl WeightWatch {
             let mut changes = std::pin::pin!(changes);
             while let Some(Ok(ingress)) = changes.next().await {
                 let annotations = ingress.metadata.annotations.unwrap_or_default();
-                let weight = annotations.get(WEIGHT).and_then(|weight| weight.parse().ok());
-                list.lock().unwrap().push((Timestamp::now(), weight.unwrap_or(0)));
+                let weight = annotations
+                    .get(WEIGHT)
+                    .and_then(|weight| weight.parse().ok());
+                list.lock()
+                    .unwrap()
+                    .push((Timestamp::now(), weight.unwrap_or(0)));
             }
         });
         Self {
@@ -119,7 +131,9 @@ impl WeightWatch {
     /// When the weight was first seen at 0 after `since`.
     pub fn zero_after(&self, since: Timestamp) -> Option<Timestamp> {
         let seen = self.seen.lock().unwrap();
-        let zero = seen.iter().find(|(at, weight)| *at >= since && *weight == 0);
+        let zero = seen
+            .iter()
+            .find(|(at, weight)| *at >= since && *weight == 0);
         zero.map(|(at, _)| *at)
     }
 }

@@ -66,10 +66,7 @@ fn check_plugin(plugin: &GatewayApiPlugin, errors: &mut Errors) {
     }
     for (field, set) in [
         ("disableInProgressLabel", plugin.disable_in_progress_label),
-        (
-            "inProgressLabelKey",
-            plugin.in_progress_label_key.is_some(),
-        ),
+        ("inProgressLabelKey", plugin.in_progress_label_key.is_some()),
         (
             "inProgressLabelValue",
             plugin.in_progress_label_value.is_some(),
@@ -134,26 +131,59 @@ mod tests {
         let route = json!([{"name": "a"}]);
         for (routing, expected) in [
             (own(json!({"httpRoutes": route})), vec![]),
-            (own(json!({"httpRoutes": [{"name": "a", "namespace": "shop", "sectionName": "x"}]})), vec![]),
+            (
+                own(
+                    json!({"httpRoutes": [{"name": "a", "namespace": "shop", "sectionName": "x"}]}),
+                ),
+                vec![],
+            ),
             (
                 own(json!({"httpRoutes": [{"name": "a", "namespace": "other"}]})),
                 vec!["gatewayAPI.httpRoutes[0].namespace".to_owned()],
             ),
             (own(json!({})), vec!["gatewayAPI.httpRoutes".to_owned()]),
             (
-                own(json!({"httpRoutes": route, "grpcRoutes": route, "tcpRoutes": route, "tlsRoutes": route})),
-                ["grpcRoutes", "tcpRoutes", "tlsRoutes"].map(|field| format!("gatewayAPI.{field}")).to_vec(),
+                own(
+                    json!({"httpRoutes": route, "grpcRoutes": route, "tcpRoutes": route, "tlsRoutes": route}),
+                ),
+                ["grpcRoutes", "tcpRoutes", "tlsRoutes"]
+                    .map(|field| format!("gatewayAPI.{field}"))
+                    .to_vec(),
             ),
-            (json!({"nginx": {"stableIngress": "i"}, "gatewayAPI": {"httpRoutes": route}}), vec![]),
+            (
+                json!({"nginx": {"stableIngress": "i"}, "gatewayAPI": {"httpRoutes": route}}),
+                vec![],
+            ),
             (json!({}), vec![ROUTING.to_owned()]),
-            (plugin(json!({"httpRoute": "a", "namespace": "shop"})), vec![]),
-            (plugin(json!({"httpRoutes": [{"name": "a", "useHeaderRoutes": true}]})), vec![]),
-            (plugin(json!({"httpRoute": "a", "namespace": "other"})), refused("namespace")),
+            (
+                plugin(json!({"httpRoute": "a", "namespace": "shop"})),
+                vec![],
+            ),
+            (
+                plugin(json!({"httpRoutes": [{"name": "a", "useHeaderRoutes": true}]})),
+                vec![],
+            ),
+            (
+                plugin(json!({"httpRoute": "a", "namespace": "other"})),
+                refused("namespace"),
+            ),
             (plugin(json!({})), refused("httpRoutes")),
-            (plugin(json!({"httpRoute": "a", "tcpRoute": "b"})), refused("tcpRoute")),
-            (plugin(json!({"httpRoute": "a", "configMap": "b"})), refused("configMap")),
-            (plugin(json!({"httpRoute": "a", "disableInProgressLabel": true})), refused("disableInProgressLabel")),
-            (json!({"plugins": {"other/router": {}}}), vec!["plugins.other/router".to_owned()]),
+            (
+                plugin(json!({"httpRoute": "a", "tcpRoute": "b"})),
+                refused("tcpRoute"),
+            ),
+            (
+                plugin(json!({"httpRoute": "a", "configMap": "b"})),
+                refused("configMap"),
+            ),
+            (
+                plugin(json!({"httpRoute": "a", "disableInProgressLabel": true})),
+                refused("disableInProgressLabel"),
+            ),
+            (
+                json!({"plugins": {"other/router": {}}}),
+                vec!["plugins.other/router".to_owned()],
+            ),
             (json!({"plugins": {}}), vec!["plugins".to_owned()]),
             (
                 json!({"gatewayAPI": {"httpRoutes": route}, "plugins": {PLUGIN: {"httpRoute": "a"}}}),
