@@ -2,6 +2,7 @@
 
 .DEFAULT_GOAL := help
 CARGO ?= cargo
+BIN := $(or $(CARGO_TARGET_DIR),target)/debug
 # Where the testbed's servers keep their logs during `make test` and `make demo`.
 TEST_STATE := target/testbed
 DEMO_STATE := target/demo/testbed
@@ -20,7 +21,7 @@ help:
 .PHONY: demo
 demo:
 	$(CARGO) build --locked --package tidegate --package testbed --bins
-	target/debug/testbed demo --state $(DEMO_STATE) --report target/demo/report.json $(if $(KEEP),--keep)
+	$(BIN)/testbed demo --state $(DEMO_STATE) --report target/demo/report.json $(if $(KEEP),--keep)
 
 # With the feature everything is compiled once; both runs use the same test programs.
 CLUSTER := --locked --workspace --features control-plane
@@ -28,18 +29,20 @@ CLUSTER := --locked --workspace --features control-plane
 .PHONY: test
 test:
 	$(CARGO) build $(CLUSTER) --all-targets
-	target/debug/testbed build
-	target/debug/testbed run --state $(TEST_STATE) -- $(CARGO) test $(CLUSTER) --no-fail-fast $(if $(TEST),-- $(TEST))
+	$(BIN)/testbed build
+	$(BIN)/testbed run --state $(TEST_STATE) -- $(CARGO) test $(CLUSTER) --no-fail-fast $(if $(TEST),-- $(TEST))
 
-.PHONY: lint
-lint:
+.PHONY: lint format clippy docs
+lint: format clippy docs
+
+format:
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --locked --workspace --all-targets --features control-plane -- -D warnings
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
-.PHONY: bench
-bench:
-	$(CARGO) bench --locked --package tidegate
+clippy:
+	$(CARGO) clippy --locked --workspace --all-targets --features control-plane -- -D warnings
+
+docs:
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
 .PHONY: crds
 crds:

@@ -11,7 +11,11 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    analysis::{self, allow_list::AllowList, providers::prometheus},
+    analysis::{
+        self,
+        allow_list::AllowList,
+        providers::{MetricSource, prometheus},
+    },
     api::names::{ApiNames, Kind},
     caches::{self, Scope, Wakes},
     cli::controller::ControllerOptions,
@@ -24,7 +28,7 @@ use crate::{
         client::{self, ClientError, ClientOptions},
         clock::Clock,
         events::{EventPublisher, EventSink},
-        health::{self, HealthError, Readiness},
+        health::{self, Gate, HealthError, Readiness},
         instruments::Instruments,
         lease::{Elector, Leadership, LeaseConfig, LeaseError, identity},
         shutdown,
@@ -93,16 +97,28 @@ pub async fn run(options: ControllerOptions) -> Result<(), ControllerError> {
     serve(options, client, instruments, shutdown).await
 }
 
-/// Runs on a client that is there, until `shutdown`.
+/// What a controller reaches the world by. A simulation brings its own.
+pub struct World {
+    /// The API server.
+    pub client: Client,
+    /// The metric servers.
+    pub metrics: Arc<dyn MetricSource>,
+    /// The wall clock.
+    pub clock: Clock,
+    /// The controller's own metrics.
+    pub instruments: Instruments,
+}
+
+/// Runs on a client that is there, with the health endpoints, until `shutdown`.
 pub async fn serve(
     options: ControllerOptions,
     client: Client,
     instruments: Instruments,
     shutdown: CancellationToken,
 ) -> Result<(), ControllerError> {
-    let scope = scope(&options)?;
-    let clock = Clock::system();
     let readiness = Readiness::new();
+    // Closed before anybody can ask.
+    caches_gate(&readiness);
     let listener = health::listen(options.health_address).await?;
     let health = health::serve(
         listener,
@@ -111,9 +127,33 @@ pub async fn serve(
         CancellationToken::new(),
     );
     let health = tokio::spawn(health);
+    let world = World {
+        client,
+        metrics: Arc::new(prometheus::client().map_err(ControllerError::Http)?),
+        clock: Clock::system(),
+        instruments,
+    };
+    let outcome = control(&options, world, &readiness, &shutdown).await;
+    health.abort();
+    outcome
+}
 
+/// The controller without its endpoints: elects, watches and reconciles until `shutdown`.
+pub async fn control(
+    options: &ControllerOptions,
+    world: World,
+    readiness: &Readiness,
+    shutdown: &CancellationToken,
+) -> Result<(), ControllerError> {
+    let scope = scope(options)?;
+    let World {
+        client,
+        metrics,
+        clock,
+        instruments,
+    } = world;
     let release = CancellationToken::new();
-    let (leadership, mut election) = elect(&options, &client, &clock, &release)?;
+    let (leadership, mut election) = elect(options, &client, &clock, &release)?;
     let (events, publisher) = EventPublisher::new(
         client.clone(),
         REPORTER,
@@ -123,20 +163,18 @@ pub async fn serve(
     let publisher = tokio::spawn(publisher.run(release.clone()));
 
     let mut watches = JoinSet::new();
-    let work = Work::begin(
-        &options,
-        scope,
+    let world = World {
         client,
-        instruments,
+        metrics,
         clock,
-        leadership,
-        events,
-        &mut watches,
-    )?;
+        instruments,
+    };
+    let work = Work::begin(options, scope, world, leadership, events, &mut watches);
     let outcome = tokio::select! {
+        biased;
         lost = &mut election => lost.and(Err(ControllerError::Ended("the election"))),
-        () = work.run(&readiness, &shutdown) => Ok(()),
-        () = until_overdue(&shutdown) => Ok(()),
+        () = work.run(readiness, shutdown) => Ok(()),
+        () = until_overdue(shutdown) => Ok(()),
     };
     // Nothing writes any more: another replica may take over at once.
     release.cancel();
@@ -148,8 +186,11 @@ pub async fn serve(
     if tokio::time::timeout(LAST_EVENTS, publisher).await.is_err() {
         tracing::warn!("some Events were not written");
     }
-    health.abort();
     released
+}
+
+fn caches_gate(readiness: &Readiness) -> Gate {
+    readiness.gate("caches", "the first list of every watched kind")
 }
 
 fn scope(options: &ControllerOptions) -> Result<Scope, ControllerError> {
@@ -173,17 +214,20 @@ struct Work {
 }
 
 impl Work {
-    #[expect(clippy::too_many_arguments, reason = "this is where everything meets")]
     fn begin(
         options: &ControllerOptions,
         scope: Scope,
-        client: Client,
-        instruments: Instruments,
-        clock: Clock,
+        world: World,
         leadership: Leadership,
         events: EventSink,
         watches: &mut JoinSet<()>,
-    ) -> Result<Self, ControllerError> {
+    ) -> Self {
+        let World {
+            client,
+            metrics,
+            clock,
+            instruments,
+        } = world;
         let names = ApiNames::default();
         let (wakes, woken) = Wakes::new(&names);
         let caches = caches::start(&client, &scope, &names, &wakes, watches);
@@ -212,10 +256,11 @@ impl Work {
             resource: names.resource(Kind::AnalysisRun),
             fence: leadership.fence.clone(),
             clock,
-            http: prometheus::client().map_err(ControllerError::Http)?,
+            metrics,
             allow_list: allow_list(options),
             default_address: options.prometheus_address.clone(),
             permits: Arc::new(Semaphore::new(MEASUREMENTS)),
+            instruments: instruments.clone(),
         };
         let runs = Arc::new(loops::Runs {
             context,
@@ -225,7 +270,7 @@ impl Work {
             backoff: Backoff::default(),
             names,
         });
-        Ok(Self {
+        Self {
             scope,
             caches,
             woken,
@@ -234,16 +279,17 @@ impl Work {
             rollouts,
             runs,
             restores,
-        })
+        }
     }
 
     /// Fills the caches, waits to lead, and works until `shutdown`.
     async fn run(self, readiness: &Readiness, shutdown: &CancellationToken) {
-        let synced = readiness.gate("caches", "the first list of every watched kind");
+        let synced = caches_gate(readiness);
         wait_for_caches(&self.caches).await;
         synced.open();
         let mut leading = self.leadership.leading.clone();
         tokio::select! {
+            biased;
             // An error means that the election is over; whoever runs it says why.
             leads = leading.wait_for(|leads| *leads) => if leads.is_err() { return },
             () = shutdown.cancelled() => return,

@@ -13,3 +13,4 @@ mod cli;
 mod cluster;
 mod crds;
 mod examples;
+mod readme;

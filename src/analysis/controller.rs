@@ -20,10 +20,12 @@ use super::decide::{self, AnalysisDecision, Next, Note};
 use super::measure::{self, Tools};
 use super::observe::{self, NotAnObject, ObservedRun};
 use super::plan;
+use super::providers::MetricSource;
 use super::snapshot::AnalysisRunSnapshot;
 use crate::api::analysis::AnalysisRunStatus;
 use crate::runtime::client::{ApiError, Failure};
 use crate::runtime::clock::Clock;
+use crate::runtime::instruments::Instruments;
 use crate::runtime::lease::{Fence, LostLease};
 
 /// After a conflict the watch brings the newer object; this is for the case that it does not.
@@ -40,14 +42,16 @@ pub struct Context {
     pub fence: Fence,
     /// The time.
     pub clock: Clock,
-    /// For metric servers; made by [`super::providers::prometheus::client`].
-    pub http: reqwest::Client,
+    /// The metric servers; a client made by [`super::providers::prometheus::client`].
+    pub metrics: Arc<dyn MetricSource>,
     /// Where metrics may come from.
     pub allow_list: AllowList,
     /// Where metrics come from that say nothing about it.
     pub default_address: Option<String>,
     /// How many measurements may be under way at once, in the whole process.
     pub permits: Arc<Semaphore>,
+    /// Metrics about metrics.
+    pub instruments: Instruments,
 }
 
 /// What a reconcile came to.
@@ -129,11 +133,12 @@ async fn measured(
     let mut decision = decide::decide_planned(&plans, &snapshot);
     let tools = Tools {
         client: &context.client,
-        http: &context.http,
+        metrics: &*context.metrics,
         allow_list: &context.allow_list,
         default_address: context.default_address.as_deref(),
         permits: &context.permits,
         clock: &context.clock,
+        instruments: &context.instruments,
     };
     let mut measuring: FuturesUnordered<_> = decision
         .measure

@@ -11,21 +11,36 @@ use super::args::redact;
 use super::decide::MeasureRequest;
 use super::judge::{self, Judgement, MetricValue};
 use super::observe;
-use super::providers::prometheus;
+use super::providers::MetricSource;
 use super::snapshot::Outcome;
 use crate::api::analysis::MeasurementPhase;
 use crate::runtime::clock::Clock;
+use crate::runtime::instruments::Instruments;
 
 /// How long the conditions of one value may take. The guard keeps them far below; this is the last resort.
 const JUDGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The only provider so far, as in the label of the instruments.
+const PROVIDER: &str = "prometheus";
+
+/// A measurement's phase, as in the label of the instruments.
+const fn outcome(phase: MeasurementPhase) -> &'static str {
+    match phase {
+        MeasurementPhase::Successful => "successful",
+        MeasurementPhase::Failed => "failed",
+        MeasurementPhase::Error => "error",
+        MeasurementPhase::Inconclusive => "inconclusive",
+        MeasurementPhase::NoData => "no_data",
+    }
+}
 
 /// What measuring needs.
 #[derive(Clone, Copy)]
 pub struct Tools<'a> {
     /// For Secrets.
     pub client: &'a Client,
-    /// For metric servers.
-    pub http: &'a reqwest::Client,
+    /// The metric servers.
+    pub metrics: &'a dyn MetricSource,
     /// Where metrics may come from.
     pub allow_list: &'a AllowList,
     /// Where metrics come from that say nothing about it.
@@ -34,6 +49,8 @@ pub struct Tools<'a> {
     pub permits: &'a Semaphore,
     /// The time.
     pub clock: &'a Clock,
+    /// Metrics about metrics.
+    pub instruments: &'a Instruments,
 }
 
 /// Measures.
@@ -46,10 +63,15 @@ pub async fn measure(tools: Tools<'_>, namespace: &str, request: MeasureRequest)
         Err(message) => (None, Judgement::because(MeasurementPhase::Error, message)),
     };
     drop(permit);
+    let finished_at = now(tools.clock);
+    let took = finished_at.duration_since(started_at).unsigned_abs();
+    tools
+        .instruments
+        .measured(PROVIDER, outcome(judgement.phase), took);
     Outcome {
         metric: request.metric,
         started_at,
-        finished_at: now(tools.clock),
+        finished_at,
         query: request.query.shown(),
         value,
         judgement,
@@ -73,7 +95,8 @@ async fn fetch(
         .query
         .fill(|from| secrets.get(&(from.name.clone(), from.key.clone())))
         .ok_or_else(|| "a Secret of the query was not read".to_owned())?;
-    match prometheus::fetch(tools.http, &address, &query, request.timeout).await {
+    let fetched = tools.metrics.fetch(&address, &query, request.timeout).await;
+    match fetched {
         // What the server repeats of a secret goes no further than here.
         Ok(MetricValue::Text(text)) => Ok(MetricValue::Text(redact(&text, secrets.values()))),
         Ok(value) => Ok(value),

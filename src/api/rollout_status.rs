@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     conditions::Condition,
+    pod_template::FreeForm,
     request::Verb,
     rollout::{is_false, is_zero},
 };
@@ -82,6 +83,26 @@ pub struct RolloutStatus {
     /// The canary's state.
     #[serde(default, skip_serializing_if = "CanaryStatus::is_empty")]
     pub canary: CanaryStatus,
+    /// The blue-green state. Not written yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blue_green: Option<FreeForm>,
+    /// When pods were last restarted because of `spec.restartAt`. Not written yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub restarted_at: Option<Timestamp>,
+    /// Generation of the workload of `spec.workloadRef` that was observed. Not written yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_observed_generation: Option<String>,
+    /// State of an AWS load balancer. Not written yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alb: Option<FreeForm>,
+    /// State of several AWS load balancers. Not written yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub albs: Vec<FreeForm>,
+    /// How long the update took. Not written yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<FreeForm>,
     /// Why the update was aborted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort_cause: Option<String>,
@@ -176,6 +197,16 @@ pub struct CanaryStatus {
     /// The AnalysisRun in the background.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_background_analysis_run_status: Option<AnalysisRunReference>,
+    /// The Experiment of the current step. Not written yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_experiment: Option<String>,
+    /// Which of the two ping-pong Services is the stable one. Not written yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable_ping_pong: Option<String>,
+    /// State of plugin steps. Not written yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub step_plugin_statuses: Vec<FreeForm>,
     /// The weights last written to the router.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<TrafficWeights>,
@@ -215,13 +246,17 @@ pub struct TrafficWeights {
     pub canary: WeightDestination,
     /// The stable version.
     pub stable: WeightDestination,
+    /// Weights of other destinations, such as Experiments. Not written yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub additional: Vec<WeightDestination>,
+    /// Whether the router has confirmed the weights; absent where it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
     /// When the weights last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
     pub changed_at: Option<Timestamp>,
-    /// Whether the router has confirmed them; absent where it cannot.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verified: Option<bool>,
 }
 
 /// The weight of one version.

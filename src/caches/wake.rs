@@ -85,7 +85,7 @@ struct Ends {
 struct RouteQueue {
     marked: Queue,
     /// A Rollout that may name this kind has changed.
-    named: Notify,
+    mentioned: Notify,
 }
 
 /// The stores in which those are found that a change concerns.
@@ -111,8 +111,8 @@ impl Wakes {
         let (mut routes, mut marked_routes) = (BTreeMap::new(), BTreeMap::new());
         for kind in RouteKind::ALL {
             let (marked, woken) = queue(kind.resource());
-            let named = Notify::new();
-            routes.insert(kind, RouteQueue { marked, named });
+            let mentioned = Notify::new();
+            routes.insert(kind, RouteQueue { marked, mentioned });
             marked_routes.insert(kind, woken);
         }
         let ends = Ends {
@@ -159,14 +159,14 @@ impl Wakes {
         }
         for (kind, queue) in &self.0.routes {
             self.wake_marked_routes(*kind, |route| self.marked_by(route).is_some());
-            queue.named.notify_one();
+            queue.mentioned.notify_one();
         }
     }
 
     /// Resolves when a Rollout that may name this kind of route has changed.
     pub(super) async fn named(&self, kind: RouteKind) {
         match self.0.routes.get(&kind) {
-            Some(queue) => queue.named.notified().await,
+            Some(queue) => queue.mentioned.notified().await,
             None => std::future::pending().await,
         }
     }
@@ -203,7 +203,7 @@ impl Wakes {
                         route.namespace() == namespace && self.marked_by(route) == Some(name)
                     });
                     if mentions(object, *kind) {
-                        queue.named.notify_one();
+                        queue.mentioned.notify_one();
                     }
                 }
             }

@@ -141,6 +141,11 @@ impl Writer {
                 self.create(word, &resource, namespace, name, object, owner_uid)
                     .await
             }
+            Action::AdoptReplicaSet { target, owner } => {
+                let patch = json!({ "metadata": { "ownerReferences": [owner] } });
+                self.patch(word, &caches::replica_sets(), namespace, target, patch)
+                    .await
+            }
             Action::PatchReplicaSet {
                 target,
                 replicas,

@@ -263,6 +263,7 @@ async fn carry_out(
         Action::CreateIngress { name, .. } => Some(("Ingress", name)),
         Action::CreateAnalysisRun { name, .. } => Some(("AnalysisRun", name)),
         Action::PatchReplicaSet { .. }
+        | Action::AdoptReplicaSet { .. }
         | Action::DeleteReplicaSet { .. }
         | Action::PinService { .. }
         | Action::PatchIngress { .. }

@@ -57,6 +57,15 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
             &validate::describe(&validate(spec).err().unwrap_or_default()),
         );
     };
+    let adopted = replica_set::adopt(snapshot);
+    if !adopted.is_empty() {
+        return Decision {
+            actions: adopted,
+            status: snapshot.rollout.status.clone(),
+            notes: Vec::new(),
+            next: Next::OnChange,
+        };
+    }
     let mut pass = Pass::new(snapshot, spec, strategy);
     canary::decide(&mut pass);
     pass.finish()

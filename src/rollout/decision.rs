@@ -60,6 +60,13 @@ pub enum Action {
         /// Annotations to set, or to remove with `None`.
         annotations: Vec<(String, Option<String>)>,
     },
+    /// Takes a ReplicaSet over that nobody controls.
+    AdoptReplicaSet {
+        /// The ReplicaSet.
+        target: Target,
+        /// The reference to the Rollout.
+        owner: Value,
+    },
     /// Deletes an old ReplicaSet.
     DeleteReplicaSet {
         /// The ReplicaSet.
@@ -129,6 +136,7 @@ impl Action {
         match self {
             Self::CreateReplicaSet { .. } => "create_replica_set",
             Self::PatchReplicaSet { .. } => "patch_replica_set",
+            Self::AdoptReplicaSet { .. } => "adopt_replica_set",
             Self::DeleteReplicaSet { .. } => "delete_replica_set",
             Self::PinService { .. } => "pin_service",
             Self::CreateIngress { .. } => "create_ingress",

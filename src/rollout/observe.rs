@@ -71,7 +71,14 @@ pub fn observe(
             .is_some_and(|owner| owner.uid == rollout.uid())
     };
     let replica_sets = caches::select(&caches.replica_sets, namespace, |_| true);
-    let (own, foreign): (Vec<_>, Vec<_>) = replica_sets.into_iter().partition(|set| owned(set));
+    let labels = spec
+        .as_ref()
+        .ok()
+        .and_then(|spec| spec.selector.clone()?.match_labels)
+        .unwrap_or_default();
+    let (own, foreign): (Vec<_>, Vec<_>) = replica_sets
+        .into_iter()
+        .partition(|set| owned(set) || is_orphan(set, rollout.name(), &labels, names));
     let status = match object.get("status") {
         Some(status) => RolloutStatus::deserialize(status).map_err(|source| UnreadableStatus {
             name: rollout.name().to_owned(),
@@ -166,6 +173,29 @@ fn annotation<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
     object.pointer("/metadata/annotations")?.get(key)?.as_str()
 }
 
+/// A ReplicaSet that nobody controls, with the name and the labels of one of this Rollout's.
+fn is_orphan(
+    set: &CachedObject,
+    rollout: &str,
+    selector: &BTreeMap<String, String>,
+    names: &ApiNames,
+) -> bool {
+    let meta = kube::Resource::meta(set);
+    let Some(labels) = &meta.labels else {
+        return false;
+    };
+    let named = labels
+        .get(&names.pod_template_hash)
+        .is_some_and(|hash| set.name() == format!("{rollout}-{hash}"));
+    named
+        && set.controller().is_none()
+        && meta.deletion_timestamp.is_none()
+        && !selector.is_empty()
+        && selector
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
+}
+
 fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
     let replicas = object
         .pointer("/spec/replicas")
@@ -199,6 +229,12 @@ fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
         failure,
         deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
         created: time(object, "/metadata/creationTimestamp"),
+        orphaned: !object
+            .pointer("/metadata/ownerReferences")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .any(|owner| owner.get("controller") == Some(&Value::Bool(true))),
     }
 }
 

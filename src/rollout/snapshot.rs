@@ -118,6 +118,8 @@ pub struct ReplicaSetView {
     pub deleting: bool,
     /// When it was created.
     pub created: Option<Timestamp>,
+    /// No object controls it: a deletion has left it, and its labels are those of this Rollout's pods.
+    pub orphaned: bool,
 }
 
 /// A Service as observed, with the pods behind it.

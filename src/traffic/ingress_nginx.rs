@@ -106,14 +106,26 @@ impl IngressNginx<'_> {
             };
             match (snapshot.ingresses.get(&name), desired) {
                 (Some(live), desired) => {
-                    if live.controller_uid.as_deref() != Some(&snapshot.rollout.uid) {
+                    let ours = match &live.controller_uid {
+                        Some(uid) => *uid == snapshot.rollout.uid,
+                        // Left by a deletion that orphans.
+                        None => is_orphan(live, snapshot),
+                    };
+                    if !ours {
                         return Err(format!(
                             "Ingress {name} exists and does not belong to this Rollout; delete or rename it"
                         ));
                     }
                     let desired = desired.unwrap_or_else(|| self.weight_only(split));
                     let prefix = format!("{}/canary", self.routing.prefix());
-                    if let Some(patch) = difference(&live.object, &desired, &prefix) {
+                    let mut patch = difference(&live.object, &desired, &prefix);
+                    if live.controller_uid.is_none()
+                        && let Some(owners) = desired.pointer("/metadata/ownerReferences")
+                    {
+                        let adopting = patch.get_or_insert_with(|| json!({}));
+                        adopting["metadata"]["ownerReferences"] = owners.clone();
+                    }
+                    if let Some(patch) = patch {
                         actions.push(Action::PatchIngress {
                             target: Target {
                                 name,
@@ -244,6 +256,13 @@ impl IngressNginx<'_> {
             })
             .collect()
     }
+}
+
+/// An Ingress that nobody controls and that carries this Rollout's mark.
+fn is_orphan(ingress: &IngressView, snapshot: &Snapshot) -> bool {
+    let labels = ingress.object.pointer("/metadata/labels");
+    let marked = labels.and_then(|labels| labels.get(&snapshot.names.managed_by_rollout)?.as_str());
+    marked == Some(&snapshot.rollout.name)
 }
 
 /// A merge patch from `live` to `desired`, over annotations, labels and spec; `None` when there is nothing to change.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::harness::{App, SOON, WeightWatch, World, eventually, none_lost, share_is};
+use super::harness::{App, Rollout, SOON, WeightWatch, World, eventually, none_lost, share_is};
 
 #[tokio::test]
 async fn a_first_deploy_takes_no_steps_and_tells_tools_that_it_is_ready() {
@@ -42,7 +42,8 @@ async fn a_good_canary_gets_the_share_of_each_step_and_then_everything() {
         3,
         json!([{"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}]),
     );
-    world.deploy(&app).await;
+    // Nothing is sent to a pod when it goes: it need not even drain.
+    world.deploy(&app.drain(0)).await;
     let load = world.load(150);
 
     world.set_image("demo:v2").await;
@@ -174,6 +175,98 @@ async fn scaling_in_mid_canary_keeps_step_and_weight() {
     }
     assert_eq!(weights.weights(), [50]);
     none_lost(load).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_at_no_replicas_waits_for_nothing_and_comes_up_when_it_is_scaled() {
+    let world = World::new("scale-to-zero").await;
+    let _controller = world.controller().await;
+    let app = App::canary(1, json!([{"setWeight": 50}, {"pause": {}}]));
+    world.deploy(&app).await;
+    world.set_image("demo:v2").await;
+    world.paused_at(1).await;
+    for replicas in [0, 2] {
+        let patch = json!({"spec": {"replicas": replicas}});
+        world.patch("rollouts", "demo", &patch).await;
+        let rollout = world.rollout().await;
+        let canary = replicas / 2;
+        eventually(SOON, "both versions have their pods", || async {
+            let stable = world.pods_of(rollout.stable()).await.len();
+            let new = world.pods_of(rollout.declared()).await.len();
+            if (stable, new) == (replicas, canary) {
+                Ok(())
+            } else {
+                Err(format!("{stable} and {new}"))
+            }
+        })
+        .await;
+    }
+    let load = world.load(100);
+    let from = Instant::now();
+    share_is(&load, "v2", 50.0).await;
+    world.ask(&["promote", "demo"]).await;
+    world.healthy().await;
+    assert!(load.between(from, Instant::now()).requests > 0);
+}
+
+#[tokio::test]
+async fn without_a_router_it_can_be_scaled_to_nothing_and_back() {
+    let world = World::new("ratio-to-zero").await;
+    let _controller = world.controller().await;
+    let app = App::pod_ratio(2, json!([])).strategy(json!({"stableService": "demo"}));
+    let rollout = world.deploy(&app).await;
+    for replicas in [0, 1] {
+        let patch = json!({"spec": {"replicas": replicas}});
+        world.patch("rollouts", "demo", &patch).await;
+        eventually(SOON, &format!("there are {replicas} pods"), || async {
+            let pods = world.pods_of(rollout.stable()).await;
+            if pods.len() == replicas {
+                Ok(())
+            } else {
+                Err(format!("{pods:?}"))
+            }
+        })
+        .await;
+        world.healthy().await;
+    }
+    world.serves("v1").await;
+}
+
+#[tokio::test]
+async fn without_steps_an_update_takes_over_as_soon_as_it_can() {
+    for (name, app) in [
+        ("no-steps-router", App::canary(2, json!([]))),
+        ("no-steps-ratio", App::pod_ratio(2, json!([]))),
+    ] {
+        let world = World::new(name).await;
+        let _controller = world.controller().await;
+        world.deploy(&app).await;
+        let load = world.load(50);
+        world.set_image("demo:v2").await;
+        let rollout = world.healthy().await;
+        world.only_pods_of(rollout.declared()).await;
+        none_lost(load).await;
+    }
+}
+
+#[tokio::test]
+async fn a_timed_pause_goes_on_where_it_was_after_a_restart() {
+    let world = World::new("pause-restart").await;
+    let controller = world.controller().await;
+    let steps = json!([{"setWeight": 50}, {"pause": {"duration": "8s"}}, {"pause": {}}]);
+    world.deploy(&App::canary(1, steps)).await;
+    world.set_image("demo:v2").await;
+    let start = |rollout: &Rollout| {
+        let start = rollout.at("/status/pauseConditions/0/startTime");
+        start.as_str().unwrap().parse::<jiff::Timestamp>().unwrap()
+    };
+    let begun = start(&world.paused_at(1).await);
+    controller.terminate().await;
+    let _controller = world.controller().await;
+    assert_eq!(start(&world.paused_at(1).await), begun);
+    let ended = start(&world.paused_at(2).await);
+    let lasted = ended.duration_since(begun).as_secs();
+    assert!((8..=10).contains(&lasted), "{lasted} s");
 }
 
 #[tokio::test]

@@ -26,10 +26,10 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-pub use app::App;
+pub use app::{App, service};
 pub use controller::{Controller, QUICK_LEASE};
 pub use rollout::Rollout;
-pub use traffic::{WeightWatch, none_lost, share_is};
+pub use traffic::{CANARY_INGRESS, WEIGHT, WeightWatch, none_lost, share_is};
 
 use super::kubectl::{Said, install_crds, kubectl, run};
 

@@ -43,20 +43,21 @@ pub async fn kubectl(testbed: &Testbed, args: &[&str], stdin: &str) -> Said {
 /// Applies `crds/` as a person would, once per test run, and waits until the kinds are served.
 pub async fn install_crds(testbed: &Testbed) {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
-    INSTALLED
-        .get_or_init(|| async {
-            let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
-            let applied = kubectl(testbed, &["apply", "-f", folder], "").await;
-            assert!(applied.ok, "{}", applied.stderr);
-            let wait = [
-                "wait",
-                "--for=condition=Established",
-                "--timeout=60s",
-                "-f",
-                folder,
-            ];
-            let established = kubectl(testbed, &wait, "").await;
-            assert!(established.ok, "{}", established.stderr);
-        })
-        .await;
+    INSTALLED.get_or_init(|| apply_crds(testbed)).await;
+}
+
+/// Applies `crds/`, to a testbed that only one test uses.
+pub async fn apply_crds(testbed: &Testbed) {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
+    let applied = kubectl(testbed, &["apply", "-f", folder], "").await;
+    assert!(applied.ok, "{}", applied.stderr);
+    let wait = [
+        "wait",
+        "--for=condition=Established",
+        "--timeout=60s",
+        "-f",
+        folder,
+    ];
+    let established = kubectl(testbed, &wait, "").await;
+    assert!(established.ok, "{}", established.stderr);
 }

@@ -8,7 +8,7 @@ use super::demo_app::DemoApp;
 async fn roll_under_load(namespace: &str, drain: u32) -> Summary {
     let testbed = Testbed::attach_from_env().await.unwrap();
     let app = DemoApp::start(&testbed, namespace, 3, drain).await;
-    let load = app.load(300);
+    let load = app.load(150);
     app.roll("v2").await;
     app.roll("v3").await;
     let summary = load.stop().await;
@@ -27,6 +27,6 @@ async fn pods_that_close_at_sigterm_lose_requests_in_a_rolling_update() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pods_that_drain_lose_none_in_a_rolling_update() {
-    let summary = roll_under_load("negative-control-draining", 3).await;
+    let summary = roll_under_load("negative-control-draining", 8).await;
     assert_eq!(summary.lost, 0, "{summary}");
 }

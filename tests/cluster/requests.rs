@@ -1,6 +1,6 @@
 //! What a person asks for with the `tidegate` program, and what becomes of it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::harness::{App, SOON, World, share_is};
 
@@ -138,4 +138,49 @@ async fn a_request_for_an_older_revision_is_refused() {
         )
     );
     assert_eq!(rollout.step(), 1);
+}
+
+/// What the clients of Argo Rollouts write into the status.
+async fn a_written_status_is_an_intent(
+    name: &str,
+    status: Value,
+) -> (World, super::harness::Controller) {
+    let (world, controller) = at_the_first_pause(name).await;
+    let patch = json!({ "status": status }).to_string();
+    let args = [
+        "patch",
+        "rollout",
+        "demo",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        &patch,
+    ];
+    let patched = world.kubectl(&args).await;
+    assert!(patched.ok, "{patched:?}");
+    (world, controller)
+}
+
+#[tokio::test]
+async fn a_pause_that_a_client_clears_in_the_status_is_over() {
+    let status = json!({"pauseConditions": null});
+    let (world, _controller) = a_written_status_is_an_intent("alias-promote", status).await;
+    world.paused_at(3).await;
+}
+
+#[tokio::test]
+async fn an_abort_that_a_client_writes_into_the_status_is_an_abort() {
+    let (world, _controller) =
+        a_written_status_is_an_intent("alias-abort", json!({"abort": true})).await;
+    let rollout = world.aborted().await;
+    assert_eq!(rollout.abort_cause(), "requested in status.abort");
+    world.serves("v1").await;
+}
+
+#[tokio::test]
+async fn a_full_promotion_that_a_client_writes_into_the_status_is_one() {
+    let status = json!({"promoteFull": true});
+    let (world, _controller) = a_written_status_is_an_intent("alias-full", status).await;
+    world.healthy().await;
+    world.serves("v2").await;
 }

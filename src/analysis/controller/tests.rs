@@ -43,10 +43,11 @@ impl World {
             resource: ApiNames::default().resource(Kind::AnalysisRun),
             fence: crate::runtime::lease::Leadership::without_election().fence,
             clock: Clock::following_tokio("2026-01-01T00:00:00Z".parse().unwrap()),
-            http: super::super::providers::prometheus::client().unwrap(),
+            metrics: Arc::new(super::super::providers::prometheus::client().unwrap()),
             allow_list: AllowList::cluster_local(Some(&prometheus.uri())),
             default_address: Some(prometheus.uri()),
             permits: Arc::new(Semaphore::new(8)),
+            instruments: crate::runtime::instruments::Instruments::new(),
         };
         Self {
             run,

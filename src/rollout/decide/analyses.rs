@@ -59,6 +59,12 @@ fn reference(run: &AnalysisRunView) -> AnalysisRunReference {
 
 /// Takes note of how the runs of this update stand: one that failed aborts, at every moment, paused or not.
 pub(super) fn heed(pass: &mut Pass<'_>) {
+    if pass.mode() == Mode::Stepping
+        && run(pass, &step_name(pass, pass.step_index())).is_some_and(|run| run.terminate)
+    {
+        // Measuring was broken off: whatever it ended with proves nothing, and it is done again.
+        pass.status.canary.attempt = pass.status.canary.attempt.saturating_add(1);
+    }
     let step = step_name(pass, pass.step_index());
     if let Some(run) = run(pass, &step) {
         pass.status.canary.current_step_analysis_run_status = Some(reference(run));
@@ -119,6 +125,7 @@ pub(super) fn step_is_inconclusive(pass: &Pass<'_>, index: usize) -> bool {
 
 /// The first attempt whose runs cannot be mistaken for finished ones of the same revision: a verdict counts once.
 pub(super) fn fresh_attempt(pass: &Pass<'_>, revision: i64) -> i32 {
+    let lost = pass.snapshot.rollout.status.current_pod_hash.is_empty();
     let prefix = format!(
         "{}-{}-{revision}",
         pass.snapshot.rollout.name, pass.revisions.new_hash
@@ -126,7 +133,7 @@ pub(super) fn fresh_attempt(pass: &Pass<'_>, revision: i64) -> i32 {
     pass.snapshot
         .analysis_runs
         .iter()
-        .filter(|run| run.phase.is_terminal())
+        .filter(|run| lost || run.terminate || run.phase.is_terminal())
         .filter_map(|run| run.name.strip_prefix(&prefix))
         .filter(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
         .map(|rest| {

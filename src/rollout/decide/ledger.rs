@@ -27,6 +27,7 @@ pub(super) fn update(pass: &mut Pass<'_>) {
         .chain(&pass.revisions.old)
         .map(|set| set.pod_template_hash.clone())
         .collect();
+    let lost = pass.snapshot.rollout.status.stable_rs.is_empty();
     // A version whose pods and ReplicaSet are gone needs no entry.
     pass.status
         .ledger
@@ -48,6 +49,12 @@ pub(super) fn update(pass: &mut Pass<'_>) {
                 }
                 entry.routes = routes;
             }
+            // Without a status nobody knows whether something sent to it a moment ago.
+            None if routes.is_empty() && lost => pass.status.ledger.push(LedgerEntry {
+                pod_template_hash: hash,
+                routes,
+                unrouted_since: Some(now),
+            }),
             None if routes.is_empty() => {}
             None => pass.status.ledger.push(LedgerEntry {
                 pod_template_hash: hash,

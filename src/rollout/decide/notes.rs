@@ -94,6 +94,13 @@ pub fn note_of_action(action: &Action, snapshot: &Snapshot) -> Option<Note> {
         })
     };
     match action {
+        Action::AdoptReplicaSet { target, owner: _ } => note(
+            "AdoptedReplicaSet",
+            format!(
+                "Took over ReplicaSet {}, which nobody controlled",
+                target.name
+            ),
+        ),
         Action::CreateReplicaSet { name, object } => {
             let revision = object
                 .pointer("/metadata/annotations")

@@ -51,10 +51,10 @@ pub(super) fn bounds(
 ///
 /// Ties go to more canary pods. Between 0 and `max` no side has 0 pods, unless there is one pod and no surge.
 pub(super) fn pair(replicas: i32, weight: i32, max: i32, surge: i32) -> Pair {
-    if weight <= 0 {
+    if weight <= 0 || replicas <= 0 {
         return Pair {
             canary: 0,
-            stable: replicas,
+            stable: replicas.max(0),
         };
     }
     if weight >= max {

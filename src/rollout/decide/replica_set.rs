@@ -14,7 +14,7 @@ use crate::{
     },
     rollout::{
         decision::{Action, Target},
-        snapshot::{RefusalKind, ReplicaSetView},
+        snapshot::{RefusalKind, ReplicaSetView, Snapshot},
     },
 };
 
@@ -76,6 +76,22 @@ pub(super) fn ensure_new(pass: &mut Pass<'_>) {
         };
     let object = render(pass, &name, replicas);
     pass.actions.push(Action::CreateReplicaSet { name, object });
+}
+
+/// Takes over what an orphaning deletion has left, before anything is decided on it: the pods that serve are never
+/// taken for nobody's.
+pub(super) fn adopt(snapshot: &Snapshot) -> Vec<Action> {
+    let orphans = snapshot.replica_sets.iter().filter(|set| set.orphaned);
+    orphans
+        .map(|set| Action::AdoptReplicaSet {
+            target: Target {
+                name: set.name.clone(),
+                uid: set.uid.clone(),
+                resource_version: set.resource_version.clone(),
+            },
+            owner: owner_of(snapshot),
+        })
+        .collect()
 }
 
 /// Changes a ReplicaSet. What one pass wants of it goes into one write: a second one would carry a version that the
@@ -164,11 +180,15 @@ fn render(pass: &Pass<'_>, name: &str, replicas: i32) -> Value {
 /// The reference to the Rollout as controlling owner. It does not block the Rollout's deletion: that would need a
 /// permission on its finalizers.
 pub(super) fn owner(pass: &Pass<'_>) -> Value {
+    owner_of(pass.snapshot)
+}
+
+fn owner_of(snapshot: &Snapshot) -> Value {
     json!({
-        "apiVersion": pass.snapshot.names.api_version(),
+        "apiVersion": snapshot.names.api_version(),
         "kind": Kind::Rollout.name(),
-        "name": pass.snapshot.rollout.name,
-        "uid": pass.snapshot.rollout.uid,
+        "name": snapshot.rollout.name,
+        "uid": snapshot.rollout.uid,
         "controller": true,
         "blockOwnerDeletion": false,
     })

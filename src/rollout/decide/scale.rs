@@ -65,7 +65,7 @@ fn size_with_router(pass: &mut Pass<'_>) {
         let want = match mode {
             Mode::Aborted => aborted_size(pass, new),
             Mode::Stable | Mode::Stepping | Mode::Full => {
-                let want = wanted_canary(pass);
+                let want = held_size(pass, new, wanted_canary(pass));
                 if want < new.replicas {
                     shrunk_canary(pass, new, want)
                 } else {
@@ -83,8 +83,22 @@ fn size_with_router(pass: &mut Pass<'_>) {
     }
 }
 
-/// A canary keeps its pods until the lower weight has been live for long enough.
+/// While nothing may move, a canary keeps the pods that it has been given for the step.
+fn held_size(pass: &Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
+    if !pass.frozen() {
+        return want;
+    }
+    let weight = steps::declared_weight(pass);
+    let declared = canary_share(pass.replicas(), weight, pass.max_weight());
+    want.max(new.replicas.min(declared))
+}
+
+/// A canary keeps its pods until the lower weight has been live for long enough; the last ones also until no Service
+/// leads to them.
 fn shrunk_canary(pass: &mut Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
+    if want == 0 {
+        return to_zero_after(pass, new, 0);
+    }
     let live = canary_share(pass.replicas(), pass.observed.highest, pass.max_weight());
     let drained = pass
         .status
@@ -207,7 +221,8 @@ fn size_by_pod_ratio(pass: &mut Pass<'_>) {
         rest,
     );
     if let Some(stable) = stable {
-        let floor = i32::from(stable_size < stable.replicas && routed(pass, stable));
+        let shrinks = stable_size < stable.replicas && replicas > 0;
+        let floor = i32::from(shrinks && routed(pass, stable));
         scale(pass, stable, stable_size.max(floor));
     }
     if let Some(canary) = canary {

@@ -54,6 +54,10 @@ pub(super) fn falls_back(pass: &Pass<'_>) -> bool {
 
 /// The stable Service selects the stable version, and its endpoints are that version's pods and no others.
 pub(super) fn stable_serves(pass: &Pass<'_>) -> bool {
+    if pass.replicas() == 0 {
+        // Without pods there is nobody to wait for.
+        return true;
+    }
     let Some(service) = stable_service(pass) else {
         return pass.strategy.stable_service.is_none();
     };
@@ -177,8 +181,16 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
             let available = pass.revisions.new.map_or(0, |new| new.available);
             let want =
                 scale::canary_share(pass.replicas(), steps::goal_weight(pass), pass.max_weight());
-            let new = (available >= want.max(1) && pass.hold.is_none()).then(|| new_hash.clone());
+            let new =
+                (want > 0 && available >= want && pass.hold.is_none()).then(|| new_hash.clone());
+            let declared = scale::canary_share(
+                pass.replicas(),
+                steps::declared_weight(pass),
+                pass.max_weight(),
+            );
             match at {
+                // A step without weight, or a Rollout scaled to 0: its pods may go.
+                Some(at) if at == new_hash && declared == 0 && drained => stable.or(Some(at)),
                 Some(at) if at == new_hash => Some(at),
                 Some(at) if at == stable_hash => new.filter(|_| free),
                 // A version that was superseded.

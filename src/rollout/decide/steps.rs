@@ -31,12 +31,7 @@ pub(super) fn weight_at(steps: &[CanaryStep], index: usize, max: i32) -> i32 {
 
 /// The weight that the Rollout works towards: that of the current step, or no more than now while nothing may move forward.
 pub(super) fn goal_weight(pass: &Pass<'_>) -> i32 {
-    let max = pass.max_weight();
-    let goal = match pass.mode() {
-        Mode::Stable | Mode::Aborted => 0,
-        Mode::Full => max,
-        Mode::Stepping => weight_at(&pass.strategy.steps, pass.step_index(), max),
-    };
+    let goal = declared_weight(pass);
     if !pass.frozen() {
         return goal;
     }
@@ -45,6 +40,16 @@ pub(super) fn goal_weight(pass: &Pass<'_>) -> i32 {
         None => weight_of_pods(pass, goal),
     };
     goal.min(reached)
+}
+
+/// The weight of the current step, whether or not anything may move.
+pub(super) fn declared_weight(pass: &Pass<'_>) -> i32 {
+    let max = pass.max_weight();
+    match pass.mode() {
+        Mode::Stable | Mode::Aborted => 0,
+        Mode::Full => max,
+        Mode::Stepping => weight_at(&pass.strategy.steps, pass.step_index(), max),
+    }
 }
 
 /// Without a router: the goal if its pods are asked for already, else that of the step before.

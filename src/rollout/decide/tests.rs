@@ -1,1 +1,15 @@
-//! Tables over `decide`.
+//! `decide` as tables, played releases, and properties, on a small model of a cluster (`world`) whose every step is
+//! held against the invariants (`rules`).
+
+mod abort;
+mod analysis;
+mod first_deploy;
+mod progress;
+mod properties;
+mod release;
+mod rules;
+mod scaling;
+mod shown;
+mod told;
+mod validation;
+mod world;

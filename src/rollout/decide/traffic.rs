@@ -276,8 +276,9 @@ fn record(pass: &mut Pass<'_>, weight: i32, writes: bool) {
             service_name: pass.strategy.stable_service.clone().unwrap_or_default(),
             pod_template_hash: pass.status.stable_rs.clone(),
         },
-        changed_at,
+        additional: Vec::new(),
         verified,
+        changed_at,
     });
 }
 

@@ -210,7 +210,7 @@ impl<'a> Cluster<'a> {
         let tidegate = options.tidegate.parent().unwrap_or(Path::new("."));
         screen.say(&format!(
             "Everything goes on until Ctrl-C. From another terminal:\n\n\
-             \x20 {enter} env KUBECONFIG={kubeconfig} PATH={bin}:{tidegate}:$PATH $SHELL\n\n\
+             \x20 {enter} env -C $PWD KUBECONFIG={kubeconfig} PATH={bin}:{tidegate}:$PATH $SHELL\n\n\
              and there, for example:\n\n\
              \x20 tidegate get -n {NAMESPACE} {ROLLOUT} -w                          how it goes\n\
              \x20 tidegate set-image -n {NAMESPACE} {ROLLOUT} demo=demo:v5          a good version\n\

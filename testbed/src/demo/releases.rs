@@ -79,6 +79,15 @@ mod tests {
     }
 
     #[test]
+    fn the_first_image_is_that_of_the_example() {
+        let manifest = include_str!("../../../examples/canary/rollout.yaml");
+        let image = manifest
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("image: "));
+        assert_eq!(image, Some(RELEASES[0].image));
+    }
+
+    #[test]
     fn only_a_completed_release_serves_afterwards() {
         for release in RELEASES {
             let serves = release.serves_afterwards == release.version;

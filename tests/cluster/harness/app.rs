@@ -9,9 +9,13 @@ use super::{Rollout, World};
 pub struct App {
     router: bool,
     replicas: u32,
+    drain: u32,
     spec: Value,
     canary: Value,
 }
+
+/// Seconds: as long as a proxy on a busy machine may take to hear that a pod goes away.
+const DRAIN: u32 = 5;
 
 impl App {
     /// A canary through an Ingress.
@@ -19,6 +23,7 @@ impl App {
         Self {
             router: true,
             replicas,
+            drain: DRAIN,
             spec: json!({}),
             canary: json!({
                 "stableService": "demo-stable",
@@ -36,9 +41,16 @@ impl App {
         Self {
             router: false,
             replicas,
+            drain: DRAIN,
             spec: json!({}),
             canary: json!({"maxSurge": 1, "maxUnavailable": 0, "steps": steps}),
         }
+    }
+
+    /// With pods that serve so many seconds after SIGTERM; 0 closes at once.
+    pub fn drain(mut self, seconds: u32) -> Self {
+        self.drain = seconds;
+        self
     }
 
     /// With these fields of `spec`.
@@ -60,8 +72,7 @@ impl App {
             "name": "app",
             "image": "demo:v1",
             "ports": [{"name": "http", "containerPort": 8080}],
-            // As long as proxies may take to hear that a pod goes away.
-            "env": [{"name": "DRAIN", "value": "3"}],
+            "env": [{"name": "DRAIN", "value": self.drain.to_string()}],
             "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1},
         });
         let mut spec = json!({

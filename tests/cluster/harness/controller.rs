@@ -43,8 +43,15 @@ impl World {
         self.controller_with(&[], None).await
     }
 
-    /// Starts it with further options, speaking to `server` in the place of the API server.
+    /// Starts it with further options, speaking to `server` in the place of the API server, and waits until it is ready.
     pub async fn controller_with(&self, options: &[&str], server: Option<&str>) -> Controller {
+        let mut controller = self.begin_controller(options, server).await;
+        controller.ready().await;
+        controller
+    }
+
+    /// Starts it and waits for nothing.
+    pub async fn begin_controller(&self, options: &[&str], server: Option<&str>) -> Controller {
         let number = self.controllers.fetch_add(1, Ordering::Relaxed);
         let kubeconfig = self
             .folder()
@@ -77,18 +84,17 @@ impl World {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let mut controller = Controller {
+        Controller {
             child,
             address,
             log,
-        };
-        controller.ready().await;
-        controller
+        }
     }
 }
 
 impl Controller {
-    async fn ready(&mut self) {
+    /// Waits until `/readyz` says so.
+    pub async fn ready(&mut self) {
         let deadline = tokio::time::Instant::now() + SOON;
         loop {
             let answer = self.read("/readyz").await;

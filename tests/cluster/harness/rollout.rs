@@ -147,11 +147,12 @@ impl World {
         self.patch("rollouts", "demo", &patch).await;
     }
 
-    /// Names of pods that are there, of the version with this hash.
+    /// Names of the pods that are to stay, of the version with this hash.
     pub async fn pods_of(&self, hash: &str) -> Vec<String> {
         let pods = self.list("pods").await;
         let own = pods.iter().filter(|pod| {
             pod.pointer("/metadata/labels/tidegate.dev~1pod-template-hash") == Some(&json!(hash))
+                && pod["metadata"]["deletionTimestamp"].is_null()
         });
         own.map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned())
             .collect()

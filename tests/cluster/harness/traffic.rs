@@ -18,7 +18,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{SOON, World, eventually};
 
-const WEIGHT: &str = "nginx.ingress.kubernetes.io/canary-weight";
+/// The annotation with the weight.
+pub const WEIGHT: &str = "nginx.ingress.kubernetes.io/canary-weight";
 /// The Ingress that the controller makes beside `demo`.
 pub const CANARY_INGRESS: &str = "demo-demo-canary";
 

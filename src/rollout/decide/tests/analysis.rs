@@ -1,0 +1,244 @@
+//! What AnalysisRuns decide.
+
+use serde_json::{Value, json};
+
+use super::world::{World, world};
+use crate::api::{analysis::AnalysisPhase, request::Verb, rollout_status::Phase};
+
+fn analysis() -> Value {
+    json!({"analysis": {"templates": [{"templateName": "errors"}]}})
+}
+
+fn with_step() -> World {
+    world()
+        .nginx()
+        .steps(json!([{"setWeight": 25}, analysis(), {"setWeight": 50}, {"pause": {}}]))
+}
+
+fn with_background() -> World {
+    world()
+        .nginx()
+        .steps(json!([{"setWeight": 25}, {"pause": {"duration": 5}}, {"setWeight": 100}, {"pause": {}}]))
+        .with("analysis", json!({"templates": [{"templateName": "latency"}], "startingStep": 1}))
+}
+
+#[test]
+fn only_a_success_goes_on() {
+    use AnalysisPhase as P;
+    for (verdict, phase, weight, index) in [
+        (P::Successful, Phase::Paused, 50, 3),
+        (P::Failed, Phase::Degraded, 0, 0),
+        (P::Error, Phase::Degraded, 0, 0),
+        (P::Inconclusive, Phase::Paused, 25, 1),
+    ] {
+        let world = with_step()
+            .verdict("2-1", Some(verdict))
+            .deployed()
+            .updated();
+        let seen = (
+            world.status.phase,
+            world.weight(),
+            world.status.current_step_index,
+        );
+        assert_eq!(
+            seen,
+            (Some(phase), weight, Some(index)),
+            "{verdict:?}\n{world}"
+        );
+    }
+}
+
+#[test]
+fn an_inconclusive_step_asks_a_person_who_may_promote_or_abort() {
+    let asked = with_step()
+        .verdict("2-1", Some(AnalysisPhase::Inconclusive))
+        .deployed()
+        .updated();
+    assert_eq!(asked.status.message, "InconclusiveAnalysisRun");
+    let run = &asked.runs[0].name;
+    assert_eq!(
+        asked.status.waiting_for,
+        Some(format!(
+            "a person to promote or abort: AnalysisRun {run} is inconclusive"
+        ))
+    );
+    let mut promoted = asked.clone();
+    promoted.ask("1", Verb::Promote);
+    promoted.play();
+    assert_eq!(
+        (promoted.weight(), promoted.status.current_step_index),
+        (50, Some(3)),
+        "{promoted}"
+    );
+    let mut aborted = asked;
+    aborted.ask("1", Verb::Abort);
+    aborted.play();
+    assert_eq!(aborted.status.phase, Some(Phase::Degraded));
+}
+
+#[test]
+fn an_inconclusive_background_run_stops_the_steps_until_a_person_is_heard() {
+    let mut world = with_background()
+        .verdict("latency", None)
+        .verdict("-2", Some(AnalysisPhase::Inconclusive))
+        .deployed();
+    world.declare("v2");
+    world.play();
+    assert_eq!(
+        (world.status.message.as_str(), world.weight()),
+        ("InconclusiveAnalysisRun", 25),
+        "{world}"
+    );
+    world.ask("1", Verb::Promote);
+    world.play();
+    assert_eq!(
+        (world.status.message.as_str(), world.weight()),
+        ("CanaryPauseStep", 100),
+        "asked once: {world}"
+    );
+}
+
+#[test]
+fn bad_news_end_an_update_at_every_moment() {
+    for (what, promotions) in [("paused at 25", 0), ("paused at 100", 0)] {
+        let mut world = with_background().verdict("-2", None).deployed();
+        world.declare("v2");
+        if what == "paused at 25" {
+            world.play_until(|world| world.weight() == 25 && !world.runs.is_empty());
+        } else {
+            world.play();
+            assert_eq!(world.weight(), 100, "{world}");
+        }
+        assert_eq!(promotions, 0);
+        let run = world.runs.last_mut().unwrap();
+        run.phase = AnalysisPhase::Failed;
+        run.message = "metric latency failed".to_owned();
+        let name = run.name.clone();
+        assert_eq!(world.would()[0], "weight 0", "{what}");
+        world.reconcile();
+        assert_eq!(world.weight(), 0, "{what}");
+        let cause = format!("AnalysisRun {name} is Failed: metric latency failed");
+        assert_eq!(world.status.abort_cause, Some(cause), "{what}");
+    }
+}
+
+#[test]
+fn a_background_run_starts_at_its_step_with_the_first_traffic_and_ends_with_the_update() {
+    let mut world = with_background().verdict("-2", None).deployed();
+    world.declare("v2");
+    world.play_until(|world| !world.runs.is_empty());
+    assert_eq!(
+        (world.weight(), world.status.current_step_index),
+        (25, Some(1))
+    );
+    world.play();
+    world.ask("1", Verb::Promote);
+    world.play();
+    assert!(world.runs[0].terminate && world.runs.len() == 1, "{world}");
+}
+
+#[test]
+fn a_promoted_pause_is_no_promoted_analysis() {
+    let mut world = world()
+        .nginx()
+        .steps(json!([{"setWeight": 25}, {"pause": {}}, analysis(), {"pause": {}}]))
+        .verdict("2-2", None)
+        .deployed()
+        .updated();
+    world.ask("1", Verb::Promote);
+    world.play_for(60);
+    assert_eq!(world.status.current_step_index, Some(2), "{world}");
+    assert_eq!(world.status.message, "waiting for analysis to complete");
+}
+
+#[test]
+fn a_run_that_was_broken_off_proves_nothing() {
+    let mut world = with_step().verdict("2-1", None).deployed().updated();
+    world.runs[0].terminate = true;
+    world.runs[0].phase = AnalysisPhase::Successful;
+    world.play();
+    assert_eq!(world.short_run(&world.runs[1].name), "v2-2-1.1");
+    assert_eq!(world.status.current_step_index, Some(3), "measured again");
+}
+
+#[test]
+fn a_retry_measures_again() {
+    let mut world = with_step()
+        .verdict("2-1", Some(AnalysisPhase::Failed))
+        .deployed()
+        .updated();
+    world = world.verdict("2-1.1", Some(AnalysisPhase::Successful));
+    world.ask("1", Verb::Retry);
+    world.play();
+    assert_eq!(
+        (world.status.phase, world.weight()),
+        (Some(Phase::Paused), 50),
+        "{world}"
+    );
+}
+
+#[test]
+fn verdicts_of_one_version_say_nothing_about_another() {
+    let mut world = with_step()
+        .verdict("2-1", Some(AnalysisPhase::Failed))
+        .deployed()
+        .updated();
+    world.declare("v3");
+    world.play();
+    assert_eq!(
+        (world.status.phase, world.weight()),
+        (Some(Phase::Paused), 50),
+        "{world}"
+    );
+}
+
+#[test]
+fn a_skipped_analysis_is_ended() {
+    let mut world = with_step().verdict("2-1", None).deployed().updated();
+    world.ask("1", Verb::Promote);
+    world.play();
+    assert_eq!(
+        (world.runs[0].terminate, world.weight()),
+        (true, 50),
+        "{world}"
+    );
+}
+
+#[test]
+fn finished_runs_are_kept_up_to_the_limits() {
+    let mut world = world()
+        .nginx()
+        .steps(json!([analysis()]))
+        .with_spec(
+            "analysis",
+            json!({"successfulRunHistoryLimit": 1, "unsuccessfulRunHistoryLimit": 0}),
+        )
+        .verdict("2-0", Some(AnalysisPhase::Failed))
+        .deployed();
+    for version in ["v2", "v3", "v4"] {
+        world.declare(version);
+        world.play();
+    }
+    let runs: Vec<_> = world
+        .runs
+        .iter()
+        .map(|run| world.short_run(&run.name))
+        .collect();
+    assert_eq!(runs, ["v4-4-0"]);
+}
+
+#[test]
+fn a_missing_template_stops_everything_but_the_abort() {
+    let mut world = with_step().deployed();
+    world.templates.clear();
+    world.declare("v2");
+    world.play();
+    assert_eq!(world.set_of("v2").map(|set| set.view.replicas), None);
+    assert_eq!(
+        world.status.waiting_for.as_deref(),
+        Some("AnalysisTemplate errors to exist")
+    );
+    world.ask("1", Verb::Abort);
+    world.play();
+    assert_eq!(world.status.phase, Some(Phase::Degraded));
+}

@@ -1,0 +1,497 @@
+//! What must hold for every decision, whatever happens. The letters are those of the list of invariants:
+//! T for traffic, D for decisions, C for control, L for liveness.
+
+use super::world::{World, names, weight_of};
+use crate::{
+    api::{
+        analysis::AnalysisPhase,
+        conditions::{self, ConditionType},
+        rollout::RolloutSpec,
+        rollout_status::{Phase, RolloutStatus},
+    },
+    rollout::{
+        decision::{Action, Decision},
+        snapshot::{IngressView, ReplicaSetView, Snapshot},
+    },
+};
+
+struct Look<'a> {
+    world: &'a World,
+    snapshot: &'a Snapshot,
+    decision: &'a Decision,
+    spec: &'a RolloutSpec,
+    old: &'a RolloutStatus,
+    new: &'a RolloutStatus,
+    replicas: i32,
+    max: i32,
+    live: i32,
+    routed: bool,
+}
+
+/// Holds a decision against the rules.
+pub(super) fn check(world: &World, snapshot: &Snapshot, decision: &Decision) {
+    let Ok(spec) = &snapshot.rollout.spec else {
+        return;
+    };
+    let Some(canary) = &spec.strategy.canary else {
+        return;
+    };
+    let look = Look {
+        world,
+        snapshot,
+        decision,
+        spec,
+        old: &snapshot.rollout.status,
+        new: &decision.status,
+        replicas: spec.desired_replicas(),
+        max: canary.max_weight(),
+        live: weight_of(snapshot.ingresses.get("demo-demo-canary")),
+        routed: canary.traffic_routing.is_some(),
+    };
+    look.one_write_per_object();
+    look.weights();
+    look.sizes();
+    look.pins();
+    look.promotion();
+    look.verdicts();
+    look.steps();
+    look.told();
+}
+
+impl Look<'_> {
+    fn must(&self, holds: bool, rule: &str) {
+        assert!(
+            holds,
+            "{rule}\nat {}: {:?}\nlive weight {}\n{:#?}\n{}",
+            self.world.seconds(),
+            self.world.all_shown(self.decision),
+            self.live,
+            self.decision.status,
+            self.world
+        );
+    }
+
+    fn set(&self, hash: &str) -> Option<&ReplicaSetView> {
+        self.snapshot
+            .replica_sets
+            .iter()
+            .find(|set| set.pod_template_hash == hash)
+    }
+
+    fn available(&self, hash: &str) -> i32 {
+        self.set(hash).map_or(0, |set| set.available)
+    }
+
+    fn share(&self, weight: i32) -> i32 {
+        let product = self.replicas * weight;
+        product / self.max + i32::from(product % self.max != 0)
+    }
+
+    fn pin(&self, service: &str) -> Option<&String> {
+        let service = self.snapshot.services.get(service)?;
+        service.selector.get(&names().pod_template_hash)
+    }
+
+    /// The weight after this decision's writes.
+    fn written(&self) -> Option<i32> {
+        self.decision
+            .actions
+            .iter()
+            .find_map(|action| match action {
+                Action::CreateIngress { object, .. }
+                | Action::PatchIngress { patch: object, .. } => {
+                    let view = IngressView {
+                        object: object.clone(),
+                        ..IngressView::default()
+                    };
+                    object
+                        .pointer("/metadata/annotations/nginx.ingress.kubernetes.io~1canary-weight")
+                        .map(|_| weight_of(Some(&view)))
+                }
+                _ => None,
+            })
+    }
+
+    fn aborted(&self) -> bool {
+        self.new.abort && self.new.current_pod_hash != self.new.stable_rs
+    }
+
+    fn under_way(&self) -> bool {
+        !self.new.abort && self.new.current_pod_hash != self.new.stable_rs
+    }
+
+    fn held(&self) -> bool {
+        [ConditionType::ReferenceMissing, ConditionType::InvalidSpec]
+            .into_iter()
+            .any(|type_| conditions::holds(&self.new.conditions, type_))
+    }
+
+    fn answers(&self) -> bool {
+        let service = self.snapshot.services.get("demo-stable");
+        service.is_some_and(|service| service.endpoints.iter().any(|endpoint| endpoint.ready))
+    }
+
+    fn one_write_per_object(&self) {
+        let mut seen = std::collections::BTreeSet::new();
+        for action in &self.decision.actions {
+            let (kind, name) = match action {
+                Action::CreateReplicaSet { name, .. } => ("rs", name),
+                Action::PatchReplicaSet { target, .. }
+                | Action::AdoptReplicaSet { target, .. }
+                | Action::DeleteReplicaSet { target } => ("rs", &target.name),
+                Action::PinService { target, .. } => ("svc", &target.name),
+                Action::CreateIngress { name, .. } => ("ing", name),
+                Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
+                    ("ing", &target.name)
+                }
+                Action::CreateAnalysisRun { name, .. } => ("ar", name),
+                Action::TerminateAnalysisRun { target } | Action::DeleteAnalysisRun { target } => {
+                    ("ar", &target.name)
+                }
+            };
+            self.must(
+                seen.insert((kind, name.clone())),
+                "C2: one write per object and pass",
+            );
+        }
+    }
+
+    fn weights(&self) {
+        let weight = self.written().unwrap_or(self.live);
+        self.must(
+            (0..=self.max).contains(&weight),
+            "T6: a weight within bounds",
+        );
+        if weight > self.live {
+            let new = &self.new.current_pod_hash;
+            self.must(self.under_way(), "T11: only an update raises the weight");
+            self.must(
+                !self.held(),
+                "T16: no weight goes up while something is missing",
+            );
+            let pinned = self.pin("demo-canary") == Some(new);
+            self.must(
+                pinned,
+                "T1: weight only to a Service that leads to the new version",
+            );
+            let serving = self.snapshot.services["demo-canary"]
+                .ready_endpoints_of(&self.set(new).unwrap().name)
+                .min(self.available(new));
+            self.must(
+                serving >= self.share(weight),
+                "T2, T4: weight only where pods serve it",
+            );
+            self.must(serving > 0, "T1, T20: weight only to a version with pods");
+            let steps = &self.spec.strategy.canary.as_ref().unwrap().steps;
+            let index = usize::try_from(self.new.current_step_index.unwrap()).unwrap();
+            let cap = if self.new.promote_full || index >= steps.len() {
+                self.max
+            } else {
+                let before = steps[..=index].iter().rev();
+                before
+                    .into_iter()
+                    .find_map(|step| step.set_weight)
+                    .unwrap_or(0)
+            };
+            self.must(weight <= cap, "T10: no more than the step's weight");
+        }
+        if self.aborted() && self.answers() && self.routed && self.stable_exists() {
+            self.must(
+                weight == 0,
+                "T12, L1: an abort takes all weight away at once",
+            );
+        }
+        if weight > 0 && self.routed && self.answers() && self.under_way() {
+            let behind = self.pin("demo-canary");
+            let there = behind.is_none_or(|hash| self.available(hash) > 0);
+            self.must(there, "T2: no weight stays on a version without pods");
+        }
+    }
+
+    fn stable_exists(&self) -> bool {
+        self.snapshot.ingresses.contains_key("demo")
+    }
+
+    fn sizes(&self) {
+        for action in &self.decision.actions {
+            let (name, to) = match action {
+                Action::PatchReplicaSet {
+                    target,
+                    replicas: Some(to),
+                    ..
+                } => (&target.name, *to),
+                Action::DeleteReplicaSet { target } => (&target.name, 0),
+                _ => continue,
+            };
+            let set = self
+                .snapshot
+                .replica_sets
+                .iter()
+                .find(|set| set.name == *name)
+                .unwrap();
+            let hash = &set.pod_template_hash;
+            let stable = *hash == self.new.stable_rs;
+            if stable && self.routed {
+                self.must(to == self.replicas, "T3: stable has its full size");
+            }
+            self.must(
+                !stable || to > 0 || self.replicas == 0 || !self.promoted_or_idle(),
+                "T14: the stable version is never taken to 0",
+            );
+            if to >= set.replicas {
+                continue;
+            }
+            self.must(
+                stable || !self.held(),
+                "T16: nothing is taken away while something is missing",
+            );
+            let behind = self.pin("demo-canary").is_none_or(|pin| pin == hash);
+            if self.routed && behind && self.live > 0 && self.replicas > 0 {
+                self.must(to >= self.share(self.live), "T4: pods go after the weight");
+            }
+            if to == 0 && self.replicas > 0 && set.available > 0 {
+                let since = self.world.routed.get(hash);
+                let quiet = since
+                    .is_none_or(|since| self.snapshot.now.duration_since(*since).as_secs() >= 5);
+                self.must(quiet, "T5: proxies get time to forget a version");
+            }
+        }
+    }
+
+    fn promoted_or_idle(&self) -> bool {
+        self.routed || self.new.current_pod_hash == self.new.stable_rs
+    }
+
+    fn pins(&self) {
+        for action in &self.decision.actions {
+            let Action::PinService {
+                target,
+                pod_template_hash: to,
+                ..
+            } = action
+            else {
+                continue;
+            };
+            let at = self.pin(&target.name);
+            let known = [&self.new.stable_rs, &self.new.current_pod_hash];
+            self.must(
+                known.contains(&to),
+                "T7: a Service leads to a version of the status",
+            );
+            if at == Some(to) {
+                continue;
+            }
+            self.must(
+                self.available(to) > 0 || (self.replicas == 0 && self.managed(&target.name)),
+                "T1: a Service leads to a version with pods",
+            );
+            if target.name == "demo-canary" && self.routed && at.is_some() {
+                self.must(
+                    self.live == 0,
+                    "T8: weight goes before the canary Service is re-pointed",
+                );
+            }
+            if target.name == "demo-stable" && (at.is_some() || !self.managed("demo-stable")) {
+                self.must(
+                    self.available(to) >= self.replicas,
+                    "T2: the stable Service moves at full availability",
+                );
+            }
+        }
+    }
+
+    fn managed(&self, service: &str) -> bool {
+        self.snapshot.services[service].managed_by.is_some()
+    }
+
+    fn promotion(&self) {
+        let (old, new) = (&self.old.stable_rs, &self.new.stable_rs);
+        if old.is_empty() || old == new {
+            return;
+        }
+        self.must(
+            *new == self.new.current_pod_hash,
+            "T14: only the declared version becomes stable",
+        );
+        let corrected = self
+            .snapshot
+            .replica_sets
+            .iter()
+            .all(|set| set.available == 0);
+        if corrected {
+            return;
+        }
+        self.must(
+            !self.new.abort && !self.old.abort,
+            "D10: an abort beats a promotion",
+        );
+        self.must(
+            self.available(new) >= self.replicas,
+            "T2: a version is promoted at full availability",
+        );
+        if self.routed && self.replicas > 0 {
+            self.must(
+                self.live == self.max,
+                "T4: a version is promoted when it has all traffic",
+            );
+        }
+        if self.world.by_person || self.old.promote_full {
+            return;
+        }
+        for (index, step) in self
+            .spec
+            .strategy
+            .canary
+            .as_ref()
+            .unwrap()
+            .steps
+            .iter()
+            .enumerate()
+        {
+            if step.analysis.is_none() {
+                continue;
+            }
+            let prefix = format!("demo-{new}-{}-{index}", self.new.revision.unwrap());
+            let proven = self.snapshot.analysis_runs.iter().any(|run| {
+                let rest = run.name.strip_prefix(&prefix);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                    && run.phase == AnalysisPhase::Successful
+                    && !run.terminate
+            });
+            self.must(proven, "D1, D2: every analysis step was successful");
+        }
+    }
+
+    fn verdicts(&self) {
+        if self.new.promote_full || !self.under_way() {
+            return;
+        }
+        let attempt = self.new.canary.attempt;
+        let suffix = if attempt == 0 {
+            String::new()
+        } else {
+            format!(".{attempt}")
+        };
+        let bad = self.snapshot.analysis_runs.iter().any(|run| {
+            let prefix = format!(
+                "demo-{}-{}",
+                self.new.current_pod_hash,
+                self.new.revision.unwrap()
+            );
+            let of_attempt = match run.name.rsplit_once('.') {
+                Some((_, end)) => format!(".{end}") == suffix,
+                None => suffix.is_empty(),
+            };
+            run.name.starts_with(&prefix)
+                && of_attempt
+                && matches!(run.phase, AnalysisPhase::Failed | AnalysisPhase::Error)
+        });
+        self.must(!bad, "D3, D4: bad news abort at once");
+    }
+
+    fn steps(&self) {
+        let (old, new) = (self.old, self.new);
+        let same = old.current_pod_hash == new.current_pod_hash
+            && old.current_step_hash == new.current_step_hash
+            && old.canary.attempt == new.canary.attempt
+            && old.abort == new.abort;
+        if same {
+            self.must(
+                old.current_step_index <= new.current_step_index,
+                "C4: steps are not taken back",
+            );
+        }
+        let another =
+            !old.current_pod_hash.is_empty() && old.current_pod_hash != new.current_pod_hash;
+        if another && self.under_way() {
+            let evidence = new.canary.current_step_analysis_run_status.is_none()
+                && new.canary.current_background_analysis_run_status.is_none();
+            self.must(evidence, "D5: a new version starts without evidence");
+        }
+        self.must(
+            new.observed_generation <= Some(self.snapshot.rollout.generation),
+            "C3",
+        );
+    }
+
+    fn told(&self) {
+        let status = self.new;
+        let has = |type_| conditions::find(&status.conditions, type_).is_some();
+        let (reconciling, stalled) = (has(ConditionType::Reconciling), has(ConditionType::Stalled));
+        self.must(!(reconciling && stalled), "kstatus: never both");
+        let phase = status.phase.unwrap();
+        self.must(
+            (phase == Phase::Healthy) == !(reconciling || stalled),
+            "kstatus: neither at rest only",
+        );
+        self.must(
+            phase == Phase::Healthy || status.waiting_for.is_some(),
+            "what is waited for is told",
+        );
+        if phase == Phase::Healthy {
+            self.must(
+                self.live == 0,
+                "C13: healthy means that stable has all traffic",
+            );
+            self.must(
+                self.available(&status.stable_rs) >= self.replicas,
+                "C13: healthy means available",
+            );
+        }
+        let reasons: Vec<&str> = status.conditions.iter().map(|c| c.type_.as_str()).collect();
+        let mut unique = reasons.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        self.must(unique.len() == reasons.len(), "each condition once");
+    }
+}
+
+/// What proxies see: somebody answers wherever requests are sent.
+pub(super) fn nobody_is_turned_away(world: &World) {
+    if !world.watched || world.desired() == 0 {
+        return;
+    }
+    let weight = world.weight();
+    if weight < 100 {
+        assert!(
+            world.answering("demo-stable") > 0,
+            "T21: nobody answers for stable\n{world}"
+        );
+    }
+    if weight > 0 {
+        assert!(
+            world.answering("demo-canary") > 0,
+            "T21: nobody answers for the canary\n{world}"
+        );
+    }
+}
+
+/// Where nothing happens any more, a person can see why.
+pub(super) fn settled(world: &World) {
+    let status = &world.status;
+    match status.phase.unwrap() {
+        Phase::Healthy => {}
+        Phase::Paused | Phase::Degraded => {
+            assert!(
+                !status.message.is_empty() && status.waiting_for.is_some(),
+                "L2\n{world}"
+            );
+        }
+        Phase::Progressing => {
+            let told = [
+                ConditionType::ReferenceMissing,
+                ConditionType::ReplicaFailure,
+            ]
+            .into_iter()
+            .any(|type_| conditions::holds(&status.conditions, type_));
+            let named = status
+                .waiting_for
+                .as_ref()
+                .is_some_and(|wait| wait.contains("name"));
+            assert!(
+                told || named,
+                "L2: in the end, nothing just progresses\n{world}"
+            );
+        }
+    }
+}
