@@ -184,10 +184,10 @@ fn is_orphan(
     let Some(labels) = &meta.labels else {
         return false;
     };
-    let named = labels
+    let is_named = labels
         .get(&names.pod_template_hash)
         .is_some_and(|hash| set.name() == format!("{rollout}-{hash}"));
-    named
+    is_named
         && set.controller().is_none()
         && meta.deletion_timestamp.is_none()
         && !selector.is_empty()
