@@ -101,6 +101,8 @@ fn snapshot() -> Snapshot {
             .map(|service| (service.name.clone(), service))
             .collect(),
         ingresses: BTreeMap::new(),
+        routes: BTreeMap::new(),
+        unserved: std::collections::BTreeSet::new(),
         templates: BTreeMap::new(),
         analysis_runs: Vec::new(),
         refusal: None,

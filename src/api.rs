@@ -9,6 +9,7 @@ pub mod conditions;
 pub mod crds;
 pub mod duration;
 pub mod experiment;
+pub mod gateway_api;
 pub mod names;
 pub mod object;
 pub mod pod_template;

@@ -3,6 +3,7 @@
 //! Not here: what is made of the objects (`rollout::observe`).
 
 mod prune;
+mod routes;
 mod wake;
 
 use std::{sync::Arc, time::Duration};
@@ -21,10 +22,12 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::api::{
+    gateway_api::RouteKind,
     names::{ApiNames, Kind},
     object::CachedObject,
 };
 
+pub use routes::Routes;
 use wake::{Changed, Stores};
 pub use wake::{Wakes, Woken};
 
@@ -63,6 +66,8 @@ pub struct Caches {
     pub endpoint_slices: Store<CachedObject>,
     /// Ingresses.
     pub ingresses: Store<CachedObject>,
+    /// Routes of the Gateway API, where the cluster has them.
+    pub routes: Routes,
     /// AnalysisRuns.
     pub analysis_runs: Store<CachedObject>,
     /// AnalysisTemplates.
@@ -114,6 +119,7 @@ pub fn start(
     let all = || watcher::Config::default().timeout(WATCH_SECONDS);
     let labelled = all().labels(&names.pod_template_hash);
     let ours = |kind| names.resource(kind);
+    let routes = routes::start(client, scope, wakes, tasks);
     let mut watch = |resource: ApiResource, config, prune: fn(&mut Value), changed| {
         let api = scope.api(client, &resource);
         let watch = Watch {
@@ -143,6 +149,7 @@ pub fn start(
             Changed::EndpointSlice,
         ),
         ingresses: watch(ingresses(), all(), prune::ingress, Changed::Named),
+        routes: routes.clone(),
         analysis_runs: watch(
             ours(Kind::AnalysisRun),
             all(),
@@ -163,6 +170,7 @@ pub fn start(
         rollouts: caches.rollouts.clone(),
         analysis_runs: caches.analysis_runs.clone(),
         services: caches.services.clone(),
+        routes,
     });
     caches
 }
@@ -224,6 +232,12 @@ impl Caches {
                 Ok(Ok(()))
             ) {
                 missing.push(kind);
+            }
+        }
+        for kind in RouteKind::ALL {
+            let known = tokio::time::timeout_at(deadline, self.routes.known(kind));
+            if known.await.is_err() {
+                missing.push(kind.plural());
             }
         }
         if missing.is_empty() {

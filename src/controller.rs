@@ -300,7 +300,8 @@ impl Work {
         tokio::join!(
             loops::rollouts(self.rollouts, self.woken.rollouts, shutdown),
             loops::analysis_runs(self.runs, runs, self.woken.analysis_runs, shutdown),
-            loops::restores(self.restores, self.woken.marked_services, shutdown),
+            loops::restores(self.restores.clone(), self.woken.marked_services, shutdown),
+            loops::route_restores(self.restores, self.woken.marked_routes, shutdown),
         );
     }
 }

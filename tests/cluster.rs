@@ -13,6 +13,7 @@ mod deletion;
 mod demo_app;
 mod examples;
 mod faults;
+mod gateway_api;
 mod harness;
 mod kubectl;
 mod leader;

@@ -84,10 +84,12 @@ pub struct ApiNames {
     pub revision: String,
     /// Annotation on ReplicaSets: when the ReplicaSet may go to 0, RFC 3339.
     pub scale_down_deadline: String,
-    /// Label on Services and Ingresses whose fields we changed: the Rollout's name.
+    /// Label on Services, Ingresses and routes whose fields we changed: the Rollout's name.
     pub managed_by_rollout: String,
     /// Annotation beside it: `stable` or `canary`.
     pub role: String,
+    /// Annotation on routes with the label above: the weights that the user declared.
+    pub weights_at_rest: String,
     /// Annotation on a Rollout: a person's request.
     pub request: String,
     /// Label on AnalysisRuns: `Step` or `Background`.
@@ -114,6 +116,7 @@ impl Default for ApiNames {
             scale_down_deadline: format!("{group}/scale-down-deadline"),
             managed_by_rollout: format!("{group}/managed-by-rollout"),
             role: format!("{group}/role"),
+            weights_at_rest: format!("{group}/weights-at-rest"),
             request: format!("{group}/request"),
             rollout_type: format!("{group}/rollout-type"),
             step_index: format!("{group}/step-index"),

@@ -250,7 +250,7 @@ pub struct TrafficWeights {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub additional: Vec<WeightDestination>,
-    /// Whether the router confirms the weights. Not written yet.
+    /// Whether the router has confirmed the weights; absent where it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,
     /// When the weights last changed.

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::pod_template::FreeForm;
+use super::{
+    gateway_api::{GatewayApiRouting, Plugins},
+    pod_template::FreeForm,
+};
 
 /// The routers of a canary.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,10 +54,10 @@ pub struct TrafficRouting {
         rename = "gatewayAPI",
         skip_serializing_if = "Option::is_none"
     )]
-    pub gateway_api: Option<FreeForm>,
+    pub gateway_api: Option<GatewayApiRouting>,
     /// Routers by plugin name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub plugins: Option<FreeForm>,
+    pub plugins: Option<Plugins>,
 }
 
 /// A route that the controller may create.

@@ -6,9 +6,12 @@ use serde_json::{Map, Value, json};
 
 use crate::api::names::FIELD_MANAGER;
 
-// `service` and `ingress` leave the manager that last wrote the fields we share with others under `x-written-by`.
+// `service`, `ingress` and `route` leave the manager that last wrote the fields we share with others under `x-written-by`.
 #[cfg(test)]
 const WRITTEN_BY: &str = "/x-written-by";
+
+/// What `kubectl apply` keeps in the object.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 fn remove_noise(object: &mut Value) {
     if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -17,7 +20,7 @@ fn remove_noise(object: &mut Value) {
             .get_mut("annotations")
             .and_then(Value::as_object_mut)
         {
-            annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+            annotations.remove(LAST_APPLIED);
         }
     }
 }
@@ -54,6 +57,27 @@ pub(super) fn ingress(object: &mut Value) {
     remove_noise(object);
     if let Some(object) = object.as_object_mut() {
         object.remove("status");
+        object.insert("x-written-by".to_owned(), json!(by));
+    }
+}
+
+/// Metadata, rules, what Gateways say, and who wrote the rules last.
+pub(super) fn route(object: &mut Value) {
+    let by = last_writer(object, &["f:spec", "f:rules"]);
+    let applied = object
+        .pointer("/metadata/annotations")
+        .is_some_and(|annotations| annotations.get(LAST_APPLIED).is_some());
+    remove_noise(object);
+    if applied {
+        // Its text is of no use, but a patch of the annotations has to know that there are others.
+        object["metadata"]["annotations"][LAST_APPLIED] = json!("");
+    }
+    for (part, keep) in [("spec", "rules"), ("status", "parents")] {
+        if let Some(part) = object.get_mut(part).and_then(Value::as_object_mut) {
+            part.retain(|key, _| key == keep);
+        }
+    }
+    if let Some(object) = object.as_object_mut() {
         object.insert("x-written-by".to_owned(), json!(by));
     }
 }
@@ -122,6 +146,23 @@ mod tests {
             {"manager": "kubectl", "time": "2026-01-01T00:00:03Z", "fieldsV1": {"f:spec": {"f:ports": {}}}},
         ]);
         assert_eq!(service_written_by(&entries), json!("argocd"));
+    }
+
+    #[test]
+    fn a_route_shows_that_it_has_annotations_of_others() {
+        let mut object = json!({
+            "metadata": {"annotations": {LAST_APPLIED: "a long text"}, "managedFields": []},
+            "spec": {"rules": [], "hostnames": ["a"]},
+            "status": {"parents": []},
+        });
+        route(&mut object);
+        let expected = json!({
+            "metadata": {"annotations": {LAST_APPLIED: ""}},
+            "spec": {"rules": []},
+            "status": {"parents": []},
+            "x-written-by": null,
+        });
+        assert_eq!(object, expected);
     }
 
     #[test]

@@ -2,16 +2,21 @@
 //!
 //! Wide on purpose: a look that finds nothing to do costs microseconds, a missed one costs a release.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use kube::{
     Resource,
     core::ApiResource,
     runtime::reflector::{ObjectRef, Store},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
+use super::Routes;
 use crate::api::{
+    gateway_api::RouteKind,
     names::{ApiNames, Kind},
     object::CachedObject,
 };
@@ -28,6 +33,8 @@ pub(super) enum Changed {
     Owned,
     Service,
     EndpointSlice,
+    /// A route: whoever has its name, and whoever puts it back.
+    Route(RouteKind),
     /// An Ingress or a template: whoever has its name, and its owner.
     Named,
 }
@@ -56,6 +63,8 @@ pub struct Woken {
     pub analysis_runs: mpsc::UnboundedReceiver<ObjectRef<CachedObject>>,
     /// Services with the mark of a Rollout.
     pub marked_services: mpsc::UnboundedReceiver<ObjectRef<CachedObject>>,
+    /// Routes with the mark of a Rollout.
+    pub marked_routes: BTreeMap<RouteKind, mpsc::UnboundedReceiver<ObjectRef<CachedObject>>>,
 }
 
 /// Tells the control loops what to look at. Cheap to clone.
@@ -67,8 +76,16 @@ struct Ends {
     rollouts: Queue,
     analysis_runs: Queue,
     marked_services: Queue,
+    routes: BTreeMap<RouteKind, RouteQueue>,
     mark: String,
     stores: OnceLock<Stores>,
+}
+
+#[derive(Debug)]
+struct RouteQueue {
+    marked: Queue,
+    /// A Rollout that may name this kind has changed.
+    mentioned: Notify,
 }
 
 /// The stores in which those are found that a change concerns.
@@ -77,6 +94,7 @@ pub(super) struct Stores {
     pub(super) rollouts: Store<CachedObject>,
     pub(super) analysis_runs: Store<CachedObject>,
     pub(super) services: Store<CachedObject>,
+    pub(super) routes: Routes,
 }
 
 impl Wakes {
@@ -90,10 +108,18 @@ impl Wakes {
         let (rollouts, woken_rollouts) = queue(names.resource(Kind::Rollout));
         let (analysis_runs, woken_runs) = queue(names.resource(Kind::AnalysisRun));
         let (marked_services, woken_services) = queue(super::services());
+        let (mut routes, mut marked_routes) = (BTreeMap::new(), BTreeMap::new());
+        for kind in RouteKind::ALL {
+            let (marked, woken) = queue(kind.resource());
+            let mentioned = Notify::new();
+            routes.insert(kind, RouteQueue { marked, mentioned });
+            marked_routes.insert(kind, woken);
+        }
         let ends = Ends {
             rollouts,
             analysis_runs,
             marked_services,
+            routes,
             mark: names.managed_by_rollout.clone(),
             stores: OnceLock::new(),
         };
@@ -101,6 +127,7 @@ impl Wakes {
             rollouts: woken_rollouts,
             analysis_runs: woken_runs,
             marked_services: woken_services,
+            marked_routes,
         };
         (Self(Arc::new(ends)), woken)
     }
@@ -130,6 +157,38 @@ impl Wakes {
                 .marked_services
                 .push(service.name(), service.namespace());
         }
+        for (kind, queue) in &self.0.routes {
+            self.wake_marked_routes(*kind, |route| self.marked_by(route).is_some());
+            queue.mentioned.notify_one();
+        }
+    }
+
+    /// Resolves when a Rollout that may name this kind of route has changed.
+    pub(super) async fn named(&self, kind: RouteKind) {
+        match self.0.routes.get(&kind) {
+            Some(queue) => queue.mentioned.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether a Rollout may name this kind of route.
+    pub(super) fn is_named(&self, kind: RouteKind) -> bool {
+        self.0.stores.get().is_some_and(|stores| {
+            stores
+                .rollouts
+                .find(|rollout| mentions(rollout, kind))
+                .is_some()
+        })
+    }
+
+    fn wake_marked_routes(&self, kind: RouteKind, which: impl Fn(&CachedObject) -> bool) {
+        let store = self.0.stores.get().and_then(|all| all.routes.store(kind));
+        let (Some(store), Some(queue)) = (store, self.0.routes.get(&kind)) else {
+            return;
+        };
+        for route in store.state_filter(which) {
+            queue.marked.push(route.name(), route.namespace());
+        }
     }
 
     pub(super) fn wake(&self, changed: Changed, object: &CachedObject) {
@@ -139,6 +198,22 @@ impl Wakes {
                 self.0.rollouts.push(name, namespace);
                 self.wake_sharing(object);
                 self.wake_marked(name, namespace);
+                for (kind, queue) in &self.0.routes {
+                    self.wake_marked_routes(*kind, |route| {
+                        route.namespace() == namespace && self.marked_by(route) == Some(name)
+                    });
+                    if mentions(object, *kind) {
+                        queue.mentioned.notify_one();
+                    }
+                }
+            }
+            Changed::Route(kind) => {
+                if self.marked_by(object).is_some()
+                    && let Some(queue) = self.0.routes.get(&kind)
+                {
+                    queue.marked.push(name, namespace);
+                }
+                self.wake_mentioning(namespace, name);
             }
             Changed::AnalysisRun => {
                 self.0.analysis_runs.push(name, namespace);
@@ -220,4 +295,9 @@ impl Wakes {
             self.0.rollouts.push(rollout.name(), rollout.namespace());
         }
     }
+}
+
+fn mentions(rollout: &CachedObject, kind: RouteKind) -> bool {
+    let words = kind.mentioned_as();
+    words.iter().any(|word| rollout.mentions(word))
 }

@@ -2,7 +2,7 @@
 //!
 //! Not here: the reconciles.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     analysis::{self, controller::ReconcileError},
     api::{
+        gateway_api::RouteKind,
         names::{ApiNames, Kind},
         object::CachedObject,
     },
@@ -34,7 +35,7 @@ use crate::{
         instruments::Instruments,
         write_log::{Cached, WriteLog},
     },
-    traffic::restore,
+    traffic::restore::{self, routes::RouteContext},
 };
 
 /// Events that come together are one reason to look.
@@ -220,4 +221,26 @@ pub(super) async fn restores(
         context,
     );
     drain(results).await;
+}
+
+/// Every marked route, for Rollouts that are gone.
+pub(super) async fn route_restores(
+    restore: Arc<restore::Context>,
+    woken: BTreeMap<RouteKind, UnboundedReceiver<ObjectRef<CachedObject>>>,
+    shutdown: &CancellationToken,
+) {
+    let all = woken.into_iter().filter_map(|(kind, woken)| {
+        let store = restore.caches.routes.store(kind)?.clone();
+        let context = RouteContext {
+            kind,
+            restore: restore.clone(),
+        };
+        let results = over(store, kind.resource(), woken, shutdown).run(
+            restore::routes::reconcile,
+            |_, error, _| restore::after_failure(error),
+            Arc::new(context),
+        );
+        Some(drain(results))
+    });
+    futures::future::join_all(all).await;
 }

@@ -21,7 +21,7 @@ use super::{
     snapshot::{Refusal, RefusalKind, Snapshot},
 };
 use crate::{
-    api::{names::Kind, object::CachedObject, rollout_status::Phase},
+    api::{gateway_api::RouteKind, names::Kind, object::CachedObject, rollout_status::Phase},
     caches::{self, Caches},
     runtime::{
         backoff::Backoff,
@@ -247,6 +247,15 @@ fn shows_own_writes(rollout: &CachedObject, context: &Context) -> bool {
         })
         .iter()
         .all(|object| shows("Service", object))
+        && RouteKind::ALL.into_iter().all(|kind| {
+            let named = caches.routes.store(kind).map(|store| {
+                caches::select(store, namespace, |route| rollout.mentions(route.name()))
+            });
+            named
+                .iter()
+                .flatten()
+                .all(|object| shows(kind.name(), object))
+        })
 }
 
 async fn carry_out(
@@ -265,6 +274,7 @@ async fn carry_out(
         | Action::DeleteReplicaSet { .. }
         | Action::PinService { .. }
         | Action::PatchIngress { .. }
+        | Action::PatchRoute { .. }
         | Action::DeleteIngress { .. }
         | Action::TerminateAnalysisRun { .. }
         | Action::DeleteAnalysisRun { .. } => None,

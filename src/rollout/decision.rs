@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::api::rollout_status::RolloutStatus;
+use crate::api::{gateway_api::RouteKind, rollout_status::RolloutStatus};
 
 /// The outcome of one look at the world.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +97,15 @@ pub enum Action {
         /// The merge patch, without the precondition.
         patch: Value,
     },
+    /// Changes weights and marks of a user's route.
+    PatchRoute {
+        /// Its kind.
+        kind: RouteKind,
+        /// The route.
+        target: Target,
+        /// The JSON patch, which begins with the precondition.
+        patch: json_patch::Patch,
+    },
     /// Deletes an Ingress that the Rollout made.
     DeleteIngress {
         /// The Ingress.
@@ -132,6 +141,7 @@ impl Action {
             Self::PinService { .. } => "pin_service",
             Self::CreateIngress { .. } => "create_ingress",
             Self::PatchIngress { .. } => "patch_ingress",
+            Self::PatchRoute { .. } => "patch_route",
             Self::DeleteIngress { .. } => "delete_ingress",
             Self::CreateAnalysisRun { .. } => "create_analysis_run",
             Self::TerminateAnalysisRun { .. } => "terminate_analysis_run",

@@ -9,18 +9,20 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::snapshot::{
-    AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView, ServiceView,
-    Snapshot, TemplateKey,
+    AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView, RouteView,
+    ServiceView, Snapshot, TemplateKey,
 };
 use crate::{
     api::{
         analysis::{AnalysisPhase, AnalysisTemplateSpec},
         canary::CanaryStrategy,
+        gateway_api::RouteKind,
         names::{ApiNames, Kind},
         object::CachedObject,
         request,
         rollout::RolloutSpec,
         rollout_status::RolloutStatus,
+        traffic_routing::TrafficRouting,
     },
     caches::{self, Caches},
     traffic::ingress_nginx::canary_ingress_name,
@@ -109,6 +111,11 @@ pub fn observe(
             .collect(),
         services: services(rollout, &strategy, caches, names),
         ingresses: ingresses(rollout, &strategy, caches),
+        routes: routes(namespace, &strategy, caches),
+        unserved: RouteKind::ALL
+            .into_iter()
+            .filter(|kind| !caches.routes.serves(*kind))
+            .collect(),
         templates: templates(namespace, &strategy, caches, names),
         analysis_runs: caches::select(&caches.analysis_runs, namespace, owned)
             .iter()
@@ -375,6 +382,34 @@ fn ingresses(
                 object: value,
             };
             (view.name.clone(), view)
+        })
+        .collect()
+}
+
+fn routes(
+    namespace: &str,
+    strategy: &CanaryStrategy,
+    caches: &Caches,
+) -> BTreeMap<(RouteKind, String), RouteView> {
+    let targets = strategy
+        .traffic_routing
+        .iter()
+        .flat_map(TrafficRouting::routes);
+    targets
+        .filter_map(|target| {
+            let store = caches.routes.store(target.kind)?;
+            let object = caches::get(store, &target.kind.resource(), namespace, target.name)?;
+            let value = object.value();
+            let view = RouteView {
+                name: object.name().to_owned(),
+                resource_version: object.resource_version().to_owned(),
+                rules_written_by: value
+                    .pointer("/x-written-by")
+                    .and_then(Value::as_str)
+                    .map(str::to_owned),
+                object: value,
+            };
+            Some(((target.kind, view.name.clone()), view))
         })
         .collect()
 }

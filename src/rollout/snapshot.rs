@@ -2,13 +2,14 @@
 //!
 //! Not here: how it is gathered (`observe`) and what follows from it (`decide`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::api::{
     analysis::{AnalysisPhase, AnalysisTemplateSpec},
+    gateway_api::RouteKind,
     names::{ApiNames, Kind},
     request::Request,
     rollout::RolloutSpec,
@@ -32,6 +33,10 @@ pub struct Snapshot {
     pub services: BTreeMap<String, ServiceView>,
     /// The Ingresses that the spec names, and the canary Ingresses made from them. Absent: does not exist.
     pub ingresses: BTreeMap<String, IngressView>,
+    /// The routes that the spec names. Absent: does not exist.
+    pub routes: BTreeMap<(RouteKind, String), RouteView>,
+    /// Kinds of routes that the cluster does not have.
+    pub unserved: BTreeSet<RouteKind>,
     /// The templates that the spec names. Absent: does not exist.
     pub templates: BTreeMap<TemplateKey, Result<AnalysisTemplateSpec, String>>,
     /// AnalysisRuns that this Rollout controls.
@@ -186,6 +191,19 @@ pub struct IngressView {
     /// The field manager that last wrote the annotations, if it is not us.
     pub annotations_written_by: Option<String>,
     /// The whole object.
+    pub object: Value,
+}
+
+/// A route of another project's kind as observed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RouteView {
+    /// Name.
+    pub name: String,
+    /// The version that was looked at.
+    pub resource_version: String,
+    /// The field manager that last wrote the rules, if it is not us.
+    pub rules_written_by: Option<String>,
+    /// Metadata, `spec.rules` and `status.parents`.
     pub object: Value,
 }
 

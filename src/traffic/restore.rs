@@ -1,8 +1,10 @@
-//! Puts back what a Rollout that is gone, or no longer names a Service, has left on it. Level-triggered: there is no
+//! Puts back what a Rollout that is gone, or no longer names a Service or a route (`routes`), has left on it. Level-triggered: there is no
 //! finalizer, which would block a namespace once the controller is gone.
 //!
 //! Pins go when at most one version still has pods: until then they keep stable serving alone, also after a deletion
 //! that orphans. Not here: canary Ingresses of a Rollout that is there (`rollout::decide::services`).
+
+pub mod routes;
 
 use std::{sync::Arc, time::Duration};
 

@@ -23,7 +23,6 @@ use testbed::{
     namespace::{self, Session, Signals},
     progress::Progress,
     servers, state,
-    traefik::RouteKinds,
 };
 use tokio::{
     process::{Child, Command},
@@ -88,9 +87,6 @@ struct Start {
     /// Keep logs, audit log and kubeconfig in this folder [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// Let the proxy read Gateway API routes too; their CRDs must be installed by the command.
-    #[arg(long)]
-    gateway_api: bool,
 }
 
 /// How long the command may take to end after a signal.
@@ -185,14 +181,8 @@ async fn inside(
     progress: Progress,
 ) -> Result<ExitCode> {
     let mut signals = Signals::new()?;
-    let kinds = RouteKinds {
-        gateway_api: start.gateway_api,
-        traefik: false,
-    };
     let folder = start.state.unwrap_or_else(|| session.temporary_folder());
-    let options = Options::shared(session.binaries().clone())
-        .state(Some(folder))
-        .proxy(Some(kinds));
+    let options = Options::shared(session.binaries().clone()).state(Some(folder));
     let started = tokio::select! {
         testbed = progress.during("Starting the testbed", Testbed::start(options)) => Ok(testbed?),
         signal = signals.next() => Err(End::Signal(signal)),

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
-use crate::progress::Progress;
+use crate::{gateway_api, progress::Progress};
 
 mod build;
 mod module;
@@ -92,6 +92,8 @@ pub async fn ensure(progress: Progress) -> Result<Binaries> {
     let bin = cache.join("bin");
     std::fs::create_dir_all(&bin)
         .with_context(|| format!("cannot create the cache folder {}", bin.display()))?;
+    // Inside the testbed's namespace nothing can be fetched any more.
+    gateway_api::definitions().await?;
     let mut binaries = Binaries::default();
     let mut missing = Vec::new();
     for module in Module::ALL {
@@ -151,7 +153,8 @@ fn search_folders() -> Vec<PathBuf> {
         .collect()
 }
 
-fn cache_folder() -> Result<PathBuf> {
+/// Where pinned programs, and what belongs to them, are kept between runs.
+pub(crate) fn cache_folder() -> Result<PathBuf> {
     let variable = |name: &str| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())

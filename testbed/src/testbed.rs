@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::{
     control_plane::{ControlPlane, Layout},
-    kubeconfig,
+    gateway_api, kubeconfig,
     kubelet::Kubelet,
     pki::ADMIN_TOKEN,
     pods,
@@ -42,7 +42,10 @@ impl Options {
             state: None,
             ports: None,
             prometheus: true,
-            proxy: Some(RouteKinds::default()),
+            proxy: Some(RouteKinds {
+                gateway_api: true,
+                traefik: false,
+            }),
         }
     }
 
@@ -143,6 +146,9 @@ impl Testbed {
                 return Ok(None);
             };
             traefik::create_ingress_class(client.clone()).await?;
+            if kinds.gateway_api {
+                gateway_api::install(&layout, &options.binaries).await?;
+            }
             traefik::start(&layout, &options.binaries, kinds)
                 .await
                 .map(Some)

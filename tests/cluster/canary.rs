@@ -335,7 +335,11 @@ async fn pods_that_come_and_go_do_not_reset_the_deadline() {
     let flapping = async {
         let mut pods: Vec<String> = Vec::new();
         loop {
-            let available = world.rollout().await.at("/status/progress/available").as_i64();
+            let available = world
+                .rollout()
+                .await
+                .at("/status/progress/available")
+                .as_i64();
             most.fetch_max(available.unwrap_or(0), Ordering::Relaxed);
             let all = world.pods_of(new.declared()).await;
             let fresh: Vec<String> = all.into_iter().filter(|pod| !pods.contains(pod)).collect();

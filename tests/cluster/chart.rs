@@ -265,7 +265,7 @@ async fn may(testbed: &Testbed, home: &str, namespace: &str, verb: &str, what: &
         .allowed
 }
 
-const NEEDED: [(&str, &str); 14] = [
+const NEEDED: [(&str, &str); 15] = [
     ("watch", "tidegate.dev/rollouts"),
     ("patch", "tidegate.dev/rollouts.status"),
     ("create", "tidegate.dev/analysisruns"),
@@ -277,12 +277,13 @@ const NEEDED: [(&str, &str); 14] = [
     ("patch", "/services"),
     ("watch", "discovery.k8s.io/endpointslices"),
     ("create", "networking.k8s.io/ingresses"),
+    ("patch", "gateway.networking.k8s.io/httproutes"),
     ("get", "/secrets"),
     ("create", "events.k8s.io/events"),
     ("patch", "events.k8s.io/events"),
 ];
 
-const NOT_NEEDED: [(&str, &str); 14] = [
+const NOT_NEEDED: [(&str, &str); 15] = [
     ("patch", "tidegate.dev/rollouts"),
     ("update", "tidegate.dev/rollouts"),
     ("delete", "tidegate.dev/rollouts"),
@@ -291,6 +292,7 @@ const NOT_NEEDED: [(&str, &str); 14] = [
     ("list", "/secrets"),
     ("watch", "/secrets"),
     ("list", "/configmaps"),
+    ("delete", "gateway.networking.k8s.io/httproutes"),
     ("create", "/pods"),
     ("list", "/pods"),
     ("create", "/services"),

@@ -201,6 +201,7 @@ impl World {
             "pods" | "services" | "secrets" | "resourcequotas" => "/api/v1",
             "replicasets" => "/apis/apps/v1",
             "ingresses" => "/apis/networking.k8s.io/v1",
+            "httproutes" => "/apis/gateway.networking.k8s.io/v1",
             "events" => "/apis/events.k8s.io/v1",
             "leases" => "/apis/coordination.k8s.io/v1",
             "rollouts" | "analysisruns" | "analysistemplates" => "/apis/tidegate.dev/v1alpha1",

@@ -201,6 +201,14 @@ pub fn everything_bad() -> Vec<Bad> {
         ),
         bad(
             Rollout,
+            "spec.strategy.canary.trafficRouting.gatewayAPI",
+            "name at least one route",
+            canary(
+                json!({ "trafficRouting": { "gatewayAPI": { "grpcRoutes": [{ "name": "demo" }] } } }),
+            ),
+        ),
+        bad(
+            Rollout,
             "spec.strategy.canary.steps[]",
             "set exactly one of setWeight",
             steps(json!({})),

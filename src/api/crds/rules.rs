@@ -131,6 +131,11 @@ const ROLLOUT: &[Rule] = &[
         "set exactly one of stableIngress and stableIngresses",
     ),
     rule(
+        "spec.strategy.canary.trafficRouting.gatewayAPI",
+        "has(self.httpRoutes) && self.httpRoutes.size() > 0",
+        "name at least one route: httpRoutes: [{name: …}]",
+    ),
+    rule(
         "spec.strategy.canary.steps[]",
         ONE_STEP_MEMBER,
         "set exactly one of setWeight, pause, analysis, setCanaryScale, experiment, setHeaderRoute, setMirrorRoute and plugin; \

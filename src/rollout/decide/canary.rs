@@ -12,6 +12,7 @@ use crate::rollout::decision::Outcome;
 pub(super) fn decide(pass: &mut Pass<'_>) {
     validate::check(pass);
     revisions::begin(pass);
+    traffic::heed(pass);
     intents::answer(pass);
     analyses::heed(pass);
     progress::measure(pass);

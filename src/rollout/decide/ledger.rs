@@ -93,7 +93,9 @@ fn routes_to(pass: &Pass<'_>, hash: &str) -> Vec<String> {
         .map(|weights| &weights.canary);
     let behind_canary = written.is_some_and(|written| written.pod_template_hash == hash);
     let written_weight = written.map_or(0, |written| written.weight);
-    if behind_canary && (written_weight > 0 || pass.observed.highest > 0) {
+    let may_send =
+        written_weight > 0 || pass.observed.highest > 0 || pass.observed.unconfirmed.is_some();
+    if behind_canary && may_send {
         routes.extend(pass.observed.routes.iter().cloned());
         if pass.observed.routes.is_empty() {
             routes.push("router".to_owned());

@@ -164,6 +164,7 @@ pub fn note_of_action(action: &Action, snapshot: &Snapshot) -> Option<Note> {
         }
         | Action::DeleteReplicaSet { .. }
         | Action::PatchIngress { .. }
+        | Action::PatchRoute { .. }
         | Action::TerminateAnalysisRun { .. }
         | Action::DeleteAnalysisRun { .. } => None,
     }

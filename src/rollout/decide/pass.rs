@@ -11,7 +11,7 @@ use crate::{
         decision::{Action, Decision, Next, Note, Wait},
         snapshot::Snapshot,
     },
-    traffic::{Observed, Router},
+    traffic::{Observed, Routers},
 };
 
 /// Seconds that proxies get to follow a change of weight or of endpoints before pods are taken away.
@@ -37,7 +37,7 @@ pub(super) struct Pass<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) spec: &'a RolloutSpec,
     pub(super) strategy: &'a CanaryStrategy,
-    pub(super) router: Option<Router<'a>>,
+    pub(super) router: Option<Routers<'a>>,
     pub(super) observed: Observed,
     pub(super) revisions: Revisions<'a>,
     /// The status under construction.
@@ -60,23 +60,31 @@ impl<'a> Pass<'a> {
         spec: &'a RolloutSpec,
         strategy: &'a CanaryStrategy,
     ) -> Self {
-        let router = Router::of(strategy);
-        let observed = router
-            .as_ref()
-            .map_or_else(Observed::default, |router| router.observe(snapshot));
+        let router = Routers::of(strategy);
         let status = RolloutStatus {
             observed_generation: Some(snapshot.rollout.generation),
             waiting_for: None,
             next: None,
             ..snapshot.rollout.status.clone()
         };
+        let revisions = Revisions::identify(snapshot, spec, strategy, &status);
+        // What the user declared for times of rest is harmless while the canary Service leads to the stable version.
+        let pin = strategy
+            .canary_service
+            .as_ref()
+            .and_then(|name| snapshot.services.get(name))
+            .and_then(|service| service.selector.get(&snapshot.names.pod_template_hash));
+        let harmless = pin.is_none_or(|pin| *pin == revisions.stable_hash);
+        let observed = router.as_ref().map_or_else(Observed::default, |router| {
+            router.observe(snapshot, strategy.max_weight(), harmless)
+        });
         Self {
             snapshot,
             spec,
             strategy,
             router,
             observed,
-            revisions: Revisions::identify(snapshot, spec, strategy, &status),
+            revisions,
             status,
             hold: None,
             invalid: None,

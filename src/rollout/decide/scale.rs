@@ -107,6 +107,10 @@ fn shrunk_canary(pass: &mut Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
         .as_ref()
         .and_then(|weights| weights.changed_at)
         .and_then(|at| at.checked_add(MIN_DRAIN).ok());
+    if pass.observed.unconfirmed.is_some() {
+        // Proxies may still send there what the weight before sent.
+        return new.replicas;
+    }
     if let Some(drained) = drained
         && pass.now() < drained
     {

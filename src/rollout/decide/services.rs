@@ -160,6 +160,8 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
     let at = pinned(pass, service).cloned();
     let weight = pass.observed.highest;
     let drained = traffic::canary_drained(pass);
+    // What the user declared for times of rest has to be off first, and proxies have to know.
+    let free = weight == 0 && (!pass.observed.confirms || drained);
     let stable_hash = pass.status.stable_rs.clone();
     let new_hash = pass.revisions.new_hash.clone();
     let need = needed(pass, service.managed_by.is_none());
@@ -190,11 +192,11 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
                 // A step without weight, or a Rollout scaled to 0: its pods may go.
                 Some(at) if at == new_hash && declared == 0 && drained => stable.or(Some(at)),
                 Some(at) if at == new_hash => Some(at),
-                Some(at) if at == stable_hash => new.filter(|_| weight == 0),
+                Some(at) if at == stable_hash => new.filter(|_| free),
                 // A version that was superseded.
                 Some(_) => new.or(stable).filter(|_| drained),
                 None if weight > 0 => (available > 0).then_some(new_hash),
-                None => new.or(stable),
+                None => new.filter(|_| free).or(stable),
             }
         }
     }
@@ -264,6 +266,18 @@ pub(super) fn delete_unwanted_ingresses(pass: &mut Pass<'_>) {
             });
         }
     }
+}
+
+/// Both Services lead to the stable version alone and have its pods behind them: any split between them is harmless.
+pub(super) fn any_split_is_harmless(pass: &Pass<'_>) -> bool {
+    let (Some(service), Some(stable)) = (canary_service(pass), pass.revisions.stable()) else {
+        return false;
+    };
+    let need = stable.available.min(pass.replicas());
+    stable_serves(pass)
+        && pinned(pass, service) == Some(&stable.pod_template_hash)
+        && service.ready_endpoints_of(&stable.name) >= need
+        && foreign_endpoints(pass, service, &stable.pod_template_hash) == 0
 }
 
 /// At rest both Services lead to the stable version. Without pods there is nothing to lead to.

@@ -277,6 +277,11 @@ pub(super) fn reached(pass: &Pass<'_>, weight: i32) -> Outcome {
             pass.max_weight()
         ));
     }
+    if pass.replicas() > 0
+        && let Some(why) = &pass.observed.unconfirmed
+    {
+        return Outcome::wait(why.clone());
+    }
     Outcome::Done
 }
 

@@ -22,7 +22,7 @@ const WEIGHT: &str = "the canary weight";
 /// Writes the weight, and records it.
 pub(super) fn shift(pass: &mut Pass<'_>) {
     services::delete_unwanted_ingresses(pass);
-    let Some(router) = pass.router else {
+    let Some(router) = pass.router.clone() else {
         pass.status.canary.weights = None;
         return;
     };
@@ -38,7 +38,15 @@ pub(super) fn shift(pass: &mut Pass<'_>) {
         canary: weight,
         max: pass.max_weight(),
     };
-    match router.render(pass.snapshot, split) {
+    let rendered = match pass.mode() {
+        Mode::Stable | Mode::Aborted if weight == 0 && comes_to_rest(pass) => {
+            router.rest(pass.snapshot, split.max)
+        }
+        Mode::Stable | Mode::Aborted | Mode::Stepping | Mode::Full => {
+            router.render(pass.snapshot, split)
+        }
+    };
+    match rendered {
         Err(why) => {
             if weight < pass.observed.highest {
                 pass.wait(why.clone(), None);
@@ -54,6 +62,24 @@ pub(super) fn shift(pass: &mut Pass<'_>) {
                 record(pass, weight, false);
             }
         }
+    }
+}
+
+/// Whether the router's objects are, or now come to be, what the user declared.
+fn comes_to_rest(pass: &Pass<'_>) -> bool {
+    pass.observed.resting > 0 || services::any_split_is_harmless(pass)
+}
+
+/// A router that cannot be used stops forward moves.
+pub(super) fn heed(pass: &mut Pass<'_>) {
+    match pass.mode() {
+        Mode::Stepping | Mode::Full => {
+            if let Some(why) = pass.observed.refused.clone() {
+                pass.stop_forward(why);
+            }
+        }
+        // Weights are taken back all the same.
+        Mode::Stable | Mode::Aborted => {}
     }
 }
 
@@ -115,7 +141,8 @@ fn towards_goal(pass: &Pass<'_>, live: i32) -> i32 {
     }
     let available = pass.revisions.new.map_or(0, |new| new.available);
     let want = scale::canary_share(pass.replicas(), goal, pass.max_weight());
-    if want > 0 && available >= want && !pass.frozen() && services::canary_serves(pass, want) {
+    let ready = available >= want && services::canary_serves(pass, want);
+    if want > 0 && ready && !pass.frozen() && pass.observed.unconfirmed.is_none() {
         goal
     } else {
         carried(pass, live)
@@ -213,7 +240,14 @@ fn record(pass: &mut Pass<'_>, weight: i32, writes: bool) {
     let old = pass.status.canary.weights.clone();
     let old_weight = old.as_ref().map_or(0, |old| old.canary.weight);
     let live_differs = pass.observed.highest != weight || pass.observed.lowest != weight;
-    let changed = old.is_none() || old_weight != weight || (writes && live_differs);
+    let verified = pass
+        .observed
+        .confirms
+        .then_some(!writes && pass.observed.unconfirmed.is_none());
+    let confirmed_now =
+        verified == Some(true) && old.as_ref().is_some_and(|old| old.verified == Some(false));
+    let changed =
+        old.is_none() || old_weight != weight || (writes && live_differs) || confirmed_now;
     if old_weight != weight {
         pass.note(
             false,
@@ -243,7 +277,7 @@ fn record(pass: &mut Pass<'_>, weight: i32, writes: bool) {
             pod_template_hash: pass.status.stable_rs.clone(),
         },
         additional: Vec::new(),
-        verified: None,
+        verified,
         changed_at,
     });
 }
@@ -253,7 +287,8 @@ pub(super) fn canary_drained(pass: &mut Pass<'_>) -> bool {
     if pass.router.is_none() {
         return true;
     }
-    if pass.observed.highest > 0 {
+    if pass.observed.highest > 0 || pass.observed.resting > 0 || pass.observed.unconfirmed.is_some()
+    {
         return false;
     }
     let weights = pass.status.canary.weights.as_ref();

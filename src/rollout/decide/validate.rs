@@ -2,6 +2,8 @@
 //!
 //! Abort, rollback and scaling go on while something is wrong here. Not here: the pod template, which the API server checks.
 
+mod routes;
+
 use std::fmt;
 
 use super::{analyses, pass::Pass};
@@ -18,6 +20,7 @@ use crate::{
     rollout::snapshot::{RefusalKind, ServiceView},
     traffic::Split,
 };
+use routes::check_routes;
 
 /// One thing that is wrong with a spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -255,8 +258,6 @@ fn check_routing(canary: &CanaryStrategy, routing: &TrafficRouting, errors: &mut
         ("traefik", traefik),
         ("apisix", apisix),
         ("appMesh", app_mesh),
-        ("gatewayAPI", gateway_api),
-        ("plugins", plugins),
     ];
     for (field, router) in others {
         errors.unsupported(&at(field), router.is_some());
@@ -268,11 +269,15 @@ fn check_routing(canary: &CanaryStrategy, routing: &TrafficRouting, errors: &mut
             "must be at least 100: ingress-nginx reads less as 100",
         );
     }
+    check_routes(gateway_api.as_ref(), plugins.as_ref(), errors);
+    let no_other = others.iter().all(|(_, router)| router.is_none())
+        && gateway_api.is_none()
+        && plugins.is_none();
     match nginx {
-        None if others.iter().all(|(_, router)| router.is_none()) => {
+        None if no_other => {
             errors.add(
                 "spec.strategy.canary.trafficRouting",
-                "names no router; set nginx, or remove trafficRouting",
+                "names no router; set nginx or gatewayAPI, or remove trafficRouting",
             );
         }
         Some(nginx) if nginx.ingresses().is_empty() => {
@@ -376,12 +381,17 @@ pub(super) fn check(pass: &mut Pass<'_>) {
         }
     }
     pass.missing.extend(pass.observed.missing.clone());
+    wrong.extend(routes::in_other_namespaces(
+        pass.strategy,
+        &pass.snapshot.rollout.namespace,
+    ));
     let split = Split {
         canary: pass.observed.highest,
         max: pass.max_weight(),
     };
     if let Some(Err(message)) = pass
         .router
+        .as_ref()
         .map(|router| router.render(pass.snapshot, split))
     {
         wrong.push(FieldError {

@@ -112,6 +112,7 @@ impl Look<'_> {
                 | Action::PatchReplicaSet { .. }
                 | Action::DeleteReplicaSet { .. }
                 | Action::AdoptReplicaSet { .. }
+                | Action::PatchRoute { .. }
                 | Action::PinService { .. }
                 | Action::DeleteIngress { .. }
                 | Action::CreateAnalysisRun { .. }
@@ -152,6 +153,7 @@ impl Look<'_> {
                 Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
                     ("ing", &target.name)
                 }
+                Action::PatchRoute { target, .. } => ("route", &target.name),
                 Action::CreateAnalysisRun { name, .. } => ("ar", name),
                 Action::TerminateAnalysisRun { target } | Action::DeleteAnalysisRun { target } => {
                     ("ar", &target.name)
@@ -232,6 +234,7 @@ impl Look<'_> {
                 Action::CreateReplicaSet { .. }
                 | Action::PatchReplicaSet { .. }
                 | Action::AdoptReplicaSet { .. }
+                | Action::PatchRoute { .. }
                 | Action::PinService { .. }
                 | Action::CreateIngress { .. }
                 | Action::PatchIngress { .. }

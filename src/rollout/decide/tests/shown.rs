@@ -49,6 +49,7 @@ impl World {
             ),
             Action::CreateIngress { object, .. } => format!("weight {}", weight_in(object)),
             Action::PatchIngress { patch, .. } => format!("weight {}", weight_in(patch)),
+            Action::PatchRoute { target, .. } => format!("patch route {}", target.name),
             Action::DeleteIngress { target } => format!("delete Ingress {}", target.name),
             Action::CreateAnalysisRun { name, .. } => format!("measure {}", self.short_run(name)),
             Action::TerminateAnalysisRun { target } => {

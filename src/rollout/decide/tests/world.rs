@@ -13,6 +13,7 @@ use super::rules;
 use crate::{
     api::{
         analysis::{AnalysisPhase, AnalysisTemplateSpec},
+        gateway_api::RouteKind,
         names::ApiNames,
         request::{Request, Verb},
         rollout::RolloutSpec,
@@ -23,7 +24,7 @@ use crate::{
         decision::{Action, Decision, Next, Note},
         snapshot::{
             AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView,
-            ServiceView, Snapshot, TemplateKey,
+            RouteView, ServiceView, Snapshot, TemplateKey,
         },
     },
 };
@@ -59,6 +60,7 @@ pub(super) struct World {
     pub(super) services: BTreeMap<String, ServiceView>,
     slices_due: BTreeMap<String, Timestamp>,
     pub(super) ingresses: BTreeMap<String, IngressView>,
+    pub(super) routes: BTreeMap<(RouteKind, String), RouteView>,
     pub(super) templates: BTreeMap<TemplateKey, Result<AnalysisTemplateSpec, String>>,
     pub(super) runs: Vec<AnalysisRunView>,
     pub(super) refusal: Option<Refusal>,
@@ -102,6 +104,7 @@ pub(super) fn world() -> World {
         services: BTreeMap::new(),
         slices_due: BTreeMap::new(),
         ingresses: BTreeMap::new(),
+        routes: BTreeMap::new(),
         templates: BTreeMap::new(),
         runs: Vec::new(),
         refusal: None,
@@ -427,6 +430,8 @@ impl World {
             foreign_replica_sets: self.foreign.clone(),
             services: self.services.clone(),
             ingresses: self.ingresses.clone(),
+            routes: self.routes.clone(),
+            unserved: BTreeSet::new(),
             templates: self.templates.clone(),
             analysis_runs: self.runs.clone(),
             refusal: self.refusal.clone(),
@@ -769,6 +774,27 @@ impl World {
                 ingress.resource_version = version;
                 ingress.annotations_written_by = None;
                 json_patch::merge(&mut ingress.object, patch);
+            }
+            Action::PatchRoute {
+                kind,
+                target,
+                patch,
+            } => {
+                let key = (*kind, target.name.clone());
+                let route = self.routes.get_mut(&key).unwrap();
+                assert_eq!(
+                    route.resource_version, target.resource_version,
+                    "stale write"
+                );
+                let spec = route.object["spec"].clone();
+                json_patch::patch(&mut route.object, patch).unwrap();
+                route.resource_version.clone_from(&version);
+                route.object["metadata"]["resourceVersion"] = json!(version);
+                route.rules_written_by = None;
+                if route.object["spec"] != spec {
+                    let generation = route.object["metadata"]["generation"].as_i64().unwrap();
+                    route.object["metadata"]["generation"] = json!(generation + 1);
+                }
             }
             Action::DeleteIngress { target } => {
                 self.ingresses.remove(&target.name);
