@@ -69,7 +69,8 @@ async fn a_bad_version_is_taken_back(name: &str, app: App, metric: &Value) {
     let world = World::new(name).await;
     let _controller = world.controller().await;
     world.apply(&[template(metric)]).await;
-    let first = world.deploy(&app).await;
+    // Nothing is sent to a pod when it goes: it need not even drain.
+    let first = world.deploy(&app.drain(0)).await;
     let load = world.load(100);
     let weights = WeightWatch::start(&world);
     world.set_image("demo:v2-err20").await;
@@ -129,7 +130,7 @@ async fn a_bad_version_is_taken_back_in_a_pause_by_the_analysis_in_the_backgroun
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_good_version_passes_its_analysis() {
     let world = World::new("good-analysis").await;
-    let _controller = world.controller().await;
+    let controller = world.controller().await;
     world.apply(&[template(&json!({}))]).await;
     let app = App::canary(2, json!([{"setWeight": 50}, {"analysis": analysis()}]));
     world.deploy(&app).await;
@@ -139,6 +140,12 @@ async fn a_good_version_passes_its_analysis() {
     let run = ended_run(&world).await;
     assert_eq!(run["status"]["phase"], "Successful");
     assert_eq!(run["status"]["metricResults"][0]["successful"], 3);
+    let metrics = controller.read("/metrics").await.unwrap();
+    let counted = metrics.lines().any(|line| {
+        line.starts_with(r#"tidegate_measurement_seconds_count{provider="prometheus""#)
+            && line.ends_with(" 3")
+    });
+    assert!(counted, "{metrics}");
     none_lost(load).await;
 }
 

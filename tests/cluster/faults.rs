@@ -10,7 +10,7 @@ use testbed::{
 };
 
 use super::{
-    harness::{App, CANARY_INGRESS, World, none_lost, share_is},
+    harness::{App, CANARY_INGRESS, SOON, World, none_lost, share_is},
     kubectl::apply_crds,
 };
 
@@ -71,11 +71,11 @@ async fn crash_at_every_write(name: &str, cut: Cut, act: Act) {
                 }
             }
         };
-        let crashed = tokio::select! {
-            cut = proxy.wait_for_cuts(begun + 1, Duration::from_secs(60)) => cut,
+        let was_cut = tokio::select! {
+            cut = proxy.wait_for_cuts(begun + 1, SOON) => cut,
             () = ended => false,
         };
-        if !crashed {
+        if !was_cut {
             break;
         }
         crashes += 1;

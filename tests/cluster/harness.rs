@@ -20,6 +20,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testbed::{Program, Testbed};
+use tidegate::runtime::clock::Clock;
 use tokio::{
     process::Command,
     sync::OnceCell,
@@ -34,7 +35,7 @@ pub use traffic::{CANARY_INGRESS, WEIGHT, WeightWatch, none_lost, share_is};
 use super::kubectl::{Said, install_crds, kubectl, run};
 
 /// By when something must have happened that takes a few seconds on an idle machine.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_mins(1);
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// A name that stands in the rendered chart for the namespace of a test.
 const NAMESPACE: &str = "the-namespace-of-a-test";
@@ -55,6 +56,11 @@ where
         }
         sleep(ASK_AGAIN).await;
     }
+}
+
+/// The time, as the controller reads it.
+pub fn now() -> jiff::Timestamp {
+    Clock::system().now()
 }
 
 /// A namespace with the chart's ServiceAccount and rules. It is deleted with this value; after a failure what was in it
@@ -174,8 +180,8 @@ impl World {
 
     /// A merge patch, as a person with another tool writes it.
     pub async fn patch(&self, plural: &str, name: &str, patch: &Value) -> Value {
-        let path = format!("{}/{name}?fieldManager=somebody", self.collection(plural));
-        let request = http::Request::patch(path)
+        let uri = format!("{}/{name}?fieldManager=somebody", self.collection(plural));
+        let request = http::Request::patch(uri)
             .header("content-type", "application/merge-patch+json")
             .body(patch.to_string().into_bytes())
             .unwrap();

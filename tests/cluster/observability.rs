@@ -2,11 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use jiff::Timestamp;
 use serde_json::json;
 use testbed::fault_proxy::{FaultProxy, FaultProxyOptions};
 
-use super::harness::{App, SOON, World, eventually};
+use super::harness::{App, SOON, World, eventually, now};
 
 const QUIET: Duration = Duration::from_secs(45);
 
@@ -20,7 +19,7 @@ async fn at_rest_nothing_is_asked_and_nothing_is_written() {
     let rollout = world.healthy().await;
     world.only_pods_of(rollout.declared()).await;
     settled(&world).await;
-    let since = Timestamp::now();
+    let since = now();
     let events = world.list("events").await.len();
     let reconciles = reconciles(&controller.read("/metrics").await.unwrap());
     // The quiet is what is measured.
@@ -44,7 +43,7 @@ async fn settled(world: &World) {
             .last()
             .map(|write| write.at)
             .unwrap_or_default();
-        let quiet = Timestamp::now().duration_since(last).as_secs();
+        let quiet = now().duration_since(last).as_secs();
         if quiet >= 3 {
             Ok(())
         } else {

@@ -154,7 +154,7 @@ async fn a_full_quota_is_told(name: &str, resource: &str, full: u32) {
     eventually(SOON, "the quota counts", || async {
         let quota = world.get("resourcequotas", "quota").await.unwrap();
         let used = quota["status"]["used"][resource].clone();
-        if used == full.to_string() {
+        if used.as_str() == Some(full.to_string().as_str()) {
             Ok(())
         } else {
             Err(used.to_string())

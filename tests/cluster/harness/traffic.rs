@@ -16,7 +16,7 @@ use testbed::load::{Load, LoadOptions, Summary};
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{SOON, World, eventually};
+use super::{SOON, World, eventually, now};
 
 /// The annotation with the weight.
 pub const WEIGHT: &str = "nginx.ingress.kubernetes.io/canary-weight";
@@ -32,7 +32,7 @@ impl World {
     fn load_options(&self, rate: u32, most: u32) -> LoadOptions {
         let url = self.testbed().proxy_url().unwrap();
         let host = format!("{}.test", self.namespace());
-        LoadOptions::new(url, &host, rate, most, Duration::from_secs(300))
+        LoadOptions::new(url, &host, rate, most, Duration::from_mins(5))
     }
 
     /// Waits until the proxy answers from this version alone.
@@ -110,9 +110,7 @@ impl WeightWatch {
                 let weight = annotations
                     .get(WEIGHT)
                     .and_then(|weight| weight.parse().ok());
-                list.lock()
-                    .unwrap()
-                    .push((Timestamp::now(), weight.unwrap_or(0)));
+                list.lock().unwrap().push((now(), weight.unwrap_or(0)));
             }
         });
         Self {
