@@ -36,7 +36,8 @@ async fn a_pause_lasts_until_it_is_promoted() {
 
 /// Writes a request as a client does that has seen this revision and this step; gives what became of it.
 async fn request(world: &World, id: &str, revision: &str, step: i64) -> Rollout {
-    let request = json!({"id": id, "verb": "promote", "revision": revision, "step": step, "by": "ann"});
+    let request =
+        json!({"id": id, "verb": "promote", "revision": revision, "step": step, "by": "ann"});
     let annotation = json!({"tidegate.dev/request": request.to_string()});
     let patch = json!({"metadata": {"annotations": annotation}});
     world.patch("rollouts", "demo", &patch).await;
@@ -144,10 +145,7 @@ async fn a_request_for_an_older_revision_is_refused() {
 }
 
 /// What the clients of Argo Rollouts write into the status.
-async fn a_written_status_is_an_intent(
-    name: &str,
-    status: Value,
-) -> (World, Controller) {
+async fn a_written_status_is_an_intent(name: &str, status: Value) -> (World, Controller) {
     let (world, controller) = at_the_first_pause(name).await;
     let patch = json!({ "status": status }).to_string();
     let args = [
