@@ -7,6 +7,7 @@
     reason = "these are all tests: a failed step ends them, and json!() is handed over as it is"
 )]
 
+mod architecture;
 mod chart;
 mod cli;
 #[cfg(feature = "control-plane")]
@@ -14,3 +15,4 @@ mod cluster;
 mod crds;
 mod examples;
 mod readme;
+mod sim;

@@ -15,6 +15,8 @@ use crate::{
     },
 };
 
+/// The older way to name an Ingress class.
+const CLASS: &str = "kubernetes.io/ingress.class";
 /// Longest name of an object.
 const MAX_NAME: usize = 253;
 
@@ -189,7 +191,6 @@ impl IngressNginx<'_> {
         }
         spec.insert("rules".to_owned(), rules.into());
         let mut annotations = self.annotations(split);
-        const CLASS: &str = "kubernetes.io/ingress.class";
         if let Some(class) = stable
             .object
             .pointer("/metadata/annotations")

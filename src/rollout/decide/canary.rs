@@ -71,7 +71,7 @@ fn promote(pass: &mut Pass<'_>) {
     pass.revisions
         .stable_hash
         .clone_from(&pass.revisions.new_hash);
-    pass.status.current_step_index = revisions::steps_len(pass);
+    pass.status.current_step_index = Some(revisions::steps_len(pass));
     pass.status.promote_full = false;
     pass.status.pause_conditions.clear();
     pass.status.controller_pause = false;

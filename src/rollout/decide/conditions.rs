@@ -11,7 +11,9 @@ use super::{
 use crate::{
     api::{
         conditions::{self, ConditionStatus, ConditionType},
-        rollout_status::{NextAction, Overwritten, Phase, RolloutStatus},
+        rollout_status::{
+            NextAction, Overwritten, PauseCondition, PauseReason, Phase, RolloutStatus,
+        },
     },
     rollout::{
         decision::{Decision, Next, Note},
@@ -259,7 +261,7 @@ fn phase(pass: &Pass<'_>, unfinished: Option<&str>) -> (Phase, String, String) {
             "manually paused".to_owned(),
         );
     }
-    if let Some(pause) = pass.status.pause_conditions.first() {
+    if let Some(pause) = main_pause(&pass.status) {
         return (
             Phase::Paused,
             "RolloutPaused".to_owned(),
@@ -278,6 +280,15 @@ fn phase(pass: &Pass<'_>, unfinished: Option<&str>) -> (Phase, String, String) {
             String::new(),
         ),
     }
+}
+
+/// The pause that is told: one that asks a person before one of a step.
+fn main_pause(status: &RolloutStatus) -> Option<&PauseCondition> {
+    let pauses = &status.pause_conditions;
+    pauses
+        .iter()
+        .find(|pause| pause.reason != PauseReason::CanaryPauseStep)
+        .or_else(|| pauses.first())
 }
 
 /// Why the Rollout is not healthy yet, in the words that clients match on.

@@ -155,7 +155,7 @@ fn promote(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
             "meant step {step}, but the update is at step {index}"
         ));
     }
-    if Some(index) == revisions::steps_len(pass) {
+    if index == revisions::steps_len(pass) {
         return Err("all steps are done; the promotion itself is under way".to_owned());
     }
     if pass.status.controller_pause && pass.status.pause_conditions.is_empty() {

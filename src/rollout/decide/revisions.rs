@@ -156,7 +156,7 @@ pub(super) fn begin(pass: &mut Pass<'_>) {
     }
     pass.status.current_step_hash = step_hash;
     if promoted {
-        pass.status.current_step_index = steps_len(pass);
+        pass.status.current_step_index = Some(steps_len(pass));
         pass.status.promote_full = false;
         pass.status.abort = false;
         pass.status.aborted_at = None;
@@ -199,6 +199,6 @@ pub(super) fn restart(pass: &mut Pass<'_>) {
 }
 
 /// The index after the last step.
-pub(super) fn steps_len(pass: &Pass<'_>) -> Option<i32> {
-    Some(i32::try_from(pass.strategy.steps.len()).unwrap_or(i32::MAX))
+pub(super) fn steps_len(pass: &Pass<'_>) -> i32 {
+    i32::try_from(pass.strategy.steps.len()).unwrap_or(i32::MAX)
 }

@@ -96,7 +96,7 @@ fn held_size(pass: &Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
 /// A canary keeps its pods until the lower weight has been live for long enough; the last ones also until no Service
 /// leads to them.
 fn shrunk_canary(pass: &mut Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
-    if want == 0 {
+    if want == 0 && pass.replicas() > 0 {
         return to_zero_after(pass, new, 0);
     }
     let live = canary_share(pass.replicas(), pass.observed.highest, pass.max_weight());

@@ -275,7 +275,6 @@ fn check_routing(canary: &CanaryStrategy, routing: &TrafficRouting, errors: &mut
                 "names no router; set nginx, or remove trafficRouting",
             );
         }
-        None => {}
         Some(nginx) if nginx.ingresses().is_empty() => {
             errors.add(
                 at("nginx"),
@@ -288,7 +287,7 @@ fn check_routing(canary: &CanaryStrategy, routing: &TrafficRouting, errors: &mut
                 "set stableIngress or stableIngresses, not both",
             );
         }
-        Some(_) => {}
+        None | Some(_) => {}
     }
     for (field, service) in [
         ("canaryService", &canary.canary_service),

@@ -175,9 +175,9 @@ fn an_abort_at_any_moment_puts_everything_back() {
             let promoted =
                 promoted_already(moment) || world.version(&world.status.stable_rs) == "v2";
             if promoted {
-                at_rest(world, "v2", what)
+                at_rest(world, "v2", what);
             } else {
-                given_up(world, what)
+                given_up(world, what);
             }
         },
     );
@@ -323,7 +323,6 @@ enum Disturbance {
     Crash(usize),
     Verdict(AnalysisPhase),
     LoseStatus,
-    OldStatus(usize),
 }
 
 fn disturbance() -> impl Strategy<Value = Disturbance> {
@@ -395,7 +394,6 @@ fn disturb(world: &mut World, number: usize, disturbance: &Disturbance) {
             world.by_person = true;
             world.status = crate::api::rollout_status::RolloutStatus::default();
         }
-        Disturbance::OldStatus(_) => {}
     }
 }
 

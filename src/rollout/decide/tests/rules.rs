@@ -108,7 +108,15 @@ impl Look<'_> {
                         .pointer("/metadata/annotations/nginx.ingress.kubernetes.io~1canary-weight")
                         .map(|_| weight_of(Some(&view)))
                 }
-                _ => None,
+                Action::CreateReplicaSet { .. }
+                | Action::PatchReplicaSet { .. }
+                | Action::DeleteReplicaSet { .. }
+                | Action::AdoptReplicaSet { .. }
+                | Action::PinService { .. }
+                | Action::DeleteIngress { .. }
+                | Action::CreateAnalysisRun { .. }
+                | Action::TerminateAnalysisRun { .. }
+                | Action::DeleteAnalysisRun { .. } => None,
             })
     }
 
@@ -221,7 +229,16 @@ impl Look<'_> {
                     ..
                 } => (&target.name, *to),
                 Action::DeleteReplicaSet { target } => (&target.name, 0),
-                _ => continue,
+                Action::CreateReplicaSet { .. }
+                | Action::PatchReplicaSet { .. }
+                | Action::AdoptReplicaSet { .. }
+                | Action::PinService { .. }
+                | Action::CreateIngress { .. }
+                | Action::PatchIngress { .. }
+                | Action::DeleteIngress { .. }
+                | Action::CreateAnalysisRun { .. }
+                | Action::TerminateAnalysisRun { .. }
+                | Action::DeleteAnalysisRun { .. } => continue,
             };
             let set = self
                 .snapshot
@@ -394,7 +411,7 @@ impl Look<'_> {
         let same = old.current_pod_hash == new.current_pod_hash
             && old.current_step_hash == new.current_step_hash
             && old.canary.attempt == new.canary.attempt
-            && old.abort == new.abort;
+            && old.aborted_at == new.aborted_at;
         if same {
             self.must(
                 old.current_step_index <= new.current_step_index,
@@ -421,7 +438,7 @@ impl Look<'_> {
         self.must(!(reconciling && stalled), "kstatus: never both");
         let phase = status.phase.unwrap();
         self.must(
-            (phase == Phase::Healthy) == !(reconciling || stalled),
+            (phase == Phase::Healthy) != (reconciling || stalled),
             "kstatus: neither at rest only",
         );
         self.must(
@@ -487,7 +504,7 @@ pub(super) fn settled(world: &World) {
             let named = status
                 .waiting_for
                 .as_ref()
-                .is_some_and(|wait| wait.contains("name"));
+                .is_some_and(|wait| wait.contains("name") || wait.contains("AnalysisRun"));
             assert!(
                 told || named,
                 "L2: in the end, nothing just progresses\n{world}"

@@ -20,6 +20,7 @@ fn condition(world: &World, type_: &str) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn conditions_of_every_phase() {
     let progressing = {
         let mut world = deployed();
@@ -50,7 +51,7 @@ fn conditions_of_every_phase() {
         "Healthy",
         "InvalidSpec",
     ];
-    for (what, world, expected) in [
+    for (what, world, expected) in vec![
         (
             "healthy",
             deployed(),

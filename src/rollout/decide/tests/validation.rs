@@ -78,6 +78,7 @@ fn what_does_not_work_yet_is_refused_by_name() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_makes_no_sense_is_refused_with_what_to_do() {
     for (pointer, value, error) in [
         (

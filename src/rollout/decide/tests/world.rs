@@ -279,16 +279,6 @@ impl World {
         self.play();
         self
     }
-
-    /// `v2` was declared and has come to this step.
-    pub(super) fn updated_to_step(mut self, step: i32) -> Self {
-        self.declare("v2");
-        self.play_until(|world| {
-            world.status.current_step_index == Some(step)
-                && world.status.current_pod_hash == world.hash("v2")
-        });
-        self
-    }
 }
 
 // What people and machines do.
@@ -296,11 +286,6 @@ impl World {
     pub(super) fn ask(&mut self, id: &str, verb: Verb) {
         self.by_person |= matches!(verb, Verb::Promote | Verb::PromoteFull);
         self.request = Some(Ok(request(id, verb)));
-    }
-
-    pub(super) fn asked(mut self, verb: Verb) -> Self {
-        self.ask("1", verb);
-        self
     }
 
     /// Makes so many pods of a version unready, for so many seconds.
@@ -346,6 +331,10 @@ impl World {
 
 // What can be seen.
 impl World {
+    #[expect(
+        clippy::unused_self,
+        reason = "the other questions about a world take it, too"
+    )]
     pub(super) fn hash(&self, version: &str) -> String {
         static HASHES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
             let hash = |version: &str| {
