@@ -333,7 +333,11 @@ async fn pods_that_come_and_go_do_not_reset_the_deadline() {
         let mut pods: Vec<String> = Vec::new();
         loop {
             let all = world.pods_of(new.declared()).await;
-            pods.extend(all.into_iter().filter(|pod| !pods.contains(pod)).collect::<Vec<_>>());
+            pods.extend(
+                all.into_iter()
+                    .filter(|pod| !pods.contains(pod))
+                    .collect::<Vec<_>>(),
+            );
             if !pods.is_empty() {
                 let oldest = pods.remove(0);
                 world.delete("pods", &oldest).await;
@@ -346,7 +350,9 @@ async fn pods_that_come_and_go_do_not_reset_the_deadline() {
         rollout = world.aborted() => rollout,
     };
     assert!(
-        rollout.abort_cause().starts_with("no progress for 6 seconds: "),
+        rollout
+            .abort_cause()
+            .starts_with("no progress for 6 seconds: "),
         "{}",
         rollout.abort_cause()
     );

@@ -110,9 +110,7 @@ impl WeightWatch {
                 let weight = annotations
                     .get(WEIGHT)
                     .and_then(|weight| weight.parse().ok());
-                list.lock()
-                    .unwrap()
-                    .push((now(), weight.unwrap_or(0)));
+                list.lock().unwrap().push((now(), weight.unwrap_or(0)));
             }
         });
         Self {
