@@ -15,3 +15,4 @@ mod cluster;
 mod crds;
 mod examples;
 mod readme;
+mod sim;

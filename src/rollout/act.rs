@@ -151,13 +151,7 @@ impl Writer {
                 replicas,
                 annotations,
             } => {
-                let mut patch = json!({});
-                if let Some(replicas) = replicas {
-                    patch["spec"]["replicas"] = (*replicas).into();
-                }
-                for (key, value) in annotations {
-                    patch["metadata"]["annotations"][key.as_str()] = json!(value);
-                }
+                let patch = resized(*replicas, annotations);
                 self.patch(word, &caches::replica_sets(), namespace, target, patch)
                     .await
             }
@@ -167,13 +161,7 @@ impl Writer {
                 role,
                 rollout,
             } => {
-                let patch = json!({
-                    "metadata": {
-                        "labels": { (self.names.managed_by_rollout.clone()): rollout },
-                        "annotations": { (self.names.role.clone()): role },
-                    },
-                    "spec": { "selector": { (self.names.pod_template_hash.clone()): pod_template_hash } },
-                });
+                let patch = pinned(&self.names, pod_template_hash, role, rollout);
                 self.patch(word, &caches::services(), namespace, target, patch)
                     .await
             }
@@ -405,6 +393,29 @@ impl Writer {
         self.wrote(resource, object.namespace(), &patched);
         Ok(())
     }
+}
+
+/// The merge patch that sizes and annotates a ReplicaSet.
+fn resized(replicas: Option<i32>, annotations: &[(String, Option<String>)]) -> Value {
+    let mut patch = json!({});
+    if let Some(replicas) = replicas {
+        patch["spec"]["replicas"] = replicas.into();
+    }
+    for (key, value) in annotations {
+        patch["metadata"]["annotations"][key.as_str()] = json!(value);
+    }
+    patch
+}
+
+/// The merge patch that points a Service at one version, and marks it.
+fn pinned(names: &ApiNames, pod_template_hash: &str, role: &str, rollout: &str) -> Value {
+    json!({
+        "metadata": {
+            "labels": { (names.managed_by_rollout.clone()): rollout },
+            "annotations": { (names.role.clone()): role },
+        },
+        "spec": { "selector": { (names.pod_template_hash.clone()): pod_template_hash } },
+    })
 }
 
 /// The merge patch from `old` to `new`: `None` when they are equal. Lists are replaced whole.

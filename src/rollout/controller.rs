@@ -73,10 +73,12 @@ impl Memories {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = all.entry(uid.to_owned()).or_default();
         if entry.generation != generation {
+            let since = entry.memory.since;
             *entry = Remembered {
                 generation,
                 ..Remembered::default()
             };
+            entry.memory.since = since;
         }
         change(entry)
     }
@@ -150,9 +152,11 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         return Ok(Requeue::requeue(BEHIND));
     }
     let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);
+    let now = context.clock.now();
     let memory = context
         .memories
         .with(rollout.uid(), generation, |remembered| {
+            remembered.memory.since.get_or_insert(now);
             remembered.memory.clone()
         });
     let snapshot = observe(
@@ -160,7 +164,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         &context.caches,
         &context.writer.names,
         &memory,
-        context.clock.now(),
+        now,
     )?;
     let decision = decide(&snapshot);
     let mut failed = None;
@@ -192,7 +196,10 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         context
             .memories
             .with(rollout.uid(), generation, |remembered| {
-                remembered.memory = Memory::default();
+                remembered.memory = Memory {
+                    since: remembered.memory.since,
+                    ..Memory::default()
+                };
             });
     }
     // The status follows from what was observed, not from what was just written: it is right also after a failure.

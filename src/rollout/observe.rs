@@ -35,6 +35,8 @@ pub struct Memory {
     pub refusal: Option<Refusal>,
     /// A ReplicaSet name that somebody else has.
     pub taken: Option<String>,
+    /// When this process first looked at the Rollout. What the one before it wrote last may be missing in the status.
+    pub since: Option<Timestamp>,
 }
 
 /// A status that is none of ours. Taking it for an empty one would start the release anew.
@@ -79,13 +81,17 @@ pub fn observe(
     let (own, foreign): (Vec<_>, Vec<_>) = replica_sets
         .into_iter()
         .partition(|set| owned(set) || is_orphan(set, rollout.name(), &labels, names));
-    let status = match object.get("status") {
+    let mut status = match object.get("status") {
         Some(status) => RolloutStatus::deserialize(status).map_err(|source| UnreadableStatus {
             name: rollout.name().to_owned(),
             source,
         })?,
         None => RolloutStatus::default(),
     };
+    // A weight may have been changed without its time being recorded: proxies get their time from the first look.
+    if let (Some(weights), Some(since)) = (&mut status.canary.weights, memory.since) {
+        weights.changed_at = weights.changed_at.map(|at| at.max(since));
+    }
     let request = object
         .pointer("/metadata/annotations")
         .and_then(|annotations| annotations.get(&names.request))

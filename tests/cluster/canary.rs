@@ -1,6 +1,9 @@
 //! A canary from the first deploy to its end, with real requests: through a router, and by the share of pods.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 use serde_json::json;
 use tokio::time::Instant;
@@ -95,7 +98,7 @@ async fn a_newer_version_in_mid_canary_takes_the_place_of_the_first() {
     let world = World::new("newer-version").await;
     let _controller = world.controller().await;
     let app = App::canary(2, json!([{"setWeight": 40}, {"pause": {}}]));
-    world.deploy(&app).await;
+    world.deploy(&app.drain(0)).await;
     let load = world.load(100);
 
     world.set_image("demo:v2").await;
@@ -121,7 +124,7 @@ async fn going_back_to_the_stable_template_in_mid_canary_needs_no_step() {
     let world = World::new("back-to-stable").await;
     let _controller = world.controller().await;
     let app = App::canary(2, json!([{"setWeight": 50}, {"pause": {}}]));
-    let first = world.deploy(&app).await;
+    let first = world.deploy(&app.drain(0)).await;
     let load = world.load(100);
 
     world.set_image("demo:v2").await;
@@ -318,10 +321,9 @@ async fn without_an_abort_the_deadline_is_told_and_nothing_is_taken_back() {
 async fn pods_that_come_and_go_do_not_reset_the_deadline() {
     let world = World::new("flapping").await;
     let _controller = world.controller().await;
-    let app = App::canary(3, json!([{"setWeight": 100}]))
+    let app = App::canary(4, json!([{"setWeight": 100}]))
         .spec(json!({"progressDeadlineSeconds": 6, "progressDeadlineAbort": true}));
     world.deploy(&app).await;
-    let begun = Instant::now();
     world.set_image("demo:v2-slow1").await;
     let new = world
         .until(SOON, "the new version is seen", |rollout| {
@@ -329,20 +331,24 @@ async fn pods_that_come_and_go_do_not_reset_the_deadline() {
         })
         .await;
     // The oldest pod goes all the time: some are available now and then, all of them never.
+    let most = AtomicI64::new(0);
     let flapping = async {
         let mut pods: Vec<String> = Vec::new();
         loop {
+            let available = world
+                .rollout()
+                .await
+                .at("/status/progress/available")
+                .as_i64();
+            most.fetch_max(available.unwrap_or(0), Ordering::Relaxed);
             let all = world.pods_of(new.declared()).await;
-            pods.extend(
-                all.into_iter()
-                    .filter(|pod| !pods.contains(pod))
-                    .collect::<Vec<_>>(),
-            );
+            let fresh: Vec<String> = all.into_iter().filter(|pod| !pods.contains(pod)).collect();
+            pods.extend(fresh);
             if !pods.is_empty() {
                 let oldest = pods.remove(0);
                 world.delete("pods", &oldest).await;
             }
-            tokio::time::sleep(Duration::from_millis(700)).await;
+            tokio::time::sleep(Duration::from_millis(1_200)).await;
         }
     };
     let rollout = tokio::select! {
@@ -356,11 +362,8 @@ async fn pods_that_come_and_go_do_not_reset_the_deadline() {
         "{}",
         rollout.abort_cause()
     );
-    assert!(
-        begun.elapsed() < Duration::from_secs(25),
-        "{:?}",
-        begun.elapsed()
-    );
+    let most = most.into_inner();
+    assert!((1..4).contains(&most), "{most} pods were available at best");
 }
 
 #[tokio::test]

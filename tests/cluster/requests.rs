@@ -2,15 +2,16 @@
 
 use serde_json::{Value, json};
 
-use super::harness::{App, SOON, World, share_is};
+use super::harness::{App, Controller, Rollout, SOON, World, none_lost, share_is};
 
-async fn at_the_first_pause(name: &str) -> (World, super::harness::Controller) {
+async fn at_the_first_pause(name: &str) -> (World, Controller) {
     let world = World::new(name).await;
     let controller = world.controller().await;
     let steps = json!([
         {"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}, {"setWeight": 80}, {"pause": {}},
     ]);
-    world.deploy(&App::canary(2, steps)).await;
+    // Nothing is sent to a pod when it goes: it need not even drain.
+    world.deploy(&App::canary(2, steps).drain(0)).await;
     world.ask(&["set-image", "demo", "app=demo:v2"]).await;
     world.paused_at(1).await;
     (world, controller)
@@ -33,24 +34,35 @@ async fn a_pause_lasts_until_it_is_promoted() {
     assert_eq!(world.paused_at(3).await.weight(), 50);
 }
 
+/// Writes a request as a client does that has seen this revision and this step; gives what became of it.
+async fn request(world: &World, id: &str, revision: &str, step: i64) -> Rollout {
+    let request =
+        json!({"id": id, "verb": "promote", "revision": revision, "step": step, "by": "ann"});
+    let annotation = json!({"tidegate.dev/request": request.to_string()});
+    let patch = json!({"metadata": {"annotations": annotation}});
+    world.patch("rollouts", "demo", &patch).await;
+    world
+        .until(SOON, "the request is answered", |rollout| {
+            rollout.at("/status/lastHandledRequest/id") == id
+        })
+        .await
+}
+
 #[tokio::test]
 async fn two_promotes_of_one_pause_end_one_pause() {
     let (world, _controller) = at_the_first_pause("double-promote").await;
-    // Both people look at step 1 and click.
-    let promote = ["promote", "demo", "--no-wait"];
-    tokio::join!(world.tidegate(&promote), world.tidegate(&promote));
-    let rollout = world.paused_at(3).await;
-    let step = world
-        .until(SOON, "both requests are seen", |rollout| {
-            let request = &rollout.0["metadata"]["annotations"]["tidegate.dev/request"];
-            let id = rollout.at("/status/lastHandledRequest/id").as_str();
-            request
-                .as_str()
-                .is_some_and(|text| text.contains(id.unwrap_or("none")))
-        })
-        .await
-        .step();
-    assert_eq!((rollout.weight(), step), (50, 3));
+    let revision = world.rollout().await.declared().to_owned();
+    // Two people look at step 1 and click.
+    request(&world, "first", &revision, 1).await;
+    world.paused_at(3).await;
+    let rollout = request(&world, "second", &revision, 1).await;
+    let handled = rollout.at("/status/lastHandledRequest");
+    assert_eq!(handled["accepted"], false);
+    assert_eq!(
+        handled["message"],
+        "meant step 1, but the update is at step 3"
+    );
+    assert_eq!((rollout.step(), rollout.weight()), (3, 50));
 }
 
 #[tokio::test]
@@ -83,7 +95,7 @@ async fn an_abort_takes_the_traffic_back_and_a_retry_starts_again() {
     let rollout = world.paused_at(1).await;
     assert!(rollout.abort_cause().is_empty());
     share_is(&load, "v2", 20.0).await;
-    super::harness::none_lost(load).await;
+    none_lost(load).await;
 }
 
 #[tokio::test]
@@ -119,15 +131,7 @@ async fn a_request_for_an_older_revision_is_refused() {
             rollout.declared() != old && rollout.step() == 1
         })
         .await;
-    let request = json!({"id": "late", "verb": "promote", "revision": old, "step": 1, "by": "ann"});
-    let annotation = json!({"tidegate.dev/request": request.to_string()});
-    let patch = json!({"metadata": {"annotations": annotation}});
-    world.patch("rollouts", "demo", &patch).await;
-    let rollout = world
-        .until(SOON, "the request is answered", |rollout| {
-            rollout.at("/status/lastHandledRequest/id") == "late"
-        })
-        .await;
+    let rollout = request(&world, "late", &old, 1).await;
     let handled = rollout.at("/status/lastHandledRequest");
     assert_eq!(handled["accepted"], false);
     assert_eq!(
@@ -141,10 +145,7 @@ async fn a_request_for_an_older_revision_is_refused() {
 }
 
 /// What the clients of Argo Rollouts write into the status.
-async fn a_written_status_is_an_intent(
-    name: &str,
-    status: Value,
-) -> (World, super::harness::Controller) {
+async fn a_written_status_is_an_intent(name: &str, status: Value) -> (World, Controller) {
     let (world, controller) = at_the_first_pause(name).await;
     let patch = json!({ "status": status }).to_string();
     let args = [

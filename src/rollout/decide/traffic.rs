@@ -291,12 +291,12 @@ pub(super) fn canary_drained(pass: &mut Pass<'_>) -> bool {
     {
         return false;
     }
-    let changed_at = pass
-        .status
-        .canary
-        .weights
-        .as_ref()
-        .and_then(|weights| weights.changed_at);
+    let weights = pass.status.canary.weights.as_ref();
+    if weights.is_some_and(|weights| weights.canary.weight > 0) {
+        // The weight is gone, and the status does not know it yet: the time counts from now.
+        return false;
+    }
+    let changed_at = weights.and_then(|weights| weights.changed_at);
     let Some(drained) = changed_at.and_then(|at| at.checked_add(MIN_DRAIN).ok()) else {
         return true;
     };

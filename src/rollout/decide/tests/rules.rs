@@ -239,10 +239,10 @@ impl Look<'_> {
                 Action::CreateReplicaSet { .. }
                 | Action::PatchReplicaSet { .. }
                 | Action::AdoptReplicaSet { .. }
+                | Action::PatchRoute { .. }
                 | Action::PinService { .. }
                 | Action::CreateIngress { .. }
                 | Action::PatchIngress { .. }
-                | Action::PatchRoute { .. }
                 | Action::DeleteIngress { .. }
                 | Action::CreateAnalysisRun { .. }
                 | Action::TerminateAnalysisRun { .. }

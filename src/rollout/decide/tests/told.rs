@@ -51,10 +51,10 @@ fn conditions_of_every_phase() {
         "Healthy",
         "InvalidSpec",
     ];
-    for (what, world, expected) in vec![
+    for (what, world, expected) in [
         (
             "healthy",
-            deployed(),
+            &deployed(),
             [
                 "True RolloutHealthy",
                 "absent",
@@ -68,7 +68,7 @@ fn conditions_of_every_phase() {
         ),
         (
             "progressing",
-            progressing,
+            &progressing,
             [
                 "Unknown Progressing",
                 "True Progressing",
@@ -82,7 +82,7 @@ fn conditions_of_every_phase() {
         ),
         (
             "paused",
-            paused,
+            &paused,
             [
                 "False AwaitingApproval",
                 "True AwaitingApproval",
@@ -96,7 +96,7 @@ fn conditions_of_every_phase() {
         ),
         (
             "aborted",
-            aborted,
+            &aborted,
             [
                 "False RolledBack",
                 "absent",
@@ -110,7 +110,7 @@ fn conditions_of_every_phase() {
         ),
         (
             "invalid",
-            invalid,
+            &invalid,
             [
                 "False InvalidSpec",
                 "absent",
@@ -123,7 +123,7 @@ fn conditions_of_every_phase() {
             ],
         ),
     ] {
-        let seen = types.map(|type_| condition(&world, type_));
+        let seen = types.map(|type_| condition(world, type_));
         assert_eq!(seen, expected, "{what}");
     }
 }

@@ -1,0 +1,54 @@
+//! The releases that are played, and what is asked of each: fault-free, twice, and with a crash at every write.
+
+mod crash;
+mod manifests;
+mod stories;
+
+use super::run;
+
+fn fault_free(scenario: &run::Scenario) -> run::Outcome {
+    let outcome = run::play(scenario, 1, true);
+    assert!(
+        outcome.complaints.is_empty(),
+        "{}:\n{}\n\n{}",
+        scenario.name,
+        outcome.complaints.join("\n"),
+        outcome.tail(60)
+    );
+    outcome
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let scenario = stories::canary();
+    let hashes = [1, 1, 2].map(|seed| run::play(&scenario, seed, false).hash());
+    assert_eq!(
+        (hashes[0] == hashes[1], hashes[0] == hashes[2]),
+        (true, false)
+    );
+}
+
+#[test]
+fn a_canary_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::canary());
+}
+
+#[test]
+fn a_canary_without_a_router_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::pod_ratio());
+}
+
+#[test]
+fn a_failed_analysis_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::failed_analysis());
+}
+
+#[test]
+fn an_abort_by_request_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::requested_abort());
+}
+
+#[test]
+fn a_new_revision_in_mid_flight_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::overtaken());
+}

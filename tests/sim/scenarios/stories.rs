@@ -1,0 +1,175 @@
+//! The stories.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tidegate::analysis::judge::MetricValue;
+
+use super::manifests;
+use crate::sim::{
+    process::Answers,
+    run::{Beat, Get, Scenario, Stage},
+    world::{Entry, Nature},
+};
+
+fn share_of_errors(share: f64) -> Answers {
+    Arc::new(move |_| Ok(MetricValue::Vector(vec![share])))
+}
+
+fn routed(name: &'static str, story: Vec<Beat>) -> Scenario {
+    Scenario {
+        name,
+        // A pod ends as soon as it is told to: with a router nothing may be on its way to it then.
+        nature: Nature {
+            grace: Duration::ZERO,
+            entry: Entry::Ingress("web"),
+        },
+        elect: false,
+        answers: share_of_errors(0.0),
+        story: [deployed(), story].concat(),
+    }
+}
+
+fn strategy() -> Value {
+    json!({
+        "stableService": "web-stable", "canaryService": "web-canary",
+        "trafficRouting": {"nginx": {"stableIngress": "web"}},
+        "scaleDownDelaySeconds": 10, "abortScaleDownDelaySeconds": 10,
+        "steps": [
+            {"setWeight": 20}, {"pause": {"duration": "10s"}},
+            {"setWeight": 50}, {"analysis": {"templates": [{"templateName": "errors"}]}},
+            {"setWeight": 80}, {"pause": {"duration": 5}},
+        ],
+    })
+}
+
+/// The first version is there, and requests come in.
+fn deployed() -> Vec<Beat> {
+    vec![
+        Beat::Do(|stage| {
+            stage.create(manifests::service("web-stable"));
+            stage.create(manifests::service("web-canary"));
+            stage.create(manifests::ingress("web-stable"));
+            stage.create(manifests::template());
+            stage.create(manifests::rollout(5, "web:1", &strategy()));
+        }),
+        Beat::Until("the first version", is_healthy),
+        Beat::Until("endpoints of the stable Service", |get| {
+            get("endpointslices/web-stable-slice")["endpoints"]
+                .as_array()
+                .is_some_and(|all| {
+                    all.len() == 5 && all.iter().all(|one| one["conditions"]["ready"] == true)
+                })
+        }),
+        // A proxy may be a second behind.
+        Beat::Pause(Duration::from_secs(2)),
+        Beat::Do(Stage::open_traffic),
+    ]
+}
+
+fn second_version(stage: &Stage) {
+    stage.patch("rollouts", "web", &manifests::image("web:2"));
+}
+
+fn is_healthy(get: Get<'_>) -> bool {
+    let rollout = get("rollouts/web");
+    rollout["status"]["phase"] == "Healthy"
+        && rollout["status"]["observedGeneration"] == rollout["metadata"]["generation"]
+}
+
+fn weight(get: Get<'_>) -> i64 {
+    get("ingresses/web-web-canary")["metadata"]["annotations"]
+        ["nginx.ingress.kubernetes.io/canary-weight"]
+        .as_str()
+        .and_then(|weight| weight.parse().ok())
+        .unwrap_or(0)
+}
+
+/// A canary through all its steps.
+pub(super) fn canary() -> Scenario {
+    let story = vec![
+        Beat::Do(second_version),
+        Beat::Until("the first weight", |get| weight(get) == 20),
+        Beat::Until("the second version", is_healthy),
+    ];
+    routed("canary", story)
+}
+
+/// An analysis in mid-canary says no.
+pub(super) fn failed_analysis() -> Scenario {
+    let story = vec![
+        Beat::Do(second_version),
+        Beat::Until("the abort", |get| {
+            get("rollouts/web")["status"]["abort"] == true
+        }),
+        Beat::Until("the end of the weight", |get| weight(get) == 0),
+    ];
+    Scenario {
+        answers: share_of_errors(0.5),
+        ..routed("failed analysis", story)
+    }
+}
+
+/// A person aborts in mid-canary.
+pub(super) fn requested_abort() -> Scenario {
+    let story = vec![
+        Beat::Do(second_version),
+        Beat::Until("the first weight", |get| weight(get) == 20),
+        Beat::Do(|stage| {
+            let request = json!({"id": "one", "verb": "abort", "by": "somebody"}).to_string();
+            let patch = json!({"metadata": {"annotations": {"tidegate.dev/request": request}}});
+            stage.patch("rollouts", "web", &patch);
+        }),
+        Beat::Until("the answer", |get| {
+            get("rollouts/web")["status"]["lastHandledRequest"]["id"] == "one"
+        }),
+        Beat::Until("the end of the weight", |get| weight(get) == 0),
+    ];
+    routed("abort by request", story)
+}
+
+/// A third version comes while the second has half of the traffic.
+pub(super) fn overtaken() -> Scenario {
+    let story = vec![
+        Beat::Do(second_version),
+        Beat::Until("the analysis at half of the traffic", |get| {
+            get("rollouts/web")["status"]["canary"]["currentStepAnalysisRunStatus"]["status"]
+                == "Running"
+        }),
+        Beat::Do(|stage| stage.patch("rollouts", "web", &manifests::image("web:3"))),
+        Beat::Until("the weight to go back", |get| weight(get) == 0),
+        Beat::Until("the third version", is_healthy),
+    ];
+    routed("new revision in mid-flight", story)
+}
+
+/// A canary whose weights are numbers of pods behind one Service.
+pub(super) fn pod_ratio() -> Scenario {
+    let story = vec![
+        Beat::Do(|stage| {
+            stage.create(manifests::service("web"));
+            let canary = json!({
+                "maxSurge": 1, "maxUnavailable": 0,
+                "steps": [{"setWeight": 25}, {"pause": {"duration": 5}}, {"setWeight": 75}, {"pause": {"duration": 5}}],
+            });
+            stage.create(manifests::rollout(4, "web:1", &canary));
+        }),
+        Beat::Until("the first version", is_healthy),
+        Beat::Pause(Duration::from_secs(2)),
+        Beat::Do(Stage::open_traffic),
+        Beat::Do(second_version),
+        Beat::Until("the update to begin", |get| !is_healthy(get)),
+        Beat::Until("the second version", is_healthy),
+    ];
+    Scenario {
+        name: "canary without a router",
+        // Without a router endpoints are all there is: a pod has to serve until everybody knows that it goes.
+        nature: Nature {
+            grace: Duration::from_secs(3),
+            entry: Entry::Service("web"),
+        },
+        elect: false,
+        answers: share_of_errors(0.0),
+        story,
+    }
+}

@@ -1,0 +1,86 @@
+//! The way from a `kube::Client` to the simulated API server: latency, and what a dead process can no longer do.
+
+use axum::body::Body;
+use http::{Request, Response, StatusCode};
+use kube::Client;
+
+use super::{
+    faults,
+    request::{self, ApiRequest, Verb},
+    server,
+    store::{Author, By},
+    watch,
+    world::Shared,
+};
+
+/// A client of the server.
+pub(super) fn client(shared: &Shared) -> Client {
+    let shared = shared.clone();
+    let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+        let shared = shared.clone();
+        async move { Ok::<_, tower::BoxError>(serve(&shared, request).await) }
+    });
+    Client::new(service, "default")
+}
+
+async fn serve(shared: &Shared, request: Request<kube::client::Body>) -> Response<Body> {
+    let request = match request::parse(request).await {
+        Ok(request) => request,
+        Err(what) => {
+            shared.lock().complain(&what);
+            return answer(501, what);
+        }
+    };
+    travel(shared).await;
+    if let Verb::Watch(watch) = &request.verb {
+        return Response::new(watch::begin(shared, &request, watch));
+    }
+    let (code, body) = meet(shared, &request);
+    travel(shared).await;
+    answer(code, body.to_string())
+}
+
+/// Takes the time of one way.
+async fn travel(shared: &Shared) {
+    let time = shared.lock().between(1, 8);
+    tokio::time::sleep(time).await;
+}
+
+/// What the server does with the request.
+fn meet(shared: &Shared, request: &ApiRequest) -> (u16, serde_json::Value) {
+    let mut world = shared.lock();
+    let counts = faults::counts(request);
+    if counts {
+        faults::before(&mut world, request);
+    }
+    let author = Author {
+        by: By::Controller,
+        manager: request.manager.clone(),
+    };
+    let outcome = server::handle(&mut world, &author, request);
+    let (code, body) = outcome.unwrap_or_else(|refused| (refused.code, refused.body()));
+    // Events carry the machine's time: the trace has only that there was one.
+    if request.resource.plural == "events" {
+        world.note("event");
+    } else if request.mutates() {
+        world.note(format_args!("{} -> {code}", request.shown));
+        if !matches!(code, 200 | 201 | 404 | 409) {
+            world.complain(format_args!(
+                "{} was refused with {code}: {}",
+                request.shown, body["message"]
+            ));
+        }
+    } else {
+        world.note(&request.shown);
+    }
+    if counts {
+        faults::after(&mut world);
+    }
+    (code, body)
+}
+
+fn answer(code: u16, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::from_u16(code).expect("a status code");
+    response
+}
