@@ -709,6 +709,7 @@ impl World {
         self.now.as_second() - START
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of action")]
     fn act(&mut self, action: &Action) {
         let version = self.fresh();
         match action {
