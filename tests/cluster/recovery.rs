@@ -57,6 +57,10 @@ async fn a_rollout_that_is_applied_again_after_an_orphaning_deletion_takes_its_p
     share_is(&load, "v2", 50.0).await;
     let after = [world.pods_of(pods[0]).await, world.pods_of(pods[1]).await];
     assert_eq!(after, before, "no pod was replaced");
+    for set in world.list("replicasets").await {
+        let owner = &set["metadata"]["ownerReferences"][0]["uid"];
+        assert_eq!(owner, rollout.at("/metadata/uid"), "{set}");
+    }
     world.ask(&["promote", "demo"]).await;
     world.healthy().await;
     none_lost(load).await;
