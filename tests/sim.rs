@@ -3,6 +3,8 @@
 //! Everything here is a model, and it is loud: what it does not model it refuses, and a run that asked for it fails.
 
 mod actors;
+mod conformance;
+mod discovery;
 mod entropy;
 mod faults;
 mod managed_fields;

@@ -1,7 +1,7 @@
 //! The releases that are played, and what is asked of each: fault-free, twice, and with a crash at every write.
 
 mod crash;
-mod manifests;
+pub(super) mod manifests;
 mod stories;
 
 use super::run;
@@ -46,6 +46,11 @@ fn a_failed_analysis_survives_a_crash_at_every_write() {
 #[test]
 fn an_abort_by_request_survives_a_crash_at_every_write() {
     crash::everywhere(&stories::requested_abort());
+}
+
+#[test]
+fn an_abort_under_leader_election_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::abort_under_election());
 }
 
 #[test]
