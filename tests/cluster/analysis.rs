@@ -5,7 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::harness::{App, Rollout, SOON, WeightWatch, World, eventually, none_lost, share_is};
+use super::harness::{
+    App, Rollout, SOON, WeightWatch, World, eventually, none_lost, now, share_is,
+};
 
 /// Share of errors of the new version.
 const QUERY: &str = r#"(sum(rate(http_requests_total{namespace="{{args.namespace}}",rs_hash="{{args.hash}}",code=~"5.."}[5s])) or vector(0))
@@ -70,7 +72,10 @@ async fn a_bad_version_is_taken_back(name: &str, app: App, metric: &Value) {
     let _controller = world.controller().await;
     world.apply(&[template(metric)]).await;
     // Nothing is sent to a pod when it goes: it need not even drain.
-    let first = world.deploy(&app.drain(0)).await;
+    let app = app
+        .drain(0)
+        .strategy(json!({"abortScaleDownDelaySeconds": 7}));
+    let first = world.deploy(&app).await;
     let load = world.load(100);
     let weights = WeightWatch::start(&world);
     world.set_image("demo:v2-err20").await;
@@ -86,6 +91,8 @@ async fn a_bad_version_is_taken_back(name: &str, app: App, metric: &Value) {
     share_is(&load, "v1", 100.0).await;
     world.pinned("demo-canary", first.stable()).await;
     world.only_pods_of(first.stable()).await;
+    let stayed = now().duration_since(zero).as_secs();
+    assert!(stayed >= 7, "its pods stayed for {stayed} s");
     let summary = none_lost(load).await;
     assert!(summary.by_version["v2"].errors > 0, "{summary}");
     assert_eq!(weights.weights(), [0, 50, 0]);

@@ -44,7 +44,8 @@ async fn a_good_canary_gets_the_share_of_each_step_and_then_everything() {
     let app = App::canary(
         3,
         json!([{"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}]),
-    );
+    )
+    .strategy(json!({"scaleDownDelaySeconds": 7}));
     // Nothing is sent to a pod when it goes: it need not even drain.
     world.deploy(&app.drain(0)).await;
     let load = world.load(150);
@@ -56,10 +57,16 @@ async fn a_good_canary_gets_the_share_of_each_step_and_then_everything() {
     world.paused_at(3).await;
     share_is(&load, "v2", 50.0).await;
     world.ask(&["promote", "demo"]).await;
+    let promoted = Instant::now();
     let rollout = world.healthy().await;
     share_is(&load, "v2", 100.0).await;
 
     world.only_pods_of(rollout.declared()).await;
+    let stayed = promoted.elapsed();
+    assert!(
+        stayed >= Duration::from_secs(7),
+        "the old pods stayed for {stayed:?}"
+    );
     let settled = Instant::now();
     share_is(&load, "v2", 100.0).await;
     let versions = load.between(settled, Instant::now()).by_version;

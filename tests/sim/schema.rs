@@ -46,7 +46,7 @@ fn at(schema: &Value, value: &Value, path: &str) -> Option<String> {
         Some("boolean") => value.is_boolean(),
         Some(_) | None => true,
     };
-    if !fits && !(value.is_null() && schema["nullable"] == true) {
+    if !(fits || value.is_null() && schema["nullable"] == true) {
         return Some(format!("{path} is {value}, not {}", schema["type"]));
     }
     match value {

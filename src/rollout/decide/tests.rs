@@ -7,6 +7,7 @@ mod first_deploy;
 mod progress;
 mod properties;
 mod release;
+mod routes;
 mod rules;
 mod scaling;
 mod shown;

@@ -1,4 +1,8 @@
 //! Tables: a route before, what is written, and the route after.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "json!() is handed over as it is"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 

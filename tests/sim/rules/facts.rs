@@ -138,7 +138,8 @@ fn step_run(store: &Store, current: &str, step: usize) -> Option<String> {
         .map(|(_, run)| run)
         .filter(|run| {
             let labels = &run["metadata"]["labels"];
-            labels[HASH] == current && labels["tidegate.dev/step-index"] == step.to_string()
+            labels[HASH] == current
+                && labels["tidegate.dev/step-index"].as_str() == Some(&*step.to_string())
         })
         .find_map(|run| run["status"]["phase"].as_str().map(str::to_owned))
 }

@@ -36,6 +36,7 @@ fn kinds() -> Vec<(&'static str, World)> {
         ("router, first step open", world().nginx().steps(json!([{"pause": {"duration": 3}}, {"setWeight": 10}]))),
         ("router, weights down", world().nginx().steps(json!([{"setWeight": 60}, {"pause": {"duration": 3}}, {"setWeight": 20}, {"pause": {"duration": 9}}]))),
         ("router, no delay", router().with("scaleDownDelaySeconds", json!(0)).with("abortScaleDownDelaySeconds", json!(1))),
+        ("route", world().gateway(1, 1).steps(steps())),
         ("pods", world().steps(steps())),
         ("pods, ten", world().steps(steps()).replicas(10)),
         ("pods, one", world().steps(steps()).replicas(1)),

@@ -1,7 +1,10 @@
 //! What must hold for every decision, whatever happens. The letters are those of the list of invariants:
 //! T for traffic, D for decisions, C for control, L for liveness.
 
-use super::world::{World, names, weight_of};
+use super::{
+    routes,
+    world::{World, names, weight_of},
+};
 use crate::{
     api::{
         analysis::AnalysisPhase,
@@ -45,7 +48,7 @@ pub(super) fn check(world: &World, snapshot: &Snapshot, decision: &Decision) {
         new: &decision.status,
         replicas: spec.desired_replicas(),
         max: canary.max_weight(),
-        live: weight_of(snapshot.ingresses.get("demo-demo-canary")),
+        live: weight_of(snapshot.ingresses.get("demo-demo-canary")).max(routes::live(snapshot)),
         routed: canary.traffic_routing.is_some(),
     };
     look.one_write_per_object();
@@ -108,11 +111,13 @@ impl Look<'_> {
                         .pointer("/metadata/annotations/nginx.ingress.kubernetes.io~1canary-weight")
                         .map(|_| weight_of(Some(&view)))
                 }
+                Action::PatchRoute { target, patch, .. } => {
+                    Some(routes::written(self.snapshot, &target.name, patch))
+                }
                 Action::CreateReplicaSet { .. }
                 | Action::PatchReplicaSet { .. }
                 | Action::DeleteReplicaSet { .. }
                 | Action::AdoptReplicaSet { .. }
-                | Action::PatchRoute { .. }
                 | Action::PinService { .. }
                 | Action::DeleteIngress { .. }
                 | Action::CreateAnalysisRun { .. }
@@ -219,7 +224,7 @@ impl Look<'_> {
     }
 
     fn stable_exists(&self) -> bool {
-        self.snapshot.ingresses.contains_key("demo")
+        self.snapshot.ingresses.contains_key("demo") || !self.snapshot.routes.is_empty()
     }
 
     fn sizes(&self) {

@@ -1,6 +1,9 @@
 //! Actions in a few words, for tables.
 
-use super::world::{World, names, weight_of};
+use super::{
+    routes,
+    world::{World, names, weight_of},
+};
 use crate::rollout::{
     decision::{Action, Decision},
     snapshot::IngressView,
@@ -49,7 +52,10 @@ impl World {
             ),
             Action::CreateIngress { object, .. } => format!("weight {}", weight_in(object)),
             Action::PatchIngress { patch, .. } => format!("weight {}", weight_in(patch)),
-            Action::PatchRoute { target, .. } => format!("patch route {}", target.name),
+            Action::PatchRoute { target, patch, .. } => {
+                let weight = routes::written(&self.snapshot(), &target.name, patch);
+                format!("weight {weight}")
+            }
             Action::DeleteIngress { target } => format!("delete Ingress {}", target.name),
             Action::CreateAnalysisRun { name, .. } => format!("measure {}", self.short_run(name)),
             Action::TerminateAnalysisRun { target } => {

@@ -50,8 +50,6 @@ fn what_does_not_work_yet_is_refused_by_name() {
         ("strategy/canary/trafficRouting/traefik", json!({})),
         ("strategy/canary/trafficRouting/apisix", json!({})),
         ("strategy/canary/trafficRouting/appMesh", json!({})),
-        ("strategy/canary/trafficRouting/gatewayAPI", json!({})),
-        ("strategy/canary/trafficRouting/plugins", json!({})),
         (
             "strategy/canary/trafficRouting/managedRoutes",
             json!([{"name": "x"}]),
@@ -131,7 +129,7 @@ fn what_makes_no_sense_is_refused_with_what_to_do() {
         (
             "strategy/canary/trafficRouting",
             json!({}),
-            "spec.strategy.canary.trafficRouting: names no router; set nginx, or remove trafficRouting",
+            "spec.strategy.canary.trafficRouting: names no router; set nginx or gatewayAPI, or remove trafficRouting",
         ),
         (
             "strategy/canary/trafficRouting/nginx",

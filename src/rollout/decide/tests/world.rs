@@ -9,7 +9,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::rules;
+use super::{routes, rules};
 use crate::{
     api::{
         analysis::{AnalysisPhase, AnalysisTemplateSpec},
@@ -61,6 +61,8 @@ pub(super) struct World {
     slices_due: BTreeMap<String, Timestamp>,
     pub(super) ingresses: BTreeMap<String, IngressView>,
     pub(super) routes: BTreeMap<(RouteKind, String), RouteView>,
+    /// Gateways accept every generation of a route at once.
+    pub(super) gateways_answer: bool,
     pub(super) templates: BTreeMap<TemplateKey, Result<AnalysisTemplateSpec, String>>,
     pub(super) runs: Vec<AnalysisRunView>,
     pub(super) refusal: Option<Refusal>,
@@ -107,6 +109,7 @@ pub(super) fn world() -> World {
         slices_due: BTreeMap::new(),
         ingresses: BTreeMap::new(),
         routes: BTreeMap::new(),
+        gateways_answer: true,
         templates: BTreeMap::new(),
         runs: Vec::new(),
         refusal: None,
@@ -377,7 +380,7 @@ impl World {
     }
 
     pub(super) fn weight(&self) -> i32 {
-        weight_of(self.ingresses.get("demo-demo-canary"))
+        weight_of(self.ingresses.get("demo-demo-canary")).max(routes::live(&self.snapshot()))
     }
 
     /// The version that a Service leads to.
@@ -706,6 +709,7 @@ impl World {
         self.now.as_second() - START
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of action")]
     fn act(&mut self, action: &Action) {
         let version = self.fresh();
         match action {
@@ -798,6 +802,9 @@ impl World {
                 if route.object["spec"] != spec {
                     let generation = route.object["metadata"]["generation"].as_i64().unwrap();
                     route.object["metadata"]["generation"] = json!(generation + 1);
+                    if self.gateways_answer {
+                        routes::accept(&mut route.object);
+                    }
                 }
             }
             Action::DeleteIngress { target } => {

@@ -102,6 +102,10 @@ pub(super) fn in_other_namespaces(strategy: &CanaryStrategy, own: &str) -> Vec<F
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "json!() is handed over as it is"
+)]
 mod tests {
     use super::*;
     use serde_json::{Value, json};
