@@ -4,6 +4,8 @@ mod crash;
 pub(super) mod manifests;
 mod stories;
 
+use std::time::Duration;
+
 use super::run;
 
 fn fault_free(scenario: &run::Scenario) -> run::Outcome {
@@ -26,6 +28,20 @@ fn the_same_seed_gives_the_same_run() {
         (hashes[0] == hashes[1], hashes[0] == hashes[2]),
         (true, false)
     );
+}
+
+/// The negative control: pods that end at once, behind a Service that is all there is, lose requests.
+#[test]
+fn lost_requests_are_seen() {
+    let mut scenario = stories::pod_ratio();
+    scenario.nature.grace = Duration::ZERO;
+    let outcome = run::play(&scenario, 1, false);
+    let others: Vec<&String> = outcome
+        .complaints
+        .iter()
+        .filter(|line| !line.contains("which does not serve"))
+        .collect();
+    assert_eq!((outcome.complaints.is_empty(), others), (false, vec![]));
 }
 
 #[test]

@@ -1,7 +1,7 @@
-use std::time::Duration;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode};
 use jiff::SignedDuration;
