@@ -10,6 +10,8 @@
 )]
 
 mod actors;
+mod conformance;
+mod discovery;
 mod entropy;
 mod faults;
 mod managed_fields;

@@ -106,6 +106,12 @@ pub(super) fn find(group: &str, version: &str, plural: &str) -> Option<&'static 
     })
 }
 
+/// The kinds of a group.
+pub(super) fn of_group(group: &str, version: &str) -> impl Iterator<Item = &'static Resource> {
+    ALL.iter()
+        .filter(move |resource| (resource.group, resource.version) == (group, version))
+}
+
 /// The kind with this name in URLs; they are distinct here.
 pub(super) fn named(plural: &str) -> &'static Resource {
     ALL.iter()

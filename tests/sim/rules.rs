@@ -6,23 +6,26 @@
 mod facts;
 mod steps;
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     proxy,
     store::{By, Change, Store},
-    world::Entry,
+    world::{Entry, Nature},
 };
 use facts::Facts;
 
 /// The least time that pods go on after the last route to them is gone.
 const DRAIN: Duration = Duration::from_secs(5);
-/// How long a live controller may take to bring traffic back once it is told.
-const BRING_BACK: Duration = Duration::from_secs(3);
 
 #[derive(Clone)]
 pub(super) struct Rules {
     entry: Entry,
+    /// How long a live controller may take to bring traffic back once it is told.
+    patience: Duration,
     last: Facts,
     /// When each version last had traffic.
     routed: BTreeMap<String, Duration>,
@@ -35,9 +38,10 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    pub(super) fn new(entry: &Entry) -> Self {
+    pub(super) fn new(nature: &Nature) -> Self {
         Self {
-            entry: entry.clone(),
+            entry: nature.entry.clone(),
+            patience: nature.bring_back,
             last: Facts::default(),
             routed: BTreeMap::new(),
             canary_routed: None,
@@ -135,7 +139,7 @@ impl Rules {
         let (was, is) = (before.canary_weight, after.canary_weight);
         if is > was && after.stable != after.current {
             self.test("T10");
-            let cap = steps::most(before);
+            let cap = steps::most(before, after.now);
             if is > cap {
                 broken.push(format!(
                     "T10: the canary gets {is}, and step {} allows {cap}",
@@ -245,7 +249,7 @@ impl Rules {
         }
         self.test("T12");
         let since = *self.owed.get_or_insert(now);
-        if now - since > BRING_BACK {
+        if now - since > self.patience {
             broken.push(format!(
                 "T12: {:?} after the update was given up the canary still has {}",
                 now - since,

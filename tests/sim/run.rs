@@ -25,7 +25,7 @@ use super::{
 /// The longest that anything may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// A controller that writes nothing for so long is at rest.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_secs(30);
 /// How long it takes until a dead process is replaced.
 const RESTART: Duration = Duration::from_millis(1_500);
 

@@ -1,8 +1,10 @@
 //! The releases that are played, and what is asked of each: fault-free, twice, and with a crash at every write.
 
 mod crash;
-mod manifests;
+pub(super) mod manifests;
 mod stories;
+
+use std::time::Duration;
 
 use super::run;
 
@@ -28,6 +30,20 @@ fn the_same_seed_gives_the_same_run() {
     );
 }
 
+/// The negative control: pods that end at once, behind a Service that is all there is, lose requests.
+#[test]
+fn lost_requests_are_seen() {
+    let mut scenario = stories::pod_ratio();
+    scenario.nature.grace = Duration::ZERO;
+    let outcome = run::play(&scenario, 1, false);
+    let others: Vec<&String> = outcome
+        .complaints
+        .iter()
+        .filter(|line| !line.contains("which does not serve"))
+        .collect();
+    assert_eq!((outcome.complaints.is_empty(), others), (false, vec![]));
+}
+
 #[test]
 fn a_canary_survives_a_crash_at_every_write() {
     crash::everywhere(&stories::canary());
@@ -46,6 +62,11 @@ fn a_failed_analysis_survives_a_crash_at_every_write() {
 #[test]
 fn an_abort_by_request_survives_a_crash_at_every_write() {
     crash::everywhere(&stories::requested_abort());
+}
+
+#[test]
+fn an_abort_under_leader_election_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::abort_under_election());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use http::{Request, Response, StatusCode};
 use kube::Client;
 
 use super::{
-    faults,
+    discovery, faults,
     request::{self, ApiRequest, Verb},
     server,
     store::{Author, By},
@@ -24,6 +24,10 @@ pub(super) fn client(shared: &Shared) -> Client {
 }
 
 async fn serve(shared: &Shared, request: Request<kube::client::Body>) -> Response<Body> {
+    if let Some((code, body)) = discovery::answer(request.method(), request.uri().path()) {
+        travel(shared).await;
+        return answer(code, body.to_string());
+    }
     let request = match request::parse(request).await {
         Ok(request) => request,
         Err(what) => {

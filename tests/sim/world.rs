@@ -29,6 +29,8 @@ use super::{
 pub(super) struct Nature {
     /// How long a pod goes on serving after it was told to end.
     pub(super) grace: Duration,
+    /// How long it may take until a controller brings back traffic that it has to, an election included.
+    pub(super) bring_back: Duration,
     /// Whether requests come in through an Ingress, or else to the Service of this name.
     pub(super) entry: Entry,
 }
@@ -164,7 +166,7 @@ impl World {
             changes: 0,
             beat: 0,
             proxy: Proxy::new(nature.entry.clone()),
-            rules: Rules::new(&nature.entry),
+            rules: Rules::new(&nature),
             nature,
             store: Store::new(epoch),
             agenda: BTreeMap::new(),

@@ -3,13 +3,13 @@
 //! A controller may write the weight of a step before the status says that the step has begun: the steps before it must then
 //! be over by what the server holds.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::facts::Facts;
 
-/// The most that the canary may get.
-pub(super) fn most(facts: &Facts) -> i64 {
+/// The most that the canary may get now, by what the server held before.
+pub(super) fn most(facts: &Facts, now: Timestamp) -> i64 {
     if facts.promote_full {
         return facts.total();
     }
@@ -22,7 +22,7 @@ pub(super) fn most(facts: &Facts) -> i64 {
         let blocking = current.get("setWeight").is_none();
         let over = if blocking {
             // Only the step that the status names can have ended meanwhile; the next has not begun.
-            !passed_blocking && is_over(current, facts)
+            !passed_blocking && is_over(current, facts, now)
         } else {
             facts.canary_weight >= current["setWeight"].as_i64().unwrap_or(0)
         };
@@ -39,7 +39,7 @@ pub(super) fn most(facts: &Facts) -> i64 {
         .unwrap_or(0)
 }
 
-fn is_over(step: &Value, facts: &Facts) -> bool {
+fn is_over(step: &Value, facts: &Facts, now: Timestamp) -> bool {
     if step.get("analysis").is_some() {
         return facts.step_run.as_deref() == Some("Successful");
     }
@@ -51,5 +51,5 @@ fn is_over(step: &Value, facts: &Facts) -> bool {
         Value::String(text) => text.trim_end_matches('s').parse().ok(),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
-    seconds.is_some_and(|seconds| since + SignedDuration::from_secs(seconds) <= facts.now)
+    seconds.is_some_and(|seconds| since + SignedDuration::from_secs(seconds) <= now)
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// The Rollout `web` with these canary fields beside its steps.
-pub(super) fn rollout(replicas: i32, image: &str, canary: &Value) -> Value {
+pub(in crate::sim) fn rollout(replicas: i32, image: &str, canary: &Value) -> Value {
     json!({
         "apiVersion": "tidegate.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "web"},
         "spec": {
@@ -19,18 +19,18 @@ pub(super) fn rollout(replicas: i32, image: &str, canary: &Value) -> Value {
 }
 
 /// The patch to another image.
-pub(super) fn image(image: &str) -> Value {
+pub(in crate::sim) fn image(image: &str) -> Value {
     json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}})
 }
 
-pub(super) fn service(name: &str) -> Value {
+pub(in crate::sim) fn service(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
         "spec": {"type": "ClusterIP", "selector": {"app": "web"}, "ports": [{"port": 80}]},
     })
 }
 
-pub(super) fn ingress(service: &str) -> Value {
+pub(in crate::sim) fn ingress(service: &str) -> Value {
     let backend = json!({"service": {"name": service, "port": {"number": 80}}});
     json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "web"},
@@ -41,7 +41,7 @@ pub(super) fn ingress(service: &str) -> Value {
 }
 
 /// Two measurements, five seconds apart; one that is bad fails.
-pub(super) fn template() -> Value {
+pub(in crate::sim) fn template() -> Value {
     json!({
         "apiVersion": "tidegate.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "errors"},
         "spec": {"metrics": [{

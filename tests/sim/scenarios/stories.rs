@@ -12,6 +12,11 @@ use crate::sim::{
     world::{Entry, Nature},
 };
 
+/// How long a controller that is there may take.
+const AT_ONCE: Duration = Duration::from_secs(3);
+/// The lease of a dead leader runs out first.
+const AFTER_AN_ELECTION: Duration = Duration::from_secs(25);
+
 fn share_of_errors(share: f64) -> Answers {
     Arc::new(move |_| Ok(MetricValue::Vector(vec![share])))
 }
@@ -22,6 +27,7 @@ fn routed(name: &'static str, story: Vec<Beat>) -> Scenario {
         // A pod ends as soon as it is told to: with a router nothing may be on its way to it then.
         nature: Nature {
             grace: Duration::ZERO,
+            bring_back: AT_ONCE,
             entry: Entry::Ingress("web"),
         },
         elect: false,
@@ -128,6 +134,20 @@ pub(super) fn requested_abort() -> Scenario {
     routed("abort by request", story)
 }
 
+/// The same under leader election: a new process leads only when the lease of the dead one has run out.
+pub(super) fn abort_under_election() -> Scenario {
+    let scenario = requested_abort();
+    Scenario {
+        name: "abort under leader election",
+        elect: true,
+        nature: Nature {
+            bring_back: AFTER_AN_ELECTION,
+            ..scenario.nature
+        },
+        ..scenario
+    }
+}
+
 /// A third version comes while the second has half of the traffic.
 pub(super) fn overtaken() -> Scenario {
     let story = vec![
@@ -166,6 +186,7 @@ pub(super) fn pod_ratio() -> Scenario {
         // Without a router endpoints are all there is: a pod has to serve until everybody knows that it goes.
         nature: Nature {
             grace: Duration::from_secs(3),
+            bring_back: AT_ONCE,
             entry: Entry::Service("web"),
         },
         elect: false,
