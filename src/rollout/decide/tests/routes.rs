@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{World, names, world};
+use super::world::{Gateways, World, names, world};
 use crate::{
     api::{gateway_api::RouteKind, request::Verb, rollout_status::Phase},
     rollout::snapshot::{RouteView, Snapshot},
@@ -145,7 +145,7 @@ fn a_weight_that_no_gateway_has_confirmed_completes_no_step() {
         .gateway(1, 0)
         .steps(json!([{"setWeight": 50}, {"pause": {}}]))
         .deployed();
-    world.gateways_answer = false;
+    world.gateways = Gateways::Silent;
     world = world.updated();
     assert_eq!(world.status.current_step_index, Some(0));
     assert_eq!(
@@ -160,7 +160,7 @@ fn a_weight_that_no_gateway_has_confirmed_completes_no_step() {
 #[test]
 fn an_abort_is_written_though_no_gateway_answers_but_no_pod_goes_before_one_does() {
     let mut world = at_half(1, 0);
-    world.gateways_answer = false;
+    world.gateways = Gateways::Silent;
     world.ask("1", Verb::Abort);
     world.play();
     assert_eq!(world.seen(), ([100, 0], true));
@@ -168,7 +168,7 @@ fn an_abort_is_written_though_no_gateway_answers_but_no_pod_goes_before_one_does
         (world.behind("demo-canary").as_str(), world.size("v2")),
         ("v2", 2)
     );
-    world.gateways_answer = true;
+    world.gateways = Gateways::Answer;
     accept(&mut world.route().object);
     world.play();
     assert_eq!(world.seen(), ([1, 0], false));

@@ -47,6 +47,15 @@ pub(super) struct Set {
     pub(super) pods: Vec<Pod>,
 }
 
+/// What the controllers of Gateways do about a new generation of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gateways {
+    /// They accept it at once.
+    Answer,
+    /// Nothing.
+    Silent,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct World {
     pub(super) now: Timestamp,
@@ -61,8 +70,7 @@ pub(super) struct World {
     slices_due: BTreeMap<String, Timestamp>,
     pub(super) ingresses: BTreeMap<String, IngressView>,
     pub(super) routes: BTreeMap<(RouteKind, String), RouteView>,
-    /// Gateways accept every generation of a route at once.
-    pub(super) gateways_answer: bool,
+    pub(super) gateways: Gateways,
     pub(super) templates: BTreeMap<TemplateKey, Result<AnalysisTemplateSpec, String>>,
     pub(super) runs: Vec<AnalysisRunView>,
     pub(super) refusal: Option<Refusal>,
@@ -109,7 +117,7 @@ pub(super) fn world() -> World {
         slices_due: BTreeMap::new(),
         ingresses: BTreeMap::new(),
         routes: BTreeMap::new(),
-        gateways_answer: true,
+        gateways: Gateways::Answer,
         templates: BTreeMap::new(),
         runs: Vec::new(),
         refusal: None,
@@ -802,7 +810,7 @@ impl World {
                 if route.object["spec"] != spec {
                     let generation = route.object["metadata"]["generation"].as_i64().unwrap();
                     route.object["metadata"]["generation"] = json!(generation + 1);
-                    if self.gateways_answer {
+                    if self.gateways == Gateways::Answer {
                         routes::accept(&mut route.object);
                     }
                 }
