@@ -374,7 +374,7 @@ async fn pods_that_come_and_go_do_not_reset_the_deadline() {
 
 #[tokio::test]
 async fn pods_that_crash_again_and_again_are_given_up_at_the_deadline() {
-    let world = World::new("crash-loop").await;
+    let world = World::new("canary-crash-loop").await;
     let _controller = world.controller().await;
     let app = App::canary(1, json!([{"setWeight": 50}]))
         .spec(json!({"progressDeadlineSeconds": 4, "progressDeadlineAbort": true}));
