@@ -53,7 +53,7 @@ pub(super) fn service(object: &mut Value) {
 
 /// Everything but the status, and who wrote the annotations last.
 pub(super) fn ingress(object: &mut Value) {
-    let by = last_writer(object, &["f:metadata", "f:annotations"]);
+    let by = weight_writer(object);
     remove_noise(object);
     if let Some(object) = object.as_object_mut() {
         object.remove("status");
@@ -127,9 +127,37 @@ fn last_writer(object: &Value, path: &[&str]) -> Option<String> {
     (manager != FIELD_MANAGER).then(|| manager.to_owned())
 }
 
+/// The manager that owns a canary weight, unless that is us. By the very field: entries of one second cannot be ordered by time.
+fn weight_writer(object: &Value) -> Option<String> {
+    let entries = object.pointer("/metadata/managedFields")?.as_array()?;
+    let owns = |entry: &&Value| {
+        let annotations = entry.pointer("/fieldsV1/f:metadata/f:annotations");
+        annotations
+            .and_then(Value::as_object)
+            .is_some_and(|fields| fields.keys().any(|key| key.ends_with("/canary-weight")))
+    };
+    let managers = entries.iter().filter(owns);
+    managers
+        .filter_map(|entry| entry.get("manager").and_then(Value::as_str))
+        .find(|manager| *manager != FIELD_MANAGER)
+        .map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_owner_of_the_weight_is_named_also_within_our_second() {
+        let weight = json!({"f:metadata": {"f:annotations": {"f:nginx.ingress.kubernetes.io/canary-weight": {}}}});
+        let entries = json!([
+            {"manager": "somebody", "time": "2026-01-01T00:00:01Z", "fieldsV1": weight},
+            {"manager": "tidegate", "time": "2026-01-01T00:00:01Z", "fieldsV1": {"f:metadata": {"f:annotations": {"f:other": {}}}}},
+        ]);
+        let mut object = json!({"metadata": {"managedFields": entries}, "spec": {}});
+        ingress(&mut object);
+        assert_eq!(object.pointer(WRITTEN_BY), Some(&json!("somebody")));
+    }
 
     fn service_written_by(entries: &Value) -> Value {
         let mut object = json!({"metadata": {"name": "s", "managedFields": entries}, "spec": {"selector": {"a": "b"}, "type": "ClusterIP", "ports": []}});
