@@ -60,8 +60,8 @@ pub struct Memories(Mutex<HashMap<String, Remembered>>);
 struct Remembered {
     generation: i64,
     memory: Memory,
-    /// Since when a change of mere counts waits to be written.
-    counts_wait_since: Option<Instant>,
+    /// Since when a change of the status waits to be written.
+    waits_since: Option<Instant>,
     /// A status that waits for the next look.
     pending: Option<Pending>,
 }
@@ -343,7 +343,7 @@ fn remember(
 }
 
 /// Writes the status if it changed, unless it may wait; returns for how long. When something was carried out that makes us
-/// look again, `follows`.
+/// look again, that look `follows`.
 async fn write_status(
     rollout: &CachedObject,
     stored: &RolloutStatus,
@@ -356,31 +356,38 @@ async fn write_status(
     let weight = patch.as_ref().map_or(Weight::Idle, |patch| {
         status::weight(patch, &decision.status)
     });
-    let now = Instant::now();
+    let left = |limit: Duration, remembered: &mut Remembered| {
+        let now = Instant::now();
+        let since = *remembered.waits_since.get_or_insert(now);
+        limit.saturating_sub(now.duration_since(since))
+    };
     let wait = context
         .memories
         .with(rollout.uid(), generation, |remembered| match weight {
             Weight::Idle => {
-                remembered.counts_wait_since = None;
+                remembered.waits_since = None;
                 None
             }
-            Weight::Counts => {
-                let since = *remembered.counts_wait_since.get_or_insert(now);
-                Some(SETTLE.saturating_sub(now.duration_since(since)))
-            }
-            Weight::Told | Weight::Traffic if follows => {
-                remembered.pending = Some(Pending {
-                    resource_version: rollout.resource_version().to_owned(),
-                    status: decision.status.clone(),
-                });
-                Some(FOLLOW)
-            }
-            Weight::Told | Weight::Traffic | Weight::Decided => Some(Duration::ZERO),
+            Weight::Counts => Some(left(SETTLE, remembered)),
+            Weight::Told => Some(left(FOLLOW, remembered)),
+            Weight::Traffic if follows => Some(FOLLOW),
+            Weight::Traffic | Weight::Decided => Some(Duration::ZERO),
         });
     let (Some(patch), Some(wait)) = (patch, wait) else {
         return Ok(None);
     };
     if !wait.is_zero() {
+        if weight > Weight::Counts {
+            let pending = Pending {
+                resource_version: rollout.resource_version().to_owned(),
+                status: decision.status.clone(),
+            };
+            context
+                .memories
+                .with(rollout.uid(), generation, |remembered| {
+                    remembered.pending = Some(pending);
+                });
+        }
         return Ok(Some(wait));
     }
     let resource = context.writer.names.resource(Kind::Rollout);
@@ -391,7 +398,7 @@ async fn write_status(
     context
         .memories
         .with(rollout.uid(), generation, |remembered| {
-            remembered.counts_wait_since = None;
+            remembered.waits_since = None;
         });
     Ok(None)
 }

@@ -11,7 +11,7 @@ use crate::api::rollout_status::RolloutStatus;
 
 /// How long a change of mere counts may wait for company.
 pub(super) const SETTLE: Duration = Duration::from_secs(1);
-/// How long a status may wait for the look that follows from what was just written.
+/// How long news may wait for company, and a split of traffic for the look that follows from what was just written.
 pub(super) const FOLLOW: Duration = Duration::from_millis(500);
 
 /// How much may happen before a change of the status is written.
@@ -21,7 +21,7 @@ pub(super) enum Weight {
     Idle,
     /// Counts, which change with every pod: they wait for company.
     Counts,
-    /// What people are told: it may wait for the next look.
+    /// What people are told: it waits for company, but not for long.
     Told,
     /// Where traffic may go: it may wait for the next look, but is written before anything further is done.
     Traffic,
