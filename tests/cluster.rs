@@ -5,6 +5,7 @@
 )]
 
 mod analysis;
+mod blue_green;
 mod canary;
 mod chart;
 mod cli;
