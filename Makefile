@@ -31,6 +31,10 @@ test:
 	$(CARGO) build $(CLUSTER) --all-targets
 	$(BIN)/testbed build
 	$(BIN)/testbed run --state $(TEST_STATE) -- $(CARGO) test $(CLUSTER) --no-fail-fast $(if $(TEST),-- $(TEST))
+	$(if $(TEST),@echo 'Permissions: NOT CHECKED: only tests with "$(TEST)" in their names ran',$(PERMISSIONS))
+
+# What the chart grants in either mode must be what the controllers of all tests have used, and nothing may have been forbidden.
+PERMISSIONS = $(BIN)/testbed permissions --state $(TEST_STATE) --chart charts/tidegate --set mode=cluster --set mode=namespaced
 
 .PHONY: lint format clippy docs
 lint: format clippy docs
