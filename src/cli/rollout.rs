@@ -14,6 +14,7 @@ use crate::api::{
     rollout::RolloutSpec,
     rollout_status::{Phase, RolloutStatus},
     steps::{CanaryStep, StepKind},
+    strategy::Declared,
 };
 
 /// A Rollout.
@@ -98,12 +99,8 @@ impl Rollout {
     }
 
     /// The name of the strategy.
-    pub(super) const fn strategy(&self) -> &'static str {
-        match (&self.spec.strategy.canary, &self.spec.strategy.blue_green) {
-            (Some(_), _) => "canary",
-            (None, Some(_)) => "blueGreen",
-            (None, None) => "none",
-        }
+    pub(super) fn strategy(&self) -> &'static str {
+        self.spec.strategy.declared().map_or("none", Declared::name)
     }
 
     fn steps(&self) -> &[CanaryStep] {

@@ -19,6 +19,7 @@ use crate::{
     api::{
         names::{ApiNames, FIELD_MANAGER, Kind},
         object::CachedObject,
+        strategy::ServiceRole,
     },
     caches::{self, Caches},
     runtime::{
@@ -174,7 +175,7 @@ impl Writer {
                 role,
                 rollout,
             } => {
-                let patch = pinned(&self.names, pod_template_hash, role, rollout);
+                let patch = pinned(&self.names, pod_template_hash, *role, rollout);
                 self.patch(word, &caches::services(), namespace, target, patch)
                     .await
             }
@@ -432,11 +433,11 @@ fn resized(replicas: Option<i32>, annotations: &[(String, Option<String>)]) -> V
 }
 
 /// The merge patch that points a Service at one version, and marks it.
-fn pinned(names: &ApiNames, pod_template_hash: &str, role: &str, rollout: &str) -> Value {
+fn pinned(names: &ApiNames, pod_template_hash: &str, role: ServiceRole, rollout: &str) -> Value {
     json!({
         "metadata": {
             "labels": { (names.managed_by_rollout.clone()): rollout },
-            "annotations": { (names.role.clone()): role },
+            "annotations": { (names.role.clone()): role.name() },
         },
         "spec": { "selector": { (names.pod_template_hash.clone()): pod_template_hash } },
     })

@@ -21,7 +21,10 @@ use super::{
     snapshot::{Refusal, RefusalKind, Snapshot},
 };
 use crate::{
-    api::{gateway_api::RouteKind, names::Kind, object::CachedObject, rollout_status::Phase},
+    api::{
+        gateway_api::RouteKind, names::Kind, object::CachedObject, rollout_status::Phase,
+        strategy::Declared,
+    },
     caches::{self, Caches},
     runtime::{
         backoff::Backoff,
@@ -468,7 +471,13 @@ fn sample(snapshot: &Snapshot, decision: &Decision, context: &Context) {
         &snapshot.rollout.namespace,
         &snapshot.rollout.name,
         RolloutSample {
-            strategy: "canary",
+            strategy: snapshot
+                .rollout
+                .spec
+                .as_ref()
+                .ok()
+                .and_then(|spec| spec.strategy.declared())
+                .map_or("none", Declared::name),
             phase: status.phase.map_or("Unknown", Phase::name),
             weight: count(weight),
             replicas: ReplicaCounts {

@@ -15,13 +15,13 @@ use super::snapshot::{
 use crate::{
     api::{
         analysis::{AnalysisPhase, AnalysisTemplateSpec},
-        canary::CanaryStrategy,
         gateway_api::RouteKind,
         names::{ApiNames, Kind},
         object::CachedObject,
         request,
         rollout::RolloutSpec,
         rollout_status::RolloutStatus,
+        strategy::{Declared, ServiceRole, services_named},
         traffic_routing::TrafficRouting,
     },
     caches::{self, Caches},
@@ -62,11 +62,8 @@ pub fn observe(
     let object = rollout.value();
     let namespace = rollout.namespace();
     let spec = read::<RolloutSpec>(&object, "/spec");
-    let strategy = spec
-        .as_ref()
-        .ok()
-        .and_then(|spec| spec.strategy.canary.clone())
-        .unwrap_or_default();
+    let strategy = spec.as_ref().ok().and_then(|spec| spec.strategy.declared());
+    let routing = strategy.and_then(Declared::traffic_routing);
     let owned = |object: &CachedObject| {
         object
             .controller()
@@ -109,14 +106,14 @@ pub fn observe(
             .map(|set| set.name().to_owned())
             .chain(memory.taken.clone())
             .collect(),
-        services: services(rollout, &strategy, caches, names),
-        ingresses: ingresses(rollout, &strategy, caches),
-        routes: routes(namespace, &strategy, caches),
+        services: services(rollout, strategy, caches, names),
+        ingresses: ingresses(rollout, routing, caches),
+        routes: routes(namespace, routing, caches),
         unserved: RouteKind::ALL
             .into_iter()
             .filter(|kind| !caches.routes.serves(*kind))
             .collect(),
-        templates: templates(namespace, &strategy, caches, names),
+        templates: templates(namespace, strategy, caches, names),
         analysis_runs: caches::select(&caches.analysis_runs, namespace, owned)
             .iter()
             .map(|run| analysis_run(&run.value(), names))
@@ -246,15 +243,15 @@ fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
 
 fn services(
     rollout: &CachedObject,
-    strategy: &CanaryStrategy,
+    strategy: Option<Declared<'_>>,
     caches: &Caches,
     names: &ApiNames,
 ) -> BTreeMap<String, ServiceView> {
     let namespace = rollout.namespace();
     let wanted: BTreeSet<&String> = strategy
-        .stable_service
-        .iter()
-        .chain(&strategy.canary_service)
+        .into_iter()
+        .flat_map(Declared::services)
+        .map(|(_, name)| name)
         .collect();
     wanted
         .into_iter()
@@ -272,7 +269,7 @@ fn services(
                 type_: text(&value, "/spec/type"),
                 managed_by: Some(label(&value, &names.managed_by_rollout))
                     .filter(|label| !label.is_empty()),
-                role: annotation(&value, &names.role).map(str::to_owned),
+                role: annotation(&value, &names.role).and_then(ServiceRole::named),
                 selector_written_by: value
                     .pointer("/x-written-by")
                     .and_then(Value::as_str)
@@ -301,11 +298,7 @@ fn older_user(rollout: &CachedObject, service: &str, caches: &Caches) -> Option<
         .iter()
         .find(|other| {
             let value = other.value();
-            let strategy = value.pointer("/spec/strategy/canary");
-            let named = ["stableService", "canaryService"].iter().any(|field| {
-                strategy.and_then(|strategy| strategy.get(*field)?.as_str()) == Some(service)
-            });
-            named && age(other, &value) < own_age
+            services_named(&value).any(|name| name == service) && age(other, &value) < own_age
         })
         .map(|other| other.name().to_owned())
 }
@@ -348,13 +341,10 @@ fn endpoints(namespace: &str, service: &str, caches: &Caches) -> Vec<EndpointVie
 
 fn ingresses(
     rollout: &CachedObject,
-    strategy: &CanaryStrategy,
+    routing: Option<&TrafficRouting>,
     caches: &Caches,
 ) -> BTreeMap<String, IngressView> {
-    let nginx = strategy
-        .traffic_routing
-        .as_ref()
-        .and_then(|routing| routing.nginx.as_ref());
+    let nginx = routing.and_then(|routing| routing.nginx.as_ref());
     let stable: Vec<&str> = nginx.map(|nginx| nginx.ingresses()).unwrap_or_default();
     let wanted: BTreeSet<String> = stable
         .iter()
@@ -388,13 +378,10 @@ fn ingresses(
 
 fn routes(
     namespace: &str,
-    strategy: &CanaryStrategy,
+    routing: Option<&TrafficRouting>,
     caches: &Caches,
 ) -> BTreeMap<(RouteKind, String), RouteView> {
-    let targets = strategy
-        .traffic_routing
-        .iter()
-        .flat_map(TrafficRouting::routes);
+    let targets = routing.into_iter().flat_map(TrafficRouting::routes);
     targets
         .filter_map(|target| {
             let store = caches.routes.store(target.kind)?;
@@ -416,12 +403,13 @@ fn routes(
 
 fn templates(
     namespace: &str,
-    strategy: &CanaryStrategy,
+    strategy: Option<Declared<'_>>,
     caches: &Caches,
     names: &ApiNames,
 ) -> BTreeMap<TemplateKey, Result<AnalysisTemplateSpec, String>> {
-    super::decide::template_refs(strategy)
+    strategy
         .into_iter()
+        .flat_map(super::decide::template_refs)
         .filter_map(|key| {
             let object = if key.cluster_scope {
                 let store = caches.cluster_templates.as_ref()?;

@@ -14,6 +14,7 @@ use crate::api::{
     request::Request,
     rollout::RolloutSpec,
     rollout_status::RolloutStatus,
+    strategy::ServiceRole,
 };
 
 /// One look at the world.
@@ -136,7 +137,7 @@ pub struct ServiceView {
     /// The Rollout named by our label, if it is marked.
     pub managed_by: Option<String>,
     /// The role annotation.
-    pub role: Option<String>,
+    pub role: Option<ServiceRole>,
     /// The field manager that last wrote the selector, if it is not us.
     pub selector_written_by: Option<String>,
     /// Another Rollout whose spec names this Service.

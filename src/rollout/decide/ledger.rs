@@ -54,12 +54,14 @@ pub(super) fn update(pass: &mut Pass<'_>) {
                 pod_template_hash: hash,
                 routes,
                 unrouted_since: Some(now),
+                was_stable: false,
             }),
             None if routes.is_empty() => {}
             None => pass.status.ledger.push(LedgerEntry {
                 pod_template_hash: hash,
                 routes,
                 unrouted_since: None,
+                was_stable: false,
             }),
         }
     }

@@ -69,10 +69,11 @@ pub(super) fn ensure_new(pass: &mut Pass<'_>) {
     let replicas =
         if pass.mode() == Mode::Stable && pass.revisions.old.iter().all(|old| old.replicas == 0) {
             pass.replicas()
-        } else if pass.router.is_some() {
-            super::scale::wanted_canary(pass)
-        } else {
+        } else if pass.router.is_none() && pass.strategy.canary().is_some() {
+            // Without a router both versions share the room for pods.
             0
+        } else {
+            super::scale::wanted_new(pass)
         };
     let object = render(pass, &name, replicas);
     pass.actions.push(Action::CreateReplicaSet { name, object });

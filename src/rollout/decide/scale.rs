@@ -6,12 +6,12 @@
 use jiff::Timestamp;
 
 use super::{
-    ledger,
+    blue_green, ledger,
     pass::{DEFAULT_DELAY, MIN_DRAIN, Mode, Pass, after},
     pod_ratio::{self, Pair, Pods},
     replica_set, steps,
 };
-use crate::rollout::snapshot::ReplicaSetView;
+use crate::{api::strategy::Declared, rollout::snapshot::ReplicaSetView};
 
 /// Pods that the new version should have for `weight`, rounded up.
 pub(super) fn canary_share(replicas: i32, weight: i32, max: i32) -> i32 {
@@ -29,8 +29,11 @@ pub(super) fn size(pass: &mut Pass<'_>) {
     }
 }
 
-/// Pods of the new version now wanted, for the current step.
-pub(super) fn wanted_canary(pass: &Pass<'_>) -> i32 {
+/// Pods of the new version now wanted.
+pub(super) fn wanted_new(pass: &Pass<'_>) -> i32 {
+    if let Declared::BlueGreen(strategy) = pass.strategy {
+        return blue_green::wanted_new(pass, strategy);
+    }
     let weight = match pass.mode() {
         Mode::Stable | Mode::Full => pass.max_weight(),
         Mode::Stepping => steps::goal_weight(pass),
@@ -45,9 +48,10 @@ pub(super) fn wanted_canary(pass: &Pass<'_>) -> i32 {
 }
 
 fn bounds(pass: &Pass<'_>) -> (i32, i32) {
+    let canary = pass.strategy.canary();
     pod_ratio::bounds(
-        pass.strategy.max_surge.as_ref(),
-        pass.strategy.max_unavailable.as_ref(),
+        canary.and_then(|canary| canary.max_surge.as_ref()),
+        canary.and_then(|canary| canary.max_unavailable.as_ref()),
         pass.replicas(),
     )
 }
@@ -65,7 +69,7 @@ fn size_with_router(pass: &mut Pass<'_>) {
         let want = match mode {
             Mode::Aborted => aborted_size(pass, new),
             Mode::Stable | Mode::Stepping | Mode::Full => {
-                let want = held_size(pass, new, wanted_canary(pass));
+                let want = held_size(pass, new, wanted_new(pass));
                 if want < new.replicas {
                     shrunk_canary(pass, new, want)
                 } else {
@@ -75,6 +79,11 @@ fn size_with_router(pass: &mut Pass<'_>) {
         };
         scale(pass, new, want);
     }
+    size_leftovers(pass);
+}
+
+/// Versions that are neither new nor stable go when nothing has sent to them for the scale-down delay.
+pub(super) fn size_leftovers(pass: &mut Pass<'_>) {
     let leftovers: Vec<&ReplicaSetView> = pass.revisions.leftovers().collect();
     let mut delayed = 0;
     for old in leftovers {
@@ -125,7 +134,7 @@ fn shrunk_canary(pass: &mut Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
 fn aborted_size(pass: &mut Pass<'_>, new: &ReplicaSetView) -> i32 {
     let delay = pass
         .strategy
-        .abort_scale_down_delay_seconds
+        .abort_scale_down_delay_seconds()
         .unwrap_or(DEFAULT_DELAY);
     if delay == 0 {
         return new.replicas;
@@ -140,20 +149,20 @@ fn leftover_size(pass: &mut Pass<'_>, old: &ReplicaSetView, delayed: &mut i32) -
     *delayed += 1;
     let over_limit = pass
         .strategy
-        .scale_down_delay_revision_limit
+        .scale_down_delay_revision_limit()
         .is_some_and(|limit| *delayed > limit);
     let delay = if over_limit {
         0
     } else {
         pass.strategy
-            .scale_down_delay_seconds
+            .scale_down_delay_seconds()
             .unwrap_or(DEFAULT_DELAY)
     };
     to_zero_after(pass, old, delay)
 }
 
 /// 0 once nothing has sent to it for `delay` seconds (and never less than the drain time); its size until then.
-fn to_zero_after(pass: &mut Pass<'_>, set: &ReplicaSetView, delay: i32) -> i32 {
+pub(super) fn to_zero_after(pass: &mut Pass<'_>, set: &ReplicaSetView, delay: i32) -> i32 {
     if set.replicas == 0 {
         return 0;
     }
@@ -256,7 +265,7 @@ fn unrouted_or(pass: &mut Pass<'_>, set: &ReplicaSetView, size: i32) -> i32 {
 }
 
 /// Emits the change of size. Scale-downs of what may serve wait while something is on hold; scaling by `spec.replicas` goes on.
-fn scale(pass: &mut Pass<'_>, set: &ReplicaSetView, want: i32) {
+pub(super) fn scale(pass: &mut Pass<'_>, set: &ReplicaSetView, want: i32) {
     if want == set.replicas {
         return;
     }

@@ -2,6 +2,7 @@
 //!
 //! Abort, rollback and scaling go on while something is wrong here. Not here: the pod template, which the API server checks.
 
+mod blue_green;
 mod routes;
 
 use std::fmt;
@@ -94,7 +95,7 @@ fn check_strategy(spec: &RolloutSpec, errors: &mut Errors) {
             "spec.strategy",
             "set exactly one of canary and blueGreen; both are set",
         ),
-        (None, Some(_)) => errors.unsupported("spec.strategy.blueGreen", true),
+        (None, Some(blue_green)) => blue_green::check(blue_green, spec, errors),
         (Some(canary), None) => check_canary(canary, errors),
     }
 }
@@ -361,11 +362,8 @@ pub(super) fn check(pass: &mut Pass<'_>) {
         Err(errors) => errors,
     };
     let template = pass.spec.template.clone().unwrap_or_default();
-    for (field, name) in [
-        ("stableService", &pass.strategy.stable_service),
-        ("canaryService", &pass.strategy.canary_service),
-    ] {
-        let Some(name) = name else { continue };
+    let strategy = pass.strategy;
+    for (field, name) in strategy.services() {
         match pass.snapshot.services.get(name) {
             None => pass.missing.push(format!("Service {name}")),
             Some(service) => {
@@ -373,7 +371,7 @@ pub(super) fn check(pass: &mut Pass<'_>) {
                     unfit(service, &template, &pass.snapshot.names.pod_template_hash)
                 {
                     wrong.push(FieldError {
-                        path: format!("spec.strategy.canary.{field}"),
+                        path: format!("spec.strategy.{}.{field}", strategy.name()),
                         message,
                     });
                 }
@@ -381,10 +379,12 @@ pub(super) fn check(pass: &mut Pass<'_>) {
         }
     }
     pass.missing.extend(pass.observed.missing.clone());
-    wrong.extend(routes::in_other_namespaces(
-        pass.strategy,
-        &pass.snapshot.rollout.namespace,
-    ));
+    if let Some(routing) = strategy.traffic_routing() {
+        wrong.extend(routes::in_other_namespaces(
+            routing,
+            &pass.snapshot.rollout.namespace,
+        ));
+    }
     let split = Split {
         canary: pass.observed.highest,
         max: pass.max_weight(),
@@ -399,7 +399,7 @@ pub(super) fn check(pass: &mut Pass<'_>) {
             message,
         });
     }
-    for key in analyses::template_refs(pass.strategy) {
+    for key in analyses::template_refs(strategy) {
         match pass.snapshot.templates.get(&key) {
             None => pass.missing.push(key.shown()),
             Some(Err(why)) => wrong.push(FieldError {

@@ -391,7 +391,7 @@ impl Look<'_> {
         if self.new.promote_full || !self.under_way() {
             return;
         }
-        let attempt = self.new.canary.attempt;
+        let attempt = self.new.attempt;
         let suffix = if attempt == 0 {
             String::new()
         } else {
@@ -418,7 +418,7 @@ impl Look<'_> {
         let (old, new) = (self.old, self.new);
         let same = old.current_pod_hash == new.current_pod_hash
             && old.current_step_hash == new.current_step_hash
-            && old.canary.attempt == new.canary.attempt
+            && old.attempt == new.attempt
             && old.aborted_at == new.aborted_at;
         if same {
             self.must(

@@ -767,7 +767,7 @@ impl World {
                 service
                     .selector
                     .insert(names().pod_template_hash.clone(), pod_template_hash.clone());
-                service.role = Some((*role).to_owned());
+                service.role = Some(*role);
                 service.managed_by = Some(rollout.clone());
                 service.selector_written_by = None;
             }
