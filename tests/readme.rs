@@ -94,9 +94,15 @@ fn every_bad_day_has_a_test_that_exists() {
             let (module, function) = test.rsplit_once("::").unwrap();
             let source = fs::read_to_string(source(module)).unwrap();
             let lines: Vec<&str> = source.lines().map(str::trim).collect();
-            let is_test = lines.windows(2).any(|two| {
-                let sync = format!("fn {function}() {{");
-                (two[1] == sync || two[1] == format!("async {sync}")) && two[0].contains("test")
+            let sync = format!("fn {function}() {{");
+            let place = lines
+                .iter()
+                .position(|line| *line == sync || *line == format!("async {sync}"));
+            let is_test = place.is_some_and(|place| {
+                let above = lines[..place].iter().rev();
+                above
+                    .take_while(|line| line.starts_with("#["))
+                    .any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
             });
             assert!(is_test, "{test} is no test");
         }

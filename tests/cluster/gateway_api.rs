@@ -254,6 +254,7 @@ async fn a_route_that_vanishes_stops_everything_but_the_way_back() {
         name: "demo",
         shown: "HTTPRoute demo",
         object: route(namespace, 1, 0),
+        scaled: 1,
     };
     everything_but_the_way_back_stops(&world, vanishing).await;
 }

@@ -13,6 +13,8 @@ pub struct Vanishing {
     pub shown: &'static str,
     /// As it is put back.
     pub object: Value,
+    /// Pods of the new version at 4 replicas: its share, or what it had where its weight has vanished, too.
+    pub scaled: usize,
 }
 
 fn template() -> Value {
@@ -78,7 +80,7 @@ pub async fn everything_but_the_way_back_stops(world: &World, vanishing: Vanishi
     let rollout = world.waits_for(vanishing.shown).await;
 
     world.scale(4).await;
-    world.has_pods(&rollout, (4, 2)).await;
+    world.has_pods(&rollout, (4, vanishing.scaled)).await;
     world.scale(2).await;
     world.ask(&["promote", "demo", "--no-wait"]).await;
     let rollout = world
@@ -87,7 +89,7 @@ pub async fn everything_but_the_way_back_stops(world: &World, vanishing: Vanishi
         })
         .await;
     assert!(rollout.step() <= 2, "nothing moves: {rollout:?}");
-    world.has_pods(&rollout, (2, 2)).await;
+    world.has_pods(&rollout, (2, vanishing.scaled)).await;
 
     world.ask(&["abort", "demo", "--no-wait"]).await;
     assert_eq!(world.aborted().await.weight(), 0);
@@ -114,6 +116,7 @@ async fn a_canary_service_that_vanishes_stops_everything_but_the_way_back() {
         name: "demo-canary",
         shown: "Service demo-canary",
         object: service("demo-canary"),
+        scaled: 2,
     };
     let (world, _controller) = in_mid_update("missing-service").await;
     everything_but_the_way_back_stops(&world, vanishing).await;
@@ -127,6 +130,7 @@ async fn an_ingress_that_vanishes_stops_everything_but_the_way_back() {
         name: "demo",
         shown: "Ingress demo",
         object: App::canary(2, json!([])).ingress(namespace),
+        scaled: 2,
     };
     let (world, _controller) = in_mid_update(namespace).await;
     everything_but_the_way_back_stops(&world, vanishing).await;
@@ -139,6 +143,7 @@ async fn a_template_that_vanishes_stops_everything_but_the_way_back() {
         name: "one",
         shown: "AnalysisTemplate one",
         object: template(),
+        scaled: 2,
     };
     let (world, _controller) = in_mid_update("missing-template").await;
     everything_but_the_way_back_stops(&world, vanishing).await;
