@@ -10,7 +10,7 @@ DEMO_STATE := target/demo/testbed
 .PHONY: help
 help:
 	@echo 'make demo          play a few releases on a real control plane, with every request counted (KEEP=1 leaves it running)'
-	@echo 'make test          all tests, those on a real control plane too'
+	@echo 'make test          all tests, those on a real control plane too; and whether the chart grants what they use, no more'
 	@echo 'make lint          formatting, clippy and docs, with warnings denied'
 	@echo 'make bench         timings of the core, each beside one to compare with'
 	@echo 'make crds          write the CustomResourceDefinitions again, here and in the chart'
