@@ -6,9 +6,11 @@
 
 mod analysis;
 mod blue_green;
+mod bad_input;
 mod canary;
 mod chart;
 mod cli;
+mod cluster_mode;
 mod crds;
 mod deletion;
 mod demo_app;
@@ -19,6 +21,7 @@ mod harness;
 mod kubectl;
 mod leader;
 mod manifests;
+mod missing;
 mod negative_control;
 mod observability;
 mod recovery;
