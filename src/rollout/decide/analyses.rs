@@ -7,14 +7,17 @@ use super::{
     pass::{Mode, Pass},
 };
 use crate::{
-    analysis::render::{self, RunRequest, Template},
+    analysis::{
+        render::{self, RunRequest},
+        templates::{self, TemplateKey, TemplatesError},
+    },
     api::{
         analysis::{AnalysisPhase, AnalysisTemplateRef, RolloutAnalysis},
         rollout_status::{AnalysisRunReference, PauseCondition, PauseReason},
     },
     rollout::{
         decision::{Action, Outcome, Target},
-        snapshot::{AnalysisRunView, TemplateKey},
+        snapshot::AnalysisRunView,
     },
 };
 
@@ -207,7 +210,7 @@ pub(super) fn run_all(pass: &mut Pass<'_>) {
             && run(pass, &background).is_none()
             && pass.hold.is_none()
         {
-            let analysis = analysis.analysis();
+            let analysis = analysis.analysis.clone();
             if let Err(why) = create(pass, &analysis, &background, "Background", None) {
                 pass.wait(why, None);
             }
@@ -278,18 +281,20 @@ pub fn template_refs(strategy: &crate::api::canary::CanaryStrategy) -> Vec<Templ
     let background = strategy
         .analysis
         .iter()
-        .flat_map(|analysis| &analysis.templates);
-    let mut keys: Vec<TemplateKey> = steps.chain(background).map(key).collect();
+        .flat_map(|background| &background.analysis.templates);
+    let mut keys: Vec<TemplateKey> = steps.chain(background).map(TemplateKey::from).collect();
     keys.sort();
     keys.dedup();
     keys
 }
 
-fn key(template: &AnalysisTemplateRef) -> TemplateKey {
-    TemplateKey {
-        name: template.template_name.clone(),
-        cluster_scope: template.cluster_scope.unwrap_or(false),
-    }
+/// What is wrong with the templates that the spec leads to, wherever it does.
+pub(super) fn template_problems(pass: &Pass<'_>) -> Vec<TemplatesError> {
+    let references: Vec<AnalysisTemplateRef> = template_refs(pass.strategy)
+        .iter()
+        .map(AnalysisTemplateRef::from)
+        .collect();
+    templates::resolve(&references, &pass.snapshot.templates).problems
 }
 
 fn create(
@@ -299,17 +304,11 @@ fn create(
     type_: &str,
     index: Option<usize>,
 ) -> Result<(), String> {
-    let mut templates = Vec::new();
-    for template in &analysis.templates {
-        let key = key(template);
-        match pass.snapshot.templates.get(&key) {
-            Some(Ok(spec)) => templates.push(Template {
-                shown: key.shown(),
-                spec: spec.clone(),
-            }),
-            Some(Err(why)) => return Err(format!("{} to be readable: {why}", key.shown())),
-            None => return Err(format!("{} to exist", key.shown())),
-        }
+    let resolved = templates::resolve(&analysis.templates, &pass.snapshot.templates);
+    match resolved.problems.first() {
+        Some(TemplatesError::Missing(key)) => return Err(format!("{} to exist", key.shown())),
+        Some(problem) => return Err(problem.to_string()),
+        None => {}
     }
     let names = &pass.snapshot.names;
     let rollout = &pass.snapshot.rollout;
@@ -335,7 +334,7 @@ fn create(
             pass.status.revision.unwrap_or(0).to_string(),
         )]),
         analysis,
-        templates: &templates,
+        templates: &resolved.templates,
         rollout: &rollout.object,
         stable_hash: Some(pass.status.stable_rs.as_str()).filter(|hash| !hash.is_empty()),
         latest_hash: &pass.revisions.new_hash,
