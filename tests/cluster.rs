@@ -5,8 +5,8 @@
 )]
 
 mod analysis;
-mod blue_green;
 mod bad_input;
+mod blue_green;
 mod canary;
 mod chart;
 mod cli;
