@@ -63,6 +63,9 @@ pub(super) fn stable_serves(pass: &Pass<'_>) -> bool {
 
 /// The active Service selects the new version, and its endpoints are that version's pods and no others.
 pub(super) fn active_leads_to_new(pass: &Pass<'_>) -> bool {
+    if pass.replicas() == 0 {
+        return true;
+    }
     let (Some(service), Some(new)) = (stable_service(pass), pass.revisions.new) else {
         return false;
     };

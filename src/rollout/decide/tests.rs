@@ -3,6 +3,7 @@
 
 mod abort;
 mod analysis;
+mod blue_green;
 mod first_deploy;
 mod progress;
 mod properties;

@@ -9,8 +9,8 @@ use crate::{
     api::{
         analysis::AnalysisPhase,
         conditions::{self, ConditionType},
-        rollout::RolloutSpec,
         rollout_status::{Phase, RolloutStatus},
+        strategy::Declared,
     },
     rollout::{
         decision::{Action, Decision},
@@ -22,13 +22,14 @@ struct Look<'a> {
     world: &'a World,
     snapshot: &'a Snapshot,
     decision: &'a Decision,
-    spec: &'a RolloutSpec,
     old: &'a RolloutStatus,
     new: &'a RolloutStatus,
     replicas: i32,
     max: i32,
     live: i32,
     routed: bool,
+    switched: bool,
+    strategy: Declared<'a>,
 }
 
 /// Holds a decision against the rules.
@@ -36,20 +37,21 @@ pub(super) fn check(world: &World, snapshot: &Snapshot, decision: &Decision) {
     let Ok(spec) = &snapshot.rollout.spec else {
         return;
     };
-    let Some(canary) = &spec.strategy.canary else {
+    let Some(strategy) = spec.strategy.declared() else {
         return;
     };
     let look = Look {
         world,
         snapshot,
         decision,
-        spec,
         old: &snapshot.rollout.status,
         new: &decision.status,
         replicas: spec.desired_replicas(),
-        max: canary.max_weight(),
+        strategy,
+        max: strategy.max_weight(),
         live: weight_of(snapshot.ingresses.get("demo-demo-canary")).max(routes::live(snapshot)),
-        routed: canary.traffic_routing.is_some(),
+        routed: strategy.traffic_routing().is_some(),
+        switched: strategy.canary().is_none(),
     };
     look.one_write_per_object();
     look.weights();
@@ -197,7 +199,7 @@ impl Look<'_> {
                 "T2, T4: weight only where pods serve it",
             );
             self.must(serving > 0, "T1, T20: weight only to a version with pods");
-            let steps = &self.spec.strategy.canary.as_ref().unwrap().steps;
+            let steps = self.strategy.steps();
             let index = usize::try_from(self.new.current_step_index.unwrap()).unwrap();
             let cap = if self.new.promote_full || index >= steps.len() {
                 self.max
@@ -266,6 +268,15 @@ impl Look<'_> {
             if to >= set.replicas {
                 continue;
             }
+            if let Some(live) = self.new.blue_green.live_size
+                && stable
+                && self.under_way()
+            {
+                self.must(
+                    to >= live.replicas || self.replicas == 0,
+                    "T15: what serves is not made smaller before the switch",
+                );
+            }
             self.must(
                 stable || !self.held(),
                 "T16: nothing is taken away while something is missing",
@@ -284,7 +295,7 @@ impl Look<'_> {
     }
 
     fn promoted_or_idle(&self) -> bool {
-        self.routed || self.new.current_pod_hash == self.new.stable_rs
+        self.routed || self.switched || self.new.current_pod_hash == self.new.stable_rs
     }
 
     fn pins(&self) {
@@ -306,10 +317,20 @@ impl Look<'_> {
             if at == Some(to) {
                 continue;
             }
+            let preview = self.switched && target.name == "demo-canary";
             self.must(
-                self.available(to) > 0 || (self.replicas == 0 && self.managed(&target.name)),
+                self.available(to) > 0
+                    || preview
+                    || (self.replicas == 0 && self.managed(&target.name)),
                 "T1: a Service leads to a version with pods",
             );
+            if self.switched && target.name == "demo-stable" && to != &self.new.stable_rs {
+                self.goes_live(to);
+                continue;
+            }
+            if self.switched && self.aborted() {
+                continue;
+            }
             if target.name == "demo-canary" && self.routed && at.is_some() {
                 self.must(
                     self.live == 0,
@@ -360,30 +381,62 @@ impl Look<'_> {
                 "T4: a version is promoted when it has all traffic",
             );
         }
+        if self.switched && self.replicas > 0 {
+            self.must(
+                self.pin("demo-stable") == Some(new),
+                "T15: a version is promoted when it has all traffic",
+            );
+        }
         if self.world.by_person || self.old.promote_full {
             return;
         }
-        for (index, step) in self
-            .spec
-            .strategy
-            .canary
-            .as_ref()
-            .unwrap()
-            .steps
-            .iter()
-            .enumerate()
+        let mut asked: Vec<String> = (self.strategy.steps().iter().enumerate())
+            .filter(|(_, step)| step.analysis.is_some())
+            .map(|(index, _)| index.to_string())
+            .collect();
+        if let Declared::BlueGreen(blue_green) = self.strategy {
+            let pre = blue_green.pre_promotion_analysis.as_ref();
+            let post = blue_green.post_promotion_analysis.as_ref();
+            asked.extend(pre.map(|_| "pre".to_owned()));
+            asked.extend(post.map(|_| "post".to_owned()));
+        }
+        for analysis in asked {
+            self.must(
+                self.proven(new, &analysis),
+                "D1, D2: every analysis was successful",
+            );
+        }
+    }
+
+    fn proven(&self, version: &str, analysis: &str) -> bool {
+        let prefix = format!("demo-{version}-{}-{analysis}", self.new.revision.unwrap());
+        self.snapshot.analysis_runs.iter().any(|run| {
+            let rest = run.name.strip_prefix(&prefix);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                && run.phase == AnalysisPhase::Successful
+                && !run.terminate
+        })
+    }
+
+    /// The active Service goes over to a new version, or back to it.
+    fn goes_live(&self, to: &str) {
+        self.must(!self.aborted(), "T15: nothing given up goes live");
+        let back = self.old.blue_green.active_selector.as_deref() == Some(to);
+        self.must(
+            self.available(to) >= self.replicas || (back && self.available(to) > 0),
+            "T15: a version goes live with all its pods",
+        );
+        let Declared::BlueGreen(blue_green) = self.strategy else {
+            return;
+        };
+        if blue_green.pre_promotion_analysis.is_some()
+            && !self.world.by_person
+            && !self.new.promote_full
         {
-            if step.analysis.is_none() {
-                continue;
-            }
-            let prefix = format!("demo-{new}-{}-{index}", self.new.revision.unwrap());
-            let proven = self.snapshot.analysis_runs.iter().any(|run| {
-                let rest = run.name.strip_prefix(&prefix);
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-                    && run.phase == AnalysisPhase::Successful
-                    && !run.terminate
-            });
-            self.must(proven, "D1, D2: every analysis step was successful");
+            self.must(
+                self.proven(to, "pre"),
+                "T15: a version goes live with a good verdict",
+            );
         }
     }
 
