@@ -201,6 +201,7 @@ pub(super) fn to_zero_after(pass: &mut Pass<'_>, set: &ReplicaSetView, delay: i3
                 return 0;
             }
             pass.look_again(deadline);
+            ledger::leaves_at(pass, &set.pod_template_hash, deadline);
             pass.status
                 .next
                 .get_or_insert(crate::api::rollout_status::NextAction {
