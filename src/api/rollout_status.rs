@@ -412,4 +412,8 @@ pub struct LedgerEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
     pub unrouted_since: Option<Timestamp>,
+    /// When its pods go, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub scale_down_at: Option<Timestamp>,
 }

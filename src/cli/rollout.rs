@@ -13,7 +13,7 @@ use crate::api::{
     request::{self, Request},
     rollout::RolloutSpec,
     rollout_status::{Phase, RolloutStatus},
-    steps::{CanaryStep, StepKind},
+    steps::{CanaryScale, CanaryStep, StepKind},
     strategy::Declared,
 };
 
@@ -212,6 +212,16 @@ fn in_words(step: &CanaryStep) -> String {
                 .collect();
             format!("analysis {}", names.join(", "))
         }
+        Some(StepKind::SetCanaryScale(step)) => match step.scale() {
+            Some(CanaryScale::Weight(weight)) => {
+                format!("setCanaryScale to the share of weight {weight}")
+            }
+            Some(CanaryScale::Replicas(replicas)) => format!("setCanaryScale to {replicas} pods"),
+            Some(CanaryScale::MatchTrafficWeight) => {
+                "setCanaryScale to the traffic weight".to_owned()
+            }
+            None => "setCanaryScale".to_owned(),
+        },
         Some(StepKind::Unsupported(name)) => name.to_owned(),
         None => step.members().join(" and "),
     }

@@ -231,11 +231,8 @@ fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
         // Pods that are about to be removed still count in the status until the ReplicaSet controller has seen the new size.
         ready: int(object, "/status/readyReplicas").min(replicas),
         available: int(object, "/status/availableReplicas").min(replicas),
-        scale_down_deadline: annotation(object, &names.scale_down_deadline)
-            .and_then(|text| text.parse().ok()),
         failure,
         deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
-        created: time(object, "/metadata/creationTimestamp"),
         orphaned: !object
             .pointer("/metadata/ownerReferences")
             .and_then(Value::as_array)

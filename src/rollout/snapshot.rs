@@ -90,14 +90,10 @@ pub struct ReplicaSetView {
     pub ready: i32,
     /// Pods that are available.
     pub available: i32,
-    /// When it may go to 0, if a deadline was set.
-    pub scale_down_deadline: Option<Timestamp>,
     /// Pods could not be created, and why.
     pub failure: Option<String>,
     /// It is being deleted.
     pub deleting: bool,
-    /// When it was created.
-    pub created: Option<Timestamp>,
     /// No object controls it: a deletion has left it, and its labels are those of this Rollout's pods.
     pub orphaned: bool,
 }

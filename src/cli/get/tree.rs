@@ -209,12 +209,15 @@ fn replica_set(names: &ApiNames, family: &Family, set: &Value, now: Timestamp) -
         _ if available >= wanted => ("✔", GOOD, format!("{available}/{wanted} available")),
         _ => ("◌", MOVING, format!("{available}/{wanted} available")),
     };
-    let role = role(&family.rollout, hash(names, set));
-    let role = role
+    let version = hash(names, set);
+    let role = role(&family.rollout, version)
         .map(|role| format!("  {}", paint(BOLD, role)))
         .unwrap_or_default();
-    let deadline = annotation(set, &names.scale_down_deadline).and_then(|at| at.parse().ok());
-    let leaves = match deadline {
+    let ledger = &family.rollout.status.ledger;
+    let entry = ledger
+        .iter()
+        .find(|entry| entry.pod_template_hash == version);
+    let leaves = match entry.and_then(|entry| entry.scale_down_at) {
         Some(at) if wanted > 0 => format!(", scales down {}", time::until(at, now)),
         Some(_) | None => String::new(),
     };

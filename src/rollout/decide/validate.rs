@@ -3,6 +3,7 @@
 //! Abort, rollback and scaling go on while something is wrong here. Not here: the pod template, which the API server checks.
 
 mod blue_green;
+mod canary_scale;
 mod routes;
 
 use std::fmt;
@@ -187,6 +188,7 @@ fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
     for (index, step) in canary.steps.iter().enumerate() {
         check_step(step, &at(&format!("steps[{index}]")), max, errors);
     }
+    canary_scale::check(canary, errors);
     if let Some(background) = &canary.analysis {
         check_analysis(&background.analysis, &at("analysis"), errors);
         let starting = background.starting_step.unwrap_or(0);
@@ -338,6 +340,8 @@ fn check_step(step: &CanaryStep, path: &str, max: i32, errors: &mut Errors) {
         Some(StepKind::Analysis(analysis)) => {
             check_analysis(analysis, &format!("{path}.analysis"), errors);
         }
+        // `canary_scale::check` looks at all of them.
+        Some(StepKind::SetCanaryScale(_)) => {}
         Some(StepKind::Unsupported(name)) => errors.unsupported(&format!("{path}.{name}"), true),
     }
 }
