@@ -163,12 +163,18 @@ fn every_service_and_ingress_that_a_rollout_names_is_there_and_fits() {
 fn analyses(canary: &CanaryStrategy) -> Vec<(RolloutAnalysis, bool)> {
     let steps = canary.steps.iter().filter_map(|step| match step.kind() {
         Some(StepKind::Analysis(analysis)) => Some((analysis.clone(), true)),
-        Some(StepKind::SetWeight(_) | StepKind::Pause(_) | StepKind::Unsupported(_)) | None => None,
+        Some(
+            StepKind::SetWeight(_)
+            | StepKind::Pause(_)
+            | StepKind::SetCanaryScale(_)
+            | StepKind::Unsupported(_),
+        )
+        | None => None,
     });
     let background = canary
         .analysis
         .iter()
-        .map(|background| (background.analysis(), false));
+        .map(|background| (background.analysis.clone(), false));
     steps.chain(background).collect()
 }
 
@@ -203,7 +209,7 @@ fn every_analysis_makes_a_run_that_can_be_measured() {
             let run: AnalysisRunSpec = serde_json::from_value(run["spec"].clone()).unwrap();
             let metrics = plan(&run).unwrap();
             for metric in metrics {
-                let query = metric.query.shown();
+                let query = metric.source.query.shown();
                 for label in [r#"namespace="shop""#, r#"rs_hash="new""#] {
                     assert!(query.contains(label), "{name}: {query}");
                 }

@@ -22,7 +22,12 @@ use super::{
 };
 use crate::{
     api::{
+<<<<<<< HEAD
         gateway_api::RouteKind, names::Kind, object::CachedObject, rollout_status::RolloutStatus,
+=======
+        gateway_api::RouteKind, merge_patch, names::Kind, object::CachedObject,
+        rollout_status::Phase, strategy::Declared,
+>>>>>>> main
     },
     caches::{self, Caches},
     runtime::{
@@ -33,6 +38,13 @@ use crate::{
 
 /// Looks again although a watch should wake us, for the case that it does not.
 const BEHIND: Duration = Duration::from_secs(2);
+<<<<<<< HEAD
+=======
+/// A name that somebody else has is asked for again: of an object without our label no watch tells that it is gone.
+const TAKEN_AGAIN: Duration = Duration::from_secs(15);
+/// How long a change of mere counts may wait for company.
+const SETTLE: Duration = Duration::from_secs(1);
+>>>>>>> main
 
 /// What every reconcile shares.
 pub struct Context {
@@ -60,10 +72,17 @@ pub struct Memories(Mutex<HashMap<String, Remembered>>);
 struct Remembered {
     generation: i64,
     memory: Memory,
+<<<<<<< HEAD
     /// Since when a change of the status waits to be written.
     waits_since: Option<Instant>,
     /// A status that waits for the next look.
     pending: Option<Pending>,
+=======
+    /// When the name of `memory.taken` was found taken.
+    taken_at: Option<Instant>,
+    /// Since when a change of mere counts waits to be written.
+    counts_wait_since: Option<Instant>,
+>>>>>>> main
 }
 
 impl Memories {
@@ -81,6 +100,23 @@ impl Memories {
         change(entry)
     }
 
+    /// What the next decision has to know. A taken name is forgotten after a while, so that it is tried again.
+    fn recall(&self, uid: &str, generation: i64, now: jiff::Timestamp) -> Memory {
+        self.with(uid, generation, |remembered| {
+            remembered.memory.since.get_or_insert(now);
+            if left_of(remembered.taken_at).is_some_and(|left| left.is_zero()) {
+                remembered.memory.taken = None;
+                remembered.taken_at = None;
+            }
+            remembered.memory.clone()
+        })
+    }
+
+    /// When a taken name is to be tried again, if one is remembered.
+    fn try_again(&self, uid: &str, generation: i64) -> Option<Duration> {
+        self.with(uid, generation, |remembered| left_of(remembered.taken_at))
+    }
+
     /// Forgets Rollouts that are gone.
     pub fn retain(&self, is_live: impl Fn(&str) -> bool) {
         self.0
@@ -88,6 +124,10 @@ impl Memories {
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|uid, _| is_live(uid));
     }
+}
+
+fn left_of(taken_at: Option<Instant>) -> Option<Duration> {
+    taken_at.map(|at| TAKEN_AGAIN.saturating_sub(at.elapsed()))
 }
 
 /// One reconcile.
@@ -150,6 +190,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     }
     let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);
     let now = context.clock.now();
+<<<<<<< HEAD
     let (memory, pending) = context
         .memories
         .with(rollout.uid(), generation, |remembered| {
@@ -161,6 +202,10 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
             (remembered.memory.clone(), current)
         });
     let mut snapshot = observe(
+=======
+    let memory = context.memories.recall(rollout.uid(), generation, now);
+    let snapshot = observe(
+>>>>>>> main
         rollout,
         &context.caches,
         &context.writer.names,
@@ -214,6 +259,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         context
             .memories
             .with(rollout.uid(), generation, |remembered| {
+                remembered.taken_at = None;
                 remembered.memory = Memory {
                     since: remembered.memory.since,
                     ..Memory::default()
@@ -227,10 +273,11 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         publish(note, rollout, context);
     }
     sample(&snapshot, &decision, context);
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(requeue(&decision, &snapshot, settle)),
+    if let Some(error) = failed {
+        return Err(error);
     }
+    let again = context.memories.try_again(rollout.uid(), generation);
+    Ok(requeue(&decision, &snapshot, [settle, again]))
 }
 
 /// Whether the caches show everything we wrote for this Rollout: deciding on less would decide it twice.
@@ -308,7 +355,7 @@ async fn carry_out(
     }
     context
         .writer
-        .act(action, namespace, &snapshot.rollout.uid)
+        .act(action, namespace, &snapshot.rollout.uid, &context.caches)
         .await
 }
 
@@ -336,7 +383,10 @@ fn remember(
                 message,
             });
         }
-        Failure::AlreadyExists => remembered.memory.taken = Some(name.clone()),
+        Failure::AlreadyExists => {
+            remembered.memory.taken = Some(name.clone());
+            remembered.taken_at = Some(Instant::now());
+        }
         Failure::Conflict | Failure::NotFound | Failure::Transient(_) => {}
     };
     context.memories.with(rollout.uid(), generation, change);
@@ -351,6 +401,7 @@ async fn write_status(
     follows: bool,
     context: &Context,
 ) -> Result<Option<Duration>, ActError> {
+<<<<<<< HEAD
     let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);
     let patch = status::difference(stored, &decision.status);
     let weight = patch.as_ref().map_or(Weight::Idle, |patch| {
@@ -374,6 +425,18 @@ async fn write_status(
             Weight::Traffic | Weight::Decided => Some(Duration::ZERO),
         });
     let (Some(patch), Some(wait)) = (patch, wait) else {
+=======
+    let json = |status| serde_json::to_value(status).unwrap_or(Value::Null);
+    let generation = snapshot.rollout.generation;
+    let Some(difference) =
+        merge_patch::difference(&json(&snapshot.rollout.status), &json(&decision.status))
+    else {
+        context
+            .memories
+            .with(rollout.uid(), generation, |remembered| {
+                remembered.counts_wait_since = None;
+            });
+>>>>>>> main
         return Ok(None);
     };
     if !wait.is_zero() {
@@ -403,7 +466,27 @@ async fn write_status(
     Ok(None)
 }
 
+<<<<<<< HEAD
 fn requeue(decision: &Decision, snapshot: &Snapshot, settle: Option<Duration>) -> Requeue {
+=======
+/// Whether a status differs in counts only, which change with every pod.
+fn only_counts(difference: &Value) -> bool {
+    const COUNTS: [&str; 7] = [
+        "replicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+        "HPAReplicas",
+        "progress",
+        "waitingFor",
+    ];
+    difference
+        .as_object()
+        .is_some_and(|fields| fields.keys().all(|key| COUNTS.contains(&key.as_str())))
+}
+
+fn requeue(decision: &Decision, snapshot: &Snapshot, own: [Option<Duration>; 2]) -> Requeue {
+>>>>>>> main
     let due = match decision.next {
         Next::OnChange => None,
         Next::At(at) => {
@@ -412,7 +495,7 @@ fn requeue(decision: &Decision, snapshot: &Snapshot, settle: Option<Duration>) -
             Some(Duration::try_from(left).unwrap_or_default() + Duration::from_millis(1))
         }
     };
-    match [due, settle].into_iter().flatten().min() {
+    match own.into_iter().chain([due]).flatten().min() {
         Some(delay) => Requeue::requeue(delay),
         None => Requeue::await_change(),
     }
