@@ -22,12 +22,7 @@ use super::{
 };
 use crate::{
     api::{
-<<<<<<< HEAD
         gateway_api::RouteKind, names::Kind, object::CachedObject, rollout_status::RolloutStatus,
-=======
-        gateway_api::RouteKind, merge_patch, names::Kind, object::CachedObject,
-        rollout_status::Phase, strategy::Declared,
->>>>>>> main
     },
     caches::{self, Caches},
     runtime::{
@@ -38,13 +33,8 @@ use crate::{
 
 /// Looks again although a watch should wake us, for the case that it does not.
 const BEHIND: Duration = Duration::from_secs(2);
-<<<<<<< HEAD
-=======
 /// A name that somebody else has is asked for again: of an object without our label no watch tells that it is gone.
 const TAKEN_AGAIN: Duration = Duration::from_secs(15);
-/// How long a change of mere counts may wait for company.
-const SETTLE: Duration = Duration::from_secs(1);
->>>>>>> main
 
 /// What every reconcile shares.
 pub struct Context {
@@ -72,17 +62,12 @@ pub struct Memories(Mutex<HashMap<String, Remembered>>);
 struct Remembered {
     generation: i64,
     memory: Memory,
-<<<<<<< HEAD
+    /// When the name of `memory.taken` was found taken.
+    taken_at: Option<Instant>,
     /// Since when a change of the status waits to be written.
     waits_since: Option<Instant>,
     /// A status that waits for the next look.
     pending: Option<Pending>,
-=======
-    /// When the name of `memory.taken` was found taken.
-    taken_at: Option<Instant>,
-    /// Since when a change of mere counts waits to be written.
-    counts_wait_since: Option<Instant>,
->>>>>>> main
 }
 
 impl Memories {
@@ -190,22 +175,13 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     }
     let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);
     let now = context.clock.now();
-<<<<<<< HEAD
-    let (memory, pending) = context
+    let memory = context.memories.recall(rollout.uid(), generation, now);
+    let pending = context
         .memories
         .with(rollout.uid(), generation, |remembered| {
-            remembered.memory.since.get_or_insert(now);
-            let pending = remembered.pending.take();
-            // Somebody else has written since: what was decided before is decided anew.
-            let current =
-                pending.filter(|pending| pending.resource_version == rollout.resource_version());
-            (remembered.memory.clone(), current)
+            remembered.pending.take()
         });
     let mut snapshot = observe(
-=======
-    let memory = context.memories.recall(rollout.uid(), generation, now);
-    let snapshot = observe(
->>>>>>> main
         rollout,
         &context.caches,
         &context.writer.names,
@@ -213,7 +189,10 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         now,
     )?;
     let stored = snapshot.rollout.status.clone();
-    if let Some(pending) = pending {
+    // If somebody else has written since, what was decided before is decided anew.
+    if let Some(pending) = pending
+        && pending.resource_version == rollout.resource_version()
+    {
         snapshot.rollout.status = pending.status;
     }
     let decision = decide(&snapshot);
@@ -401,7 +380,6 @@ async fn write_status(
     follows: bool,
     context: &Context,
 ) -> Result<Option<Duration>, ActError> {
-<<<<<<< HEAD
     let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);
     let patch = status::difference(stored, &decision.status);
     let weight = patch.as_ref().map_or(Weight::Idle, |patch| {
@@ -425,18 +403,6 @@ async fn write_status(
             Weight::Traffic | Weight::Decided => Some(Duration::ZERO),
         });
     let (Some(patch), Some(wait)) = (patch, wait) else {
-=======
-    let json = |status| serde_json::to_value(status).unwrap_or(Value::Null);
-    let generation = snapshot.rollout.generation;
-    let Some(difference) =
-        merge_patch::difference(&json(&snapshot.rollout.status), &json(&decision.status))
-    else {
-        context
-            .memories
-            .with(rollout.uid(), generation, |remembered| {
-                remembered.counts_wait_since = None;
-            });
->>>>>>> main
         return Ok(None);
     };
     if !wait.is_zero() {
@@ -466,27 +432,7 @@ async fn write_status(
     Ok(None)
 }
 
-<<<<<<< HEAD
-fn requeue(decision: &Decision, snapshot: &Snapshot, settle: Option<Duration>) -> Requeue {
-=======
-/// Whether a status differs in counts only, which change with every pod.
-fn only_counts(difference: &Value) -> bool {
-    const COUNTS: [&str; 7] = [
-        "replicas",
-        "updatedReplicas",
-        "readyReplicas",
-        "availableReplicas",
-        "HPAReplicas",
-        "progress",
-        "waitingFor",
-    ];
-    difference
-        .as_object()
-        .is_some_and(|fields| fields.keys().all(|key| COUNTS.contains(&key.as_str())))
-}
-
 fn requeue(decision: &Decision, snapshot: &Snapshot, own: [Option<Duration>; 2]) -> Requeue {
->>>>>>> main
     let due = match decision.next {
         Next::OnChange => None,
         Next::At(at) => {

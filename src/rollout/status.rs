@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::act::merge_difference;
-use crate::api::rollout_status::RolloutStatus;
+use crate::api::{merge_patch, rollout_status::RolloutStatus};
 
 /// How long a change of mere counts may wait for company.
 pub(super) const SETTLE: Duration = Duration::from_secs(1);
@@ -43,7 +42,7 @@ pub(super) fn difference(stored: &RolloutStatus, new: &RolloutStatus) -> Option<
         return None;
     }
     let json = |status| serde_json::to_value(status).unwrap_or(Value::Null);
-    merge_difference(&json(stored), &json(new))
+    merge_patch::difference(&json(stored), &json(new))
 }
 
 /// How heavy a difference is: as its heaviest field.

@@ -43,7 +43,7 @@ pub(super) struct Release {
 }
 
 /// In this order.
-pub(super) const APPLICATIONS: [Application; 2] = [CANARY, ROUTED];
+pub(super) const APPLICATIONS: [Application; 3] = [CANARY, ROUTED, BLUE_GREEN];
 
 const CANARY: Application = Application {
     example: "canary",
@@ -115,6 +115,44 @@ const ROUTED: Application = Application {
             image: "demo:v2",
             version: "v2",
             expected: Outcome::Completed,
+            serves_afterwards: "v2",
+            deadline: Duration::from_secs(90),
+        },
+    ],
+};
+
+const BLUE_GREEN: Application = Application {
+    example: "blue-green",
+    strategy: "blueGreen",
+    namespace: "demo-blue-green",
+    rollout: "shop",
+    host: "shop.example.com",
+    preview: Some("preview.shop.example.com"),
+    releases: &[
+        Release {
+            name: "blue-green-first-deploy",
+            about: "the first version comes up",
+            image: "demo:v1",
+            version: "v1",
+            expected: Outcome::Completed,
+            serves_afterwards: "v1",
+            deadline: Duration::from_mins(1),
+        },
+        Release {
+            name: "blue-green-switch",
+            about: "a good version is tried at the preview Service, and takes over in one switch",
+            image: "demo:v2",
+            version: "v2",
+            expected: Outcome::Completed,
+            serves_afterwards: "v2",
+            deadline: Duration::from_secs(90),
+        },
+        Release {
+            name: "blue-green-switch-back",
+            about: "a version that goes bad after the switch is switched back by itself",
+            image: "demo:v3-errafter15",
+            version: "v3",
+            expected: Outcome::RolledBack,
             serves_afterwards: "v2",
             deadline: Duration::from_secs(90),
         },
