@@ -117,12 +117,12 @@ async fn templates_of_templates_in_the_whole_cluster_judge_a_release() {
             |rollout| rollout.at("/status/waitingFor") == "ClusterAnalysisTemplate shares to exist",
         )
         .await;
-    let shares = template(
+    let nested = template(
         "ClusterAnalysisTemplate",
         "shares",
         &json!({"templates": [{"templateName": "errors"}, {"templateName": "alive"}]}),
     );
-    world.apply(&[shares]).await;
+    world.apply(&[nested]).await;
     world.healthy().await;
     world.serves("v1").await;
 
