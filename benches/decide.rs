@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tidegate::{
-    api::{names::ApiNames, rollout::RolloutSpec, rollout_status::RolloutStatus},
+    api::{
+        names::ApiNames, rollout::RolloutSpec, rollout_status::RolloutStatus, strategy::ServiceRole,
+    },
     rollout::{
         decide::{decide, pod_template_hash},
         snapshot::{EndpointView, ReplicaSetView, RolloutView, ServiceView, Snapshot},
@@ -78,7 +80,7 @@ fn snapshot() -> Snapshot {
         ]),
         type_: "ClusterIP".to_owned(),
         managed_by: Some("demo".to_owned()),
-        role: Some(role.to_owned()),
+        role: ServiceRole::named(role),
         endpoints: (0..pods)
             .map(|n| EndpointView {
                 pod: format!("demo-{hash}-{n:05}"),

@@ -18,5 +18,6 @@ pub mod request;
 pub mod rollout;
 pub mod rollout_status;
 pub mod steps;
+pub mod strategy;
 pub mod template_hash;
 pub mod traffic_routing;

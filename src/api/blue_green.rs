@@ -1,4 +1,4 @@
-//! The blue-green strategy as declared. Refused by name until it works.
+//! The blue-green strategy as declared.
 //!
 //! Not here: what is done with it.
 
@@ -14,30 +14,36 @@ use super::{
 #[serde(rename_all = "camelCase")]
 pub struct BlueGreenStrategy {
     /// The Service that users reach.
+    #[schemars(length(min = 1, max = 253))]
     pub active_service: String,
     /// The Service that reaches the new version before the switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview_service: Option<String>,
     /// Pods of the new version before promotion. Defaults to `spec.replicas`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub preview_replica_count: Option<i32>,
     /// Whether the switch happens without a person. Defaults to true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auto_promotion_enabled: Option<bool>,
     /// Seconds from the start of the pause to the switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub auto_promotion_seconds: Option<i32>,
     /// Pods that a restart may take away at a time. Defaults to 25%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_unavailable: Option<Amount>,
     /// Seconds that the old version's pods stay after the switch. Defaults to 30.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub scale_down_delay_seconds: Option<i32>,
     /// How many old versions may be kept alive by that delay. Defaults to all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub scale_down_delay_revision_limit: Option<i32>,
     /// Seconds that an aborted version's pods stay. Defaults to 30; 0 keeps them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub abort_scale_down_delay_seconds: Option<i32>,
     /// Must be successful before the switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]

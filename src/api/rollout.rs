@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{blue_green::BlueGreenStrategy, canary::CanaryStrategy, pod_template::PodTemplate};
+use super::{pod_template::PodTemplate, strategy::Strategy};
 
 /// Desired state of a Rollout.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -135,18 +135,6 @@ pub struct AnalysisHistory {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub unsuccessful_run_history_limit: Option<i32>,
-}
-
-/// Exactly one of its members.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Strategy {
-    /// The new version takes traffic step by step.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub canary: Option<CanaryStrategy>,
-    /// The new version takes all traffic at once, after it was tried out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blue_green: Option<BlueGreenStrategy>,
 }
 
 /// A number of pods or a share of `replicas`: `3` or `"25%"`.

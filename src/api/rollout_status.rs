@@ -83,9 +83,9 @@ pub struct RolloutStatus {
     /// The canary's state.
     #[serde(default, skip_serializing_if = "CanaryStatus::is_empty")]
     pub canary: CanaryStatus,
-    /// The blue-green state. Not written yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blue_green: Option<FreeForm>,
+    /// The blue-green state.
+    #[serde(default, skip_serializing_if = "BlueGreenStatus::is_empty")]
+    pub blue_green: BlueGreenStatus,
     /// When pods were last restarted because of `spec.restartAt`. Not written yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
@@ -118,6 +118,12 @@ pub struct RolloutStatus {
     /// The last request of a person and what became of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_request: Option<HandledRequest>,
+    /// The inconclusive AnalysisRun that a person was last asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_about_analysis_run: Option<String>,
+    /// How often the update to this revision was retried. Part of the names of its AnalysisRuns.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attempt: i32,
     /// Progress that the deadline is measured on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
@@ -127,6 +133,18 @@ pub struct RolloutStatus {
     /// For every version that has or had traffic: which routes may still send to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ledger: Vec<LedgerEntry>,
+}
+
+impl RolloutStatus {
+    /// The AnalysisRuns that decide on the update now.
+    pub const fn analysis_runs(&self) -> [Option<&AnalysisRunReference>; 4] {
+        [
+            self.canary.current_step_analysis_run_status.as_ref(),
+            self.canary.current_background_analysis_run_status.as_ref(),
+            self.blue_green.pre_promotion_analysis_run_status.as_ref(),
+            self.blue_green.post_promotion_analysis_run_status.as_ref(),
+        ]
+    }
 }
 
 /// The phase of a Rollout.
@@ -170,6 +188,8 @@ pub struct PauseCondition {
 pub enum PauseReason {
     /// A pause step.
     CanaryPauseStep,
+    /// The switch to the new version waits for a person or a timer.
+    BlueGreenPause,
     /// An analysis could not tell.
     InconclusiveAnalysisRun,
     /// Somebody keeps overwriting traffic fields.
@@ -181,6 +201,7 @@ impl PauseReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::CanaryPauseStep => "CanaryPauseStep",
+            Self::BlueGreenPause => "BlueGreenPause",
             Self::InconclusiveAnalysisRun => "InconclusiveAnalysisRun",
             Self::TrafficOverwritten => "TrafficOverwritten",
         }
@@ -210,18 +231,51 @@ pub struct CanaryStatus {
     /// The weights last written to the router.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<TrafficWeights>,
-    /// The inconclusive background AnalysisRun that a person was asked about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asked_about_analysis_run: Option<String>,
-    /// How often the update to this revision was retried. Part of the names of its AnalysisRuns.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub attempt: i32,
 }
 
 impl CanaryStatus {
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// State of a blue-green release.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BlueGreenStatus {
+    /// The version that the preview Service leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview_selector: Option<String>,
+    /// The version that the active Service leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_selector: Option<String>,
+    /// Everything that is asked for before the switch is there: the new version comes to its whole size, and the switch follows.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub scale_up_preview_check_point: bool,
+    /// The AnalysisRun before the switch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pre_promotion_analysis_run_status: Option<AnalysisRunReference>,
+    /// The AnalysisRun after the switch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub post_promotion_analysis_run_status: Option<AnalysisRunReference>,
+    /// The size of the stable version when the update began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live_size: Option<LiveSize>,
+}
+
+impl BlueGreenStatus {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a size that was declared together with a new version leaves as it was until the switch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LiveSize {
+    /// Pods of the stable version.
+    pub replicas: i32,
+    /// `spec.replicas` as it was declared with the new version.
+    pub declared: i32,
 }
 
 /// An AnalysisRun of a Rollout.
@@ -351,8 +405,15 @@ pub struct LedgerEntry {
     /// What may still send to it, e.g. `service/demo-stable` or `ingress/demo-canary`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<String>,
+    /// It was the stable version once: going back to it while its pods are there needs no proof.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub was_stable: bool,
     /// Since when nothing is seen to send to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
     pub unrouted_since: Option<Timestamp>,
+    /// When its pods go, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    pub scale_down_at: Option<Timestamp>,
 }

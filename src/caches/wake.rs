@@ -19,6 +19,7 @@ use crate::api::{
     gateway_api::RouteKind,
     names::{ApiNames, Kind},
     object::CachedObject,
+    strategy::services_named,
 };
 
 /// The label by which an EndpointSlice names its Service.
@@ -289,13 +290,8 @@ impl Wakes {
     /// Two Rollouts that name the same Service have to learn of each other.
     fn wake_sharing(&self, rollout: &CachedObject) {
         let value = rollout.value();
-        for field in ["stableService", "canaryService"] {
-            let service = value
-                .pointer("/spec/strategy/canary")
-                .and_then(|canary| canary.get(field)?.as_str());
-            if let Some(service) = service {
-                self.wake_mentioning(rollout.namespace(), service);
-            }
+        for service in services_named(&value) {
+            self.wake_mentioning(rollout.namespace(), service);
         }
     }
 

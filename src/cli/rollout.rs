@@ -13,7 +13,8 @@ use crate::api::{
     request::{self, Request},
     rollout::RolloutSpec,
     rollout_status::{Phase, RolloutStatus},
-    steps::{CanaryStep, StepKind},
+    steps::{CanaryScale, CanaryStep, StepKind},
+    strategy::Declared,
 };
 
 /// A Rollout.
@@ -98,12 +99,8 @@ impl Rollout {
     }
 
     /// The name of the strategy.
-    pub(super) const fn strategy(&self) -> &'static str {
-        match (&self.spec.strategy.canary, &self.spec.strategy.blue_green) {
-            (Some(_), _) => "canary",
-            (None, Some(_)) => "blueGreen",
-            (None, None) => "none",
-        }
+    pub(super) fn strategy(&self) -> &'static str {
+        self.spec.strategy.declared().map_or("none", Declared::name)
     }
 
     fn steps(&self) -> &[CanaryStep] {
@@ -165,9 +162,10 @@ impl Rollout {
         Some(begun.find_map(|step| step.set_weight).unwrap_or_default())
     }
 
-    /// The weight that the new version has: as written to the router, else its share of the pods.
+    /// The weight that the new version has: as written to the router, else its share of the pods. A switch has no weights.
     pub(super) fn weight_given(&self) -> Option<i32> {
         let status = &self.status;
+        self.spec.strategy.declared().and_then(Declared::canary)?;
         match &status.canary.weights {
             Some(weights) => Some(weights.canary.weight),
             None if self.has_router() || status.replicas == 0 => None,
@@ -214,6 +212,16 @@ fn in_words(step: &CanaryStep) -> String {
                 .collect();
             format!("analysis {}", names.join(", "))
         }
+        Some(StepKind::SetCanaryScale(step)) => match step.scale() {
+            Some(CanaryScale::Weight(weight)) => {
+                format!("setCanaryScale to the share of weight {weight}")
+            }
+            Some(CanaryScale::Replicas(replicas)) => format!("setCanaryScale to {replicas} pods"),
+            Some(CanaryScale::MatchTrafficWeight) => {
+                "setCanaryScale to the traffic weight".to_owned()
+            }
+            None => "setCanaryScale".to_owned(),
+        },
         Some(StepKind::Unsupported(name)) => name.to_owned(),
         None => step.members().join(" and "),
     }

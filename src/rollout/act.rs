@@ -3,12 +3,13 @@
 //!
 //! Nothing else writes for a Rollout. Not here: any decision.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
     core::{ApiResource, Request},
+    runtime::reflector::Store,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -18,8 +19,9 @@ use crate::{
     api::{
         names::{ApiNames, FIELD_MANAGER, Kind},
         object::CachedObject,
+        strategy::ServiceRole,
     },
-    caches,
+    caches::{self, Caches},
     runtime::{
         client::{ApiError, Failure, with_deadline},
         lease::{Fence, LostLease},
@@ -40,7 +42,7 @@ pub struct Writer {
     /// The permission to write.
     pub fence: Fence,
     /// What was written and may not be in the caches yet.
-    pub write_log: std::sync::Arc<WriteLog>,
+    pub write_log: Arc<WriteLog>,
 }
 
 /// Why an action was not carried out.
@@ -91,6 +93,14 @@ impl ActError {
     }
 }
 
+/// An object to be created for the Rollout with `owner_uid`.
+struct New<'a> {
+    namespace: &'a str,
+    name: &'a str,
+    object: &'a Value,
+    owner_uid: &'a str,
+}
+
 /// How an action went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acted {
@@ -105,41 +115,45 @@ impl Writer {
         Api::namespaced_with(self.client.clone(), namespace, resource)
     }
 
-    /// Carries out one action for the Rollout with `owner_uid`.
+    /// Carries out one action for the Rollout with `owner_uid`. The caches say whose an object is that exists already.
     pub async fn act(
         &self,
         action: &Action,
         namespace: &str,
         owner_uid: &str,
+        caches: &Caches,
     ) -> Result<Acted, ActError> {
         let word = action.name();
         match action {
             Action::CreateReplicaSet { name, object } => {
-                self.create(
-                    word,
-                    &caches::replica_sets(),
+                let new = New {
                     namespace,
                     name,
                     object,
                     owner_uid,
-                )
-                .await
+                };
+                self.create(word, &caches::replica_sets(), &new, None).await
             }
             Action::CreateIngress { name, object } => {
-                self.create(
-                    word,
-                    &caches::ingresses(),
+                let new = New {
                     namespace,
                     name,
                     object,
                     owner_uid,
-                )
-                .await
+                };
+                let all = Some(&caches.ingresses);
+                self.create(word, &caches::ingresses(), &new, all).await
             }
             Action::CreateAnalysisRun { name, object } => {
+                let new = New {
+                    namespace,
+                    name,
+                    object,
+                    owner_uid,
+                };
                 let resource = self.names.resource(Kind::AnalysisRun);
-                self.create(word, &resource, namespace, name, object, owner_uid)
-                    .await
+                let all = Some(&caches.analysis_runs);
+                self.create(word, &resource, &new, all).await
             }
             Action::AdoptReplicaSet { target, owner } => {
                 let patch = json!({ "metadata": { "ownerReferences": [owner] } });
@@ -161,7 +175,7 @@ impl Writer {
                 role,
                 rollout,
             } => {
-                let patch = pinned(&self.names, pod_template_hash, role, rollout);
+                let patch = pinned(&self.names, pod_template_hash, *role, rollout);
                 self.patch(word, &caches::services(), namespace, target, patch)
                     .await
             }
@@ -209,15 +223,21 @@ impl Writer {
         }
     }
 
+    /// `all` has every object of the kind. Where no cache has (ReplicaSets are watched by label), the server is asked
+    /// whose an existing object is.
     async fn create(
         &self,
         action: &'static str,
         resource: &ApiResource,
-        namespace: &str,
-        name: &str,
-        object: &Value,
-        owner_uid: &str,
+        new: &New<'_>,
+        all: Option<&Store<CachedObject>>,
     ) -> Result<Acted, ActError> {
+        let New {
+            namespace,
+            name,
+            object,
+            owner_uid,
+        } = *new;
         let failed = |source| ActError::Api {
             action,
             name: name.to_owned(),
@@ -253,8 +273,13 @@ impl Writer {
             }
             Err(error) if error.failure() == Failure::AlreadyExists => {
                 // Perhaps our own, created before a crash or by a write whose answer was lost.
-                let limit = self.bound(action, name)?;
-                let existing = with_deadline(limit, api.get(name)).await.map_err(failed)?;
+                let existing = if let Some(all) = all {
+                    // A cache that does not show it yet will.
+                    caches::get(all, resource, namespace, name).ok_or_else(|| failed(error))?
+                } else {
+                    let limit = self.bound(action, name)?;
+                    Arc::new(with_deadline(limit, api.get(name)).await.map_err(failed)?)
+                };
                 if existing
                     .controller()
                     .is_some_and(|owner| owner.uid == owner_uid)
@@ -408,11 +433,11 @@ fn resized(replicas: Option<i32>, annotations: &[(String, Option<String>)]) -> V
 }
 
 /// The merge patch that points a Service at one version, and marks it.
-fn pinned(names: &ApiNames, pod_template_hash: &str, role: &str, rollout: &str) -> Value {
+fn pinned(names: &ApiNames, pod_template_hash: &str, role: ServiceRole, rollout: &str) -> Value {
     json!({
         "metadata": {
             "labels": { (names.managed_by_rollout.clone()): rollout },
-            "annotations": { (names.role.clone()): role },
+            "annotations": { (names.role.clone()): role.name() },
         },
         "spec": { "selector": { (names.pod_template_hash.clone()): pod_template_hash } },
     })

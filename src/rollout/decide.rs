@@ -4,6 +4,7 @@
 
 mod abort;
 mod analyses;
+mod blue_green;
 mod canary;
 mod conditions;
 mod history;
@@ -11,8 +12,10 @@ mod intents;
 mod ledger;
 mod notes;
 mod pass;
+mod pauses;
 mod pod_ratio;
 mod progress;
+mod promotion;
 mod replica_set;
 mod revisions;
 mod scale;
@@ -34,7 +37,8 @@ use super::{
     decision::{Decision, Next},
     snapshot::Snapshot,
 };
-use pass::Pass;
+use crate::api::strategy::Declared;
+use pass::{Mode, Pass};
 
 /// Decides what follows from `snapshot`.
 pub fn decide(snapshot: &Snapshot) -> Decision {
@@ -51,7 +55,7 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
         Ok(spec) => spec,
         Err(message) => return conditions::unreadable(snapshot, message),
     };
-    let Some(strategy) = spec.strategy.canary.as_ref() else {
+    let Some(strategy) = spec.strategy.declared() else {
         return conditions::unreadable(
             snapshot,
             &validate::describe(&validate(spec).err().unwrap_or_default()),
@@ -67,6 +71,43 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
         };
     }
     let mut pass = Pass::new(snapshot, spec, strategy);
-    canary::decide(&mut pass);
+    ask_in_order(&mut pass);
     pass.finish()
+}
+
+fn ask_in_order(pass: &mut Pass<'_>) {
+    validate::check(pass);
+    revisions::begin(pass);
+    match pass.strategy {
+        Declared::Canary(_) => traffic::heed(pass),
+        Declared::BlueGreen(_) => blue_green::begin(pass),
+    }
+    intents::answer(pass);
+    analyses::heed(pass);
+    progress::measure(pass);
+    abort::settle(pass);
+    tell_stop(pass);
+    promotion::advance(pass);
+    ledger::update(pass);
+    replica_set::ensure_new(pass);
+    match pass.strategy {
+        Declared::Canary(_) => canary::pin(pass),
+        Declared::BlueGreen(strategy) => blue_green::pin(pass, strategy),
+    }
+    traffic::shift(pass);
+    match pass.strategy {
+        Declared::Canary(_) => scale::size(pass),
+        Declared::BlueGreen(strategy) => blue_green::size(pass, strategy),
+    }
+    analyses::run_all(pass);
+    history::prune(pass);
+}
+
+/// What stops everything is told before what else is waited for.
+fn tell_stop(pass: &mut Pass<'_>) {
+    if let Some(why) = pass.hold.clone() {
+        pass.wait(why, None);
+    } else if pass.spec.paused && pass.mode() != Mode::Aborted {
+        pass.wait("spec.paused to become false", None);
+    }
 }

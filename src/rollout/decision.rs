@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::api::{gateway_api::RouteKind, rollout_status::RolloutStatus};
+use crate::api::{gateway_api::RouteKind, rollout_status::RolloutStatus, strategy::ServiceRole};
 
 /// The outcome of one look at the world.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,8 +78,8 @@ pub enum Action {
         target: Target,
         /// The revision, as the selector's value.
         pod_template_hash: String,
-        /// `stable` or `canary`.
-        role: &'static str,
+        /// What the Service is to the Rollout.
+        role: ServiceRole,
         /// The Rollout, for the mark.
         rollout: String,
     },

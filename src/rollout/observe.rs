@@ -16,13 +16,13 @@ use crate::{
     analysis::templates::{self, Templates},
     api::{
         analysis::AnalysisPhase,
-        canary::CanaryStrategy,
         gateway_api::RouteKind,
         names::{ApiNames, Kind},
         object::CachedObject,
         request,
         rollout::RolloutSpec,
         rollout_status::RolloutStatus,
+        strategy::{Declared, ServiceRole, services_named},
         traffic_routing::TrafficRouting,
     },
     caches::{self, Caches},
@@ -66,11 +66,8 @@ pub fn observe(
     let object = rollout.value();
     let namespace = rollout.namespace();
     let spec = read::<RolloutSpec>(&object, "/spec");
-    let strategy = spec
-        .as_ref()
-        .ok()
-        .and_then(|spec| spec.strategy.canary.clone())
-        .unwrap_or_default();
+    let strategy = spec.as_ref().ok().and_then(|spec| spec.strategy.declared());
+    let routing = strategy.and_then(Declared::traffic_routing);
     let owned = |object: &CachedObject| {
         object
             .controller()
@@ -113,14 +110,14 @@ pub fn observe(
             .map(|set| set.name().to_owned())
             .chain(memory.taken.clone())
             .collect(),
-        services: services(rollout, &strategy, caches, names),
-        ingresses: ingresses(rollout, &strategy, caches),
-        routes: routes(namespace, &strategy, caches),
+        services: services(rollout, strategy, caches, names),
+        ingresses: ingresses(rollout, routing, caches),
+        routes: routes(namespace, routing, caches),
         unserved: RouteKind::ALL
             .into_iter()
             .filter(|kind| !caches.routes.serves(*kind))
             .collect(),
-        templates: templates(namespace, &strategy, caches, names),
+        templates: templates(namespace, strategy, caches, names),
         analysis_runs: caches::select(&caches.analysis_runs, namespace, owned)
             .iter()
             .map(|run| analysis_run(&run.value(), names))
@@ -234,11 +231,8 @@ fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
         // Pods that are about to be removed still count in the status until the ReplicaSet controller has seen the new size.
         ready: int(object, "/status/readyReplicas").min(replicas),
         available: int(object, "/status/availableReplicas").min(replicas),
-        scale_down_deadline: annotation(object, &names.scale_down_deadline)
-            .and_then(|text| text.parse().ok()),
         failure,
         deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
-        created: time(object, "/metadata/creationTimestamp"),
         orphaned: !object
             .pointer("/metadata/ownerReferences")
             .and_then(Value::as_array)
@@ -250,15 +244,15 @@ fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
 
 fn services(
     rollout: &CachedObject,
-    strategy: &CanaryStrategy,
+    strategy: Option<Declared<'_>>,
     caches: &Caches,
     names: &ApiNames,
 ) -> BTreeMap<String, ServiceView> {
     let namespace = rollout.namespace();
     let wanted: BTreeSet<&String> = strategy
-        .stable_service
-        .iter()
-        .chain(&strategy.canary_service)
+        .into_iter()
+        .flat_map(Declared::services)
+        .map(|(_, name)| name)
         .collect();
     wanted
         .into_iter()
@@ -276,7 +270,7 @@ fn services(
                 type_: text(&value, "/spec/type"),
                 managed_by: Some(label(&value, &names.managed_by_rollout))
                     .filter(|label| !label.is_empty()),
-                role: annotation(&value, &names.role).map(str::to_owned),
+                role: annotation(&value, &names.role).and_then(ServiceRole::named),
                 selector_written_by: value
                     .pointer("/x-written-by")
                     .and_then(Value::as_str)
@@ -305,11 +299,7 @@ fn older_user(rollout: &CachedObject, service: &str, caches: &Caches) -> Option<
         .iter()
         .find(|other| {
             let value = other.value();
-            let strategy = value.pointer("/spec/strategy/canary");
-            let named = ["stableService", "canaryService"].iter().any(|field| {
-                strategy.and_then(|strategy| strategy.get(*field)?.as_str()) == Some(service)
-            });
-            named && age(other, &value) < own_age
+            services_named(&value).any(|name| name == service) && age(other, &value) < own_age
         })
         .map(|other| other.name().to_owned())
 }
@@ -352,13 +342,10 @@ fn endpoints(namespace: &str, service: &str, caches: &Caches) -> Vec<EndpointVie
 
 fn ingresses(
     rollout: &CachedObject,
-    strategy: &CanaryStrategy,
+    routing: Option<&TrafficRouting>,
     caches: &Caches,
 ) -> BTreeMap<String, IngressView> {
-    let nginx = strategy
-        .traffic_routing
-        .as_ref()
-        .and_then(|routing| routing.nginx.as_ref());
+    let nginx = routing.and_then(|routing| routing.nginx.as_ref());
     let stable: Vec<&str> = nginx.map(|nginx| nginx.ingresses()).unwrap_or_default();
     let wanted: BTreeSet<String> = stable
         .iter()
@@ -392,13 +379,10 @@ fn ingresses(
 
 fn routes(
     namespace: &str,
-    strategy: &CanaryStrategy,
+    routing: Option<&TrafficRouting>,
     caches: &Caches,
 ) -> BTreeMap<(RouteKind, String), RouteView> {
-    let targets = strategy
-        .traffic_routing
-        .iter()
-        .flat_map(TrafficRouting::routes);
+    let targets = routing.into_iter().flat_map(TrafficRouting::routes);
     targets
         .filter_map(|target| {
             let store = caches.routes.store(target.kind)?;
@@ -421,11 +405,14 @@ fn routes(
 /// The templates that the spec names, and those they refer to.
 fn templates(
     namespace: &str,
-    strategy: &CanaryStrategy,
+    strategy: Option<Declared<'_>>,
     caches: &Caches,
     names: &ApiNames,
 ) -> Templates {
-    templates::reach(super::decide::template_refs(strategy), |key| {
+    let named = strategy
+        .map(super::decide::template_refs)
+        .unwrap_or_default();
+    templates::reach(named, |key| {
         let object = if key.cluster_scope {
             let Some(store) = &caches.cluster_templates else {
                 return Some(Err(NO_CLUSTER_TEMPLATES.to_owned()));

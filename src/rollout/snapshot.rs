@@ -11,7 +11,7 @@ use crate::{
     analysis::templates::Templates,
     api::{
         analysis::AnalysisPhase, gateway_api::RouteKind, names::ApiNames, request::Request,
-        rollout::RolloutSpec, rollout_status::RolloutStatus,
+        rollout::RolloutSpec, rollout_status::RolloutStatus, strategy::ServiceRole,
     },
 };
 
@@ -90,14 +90,10 @@ pub struct ReplicaSetView {
     pub ready: i32,
     /// Pods that are available.
     pub available: i32,
-    /// When it may go to 0, if a deadline was set.
-    pub scale_down_deadline: Option<Timestamp>,
     /// Pods could not be created, and why.
     pub failure: Option<String>,
     /// It is being deleted.
     pub deleting: bool,
-    /// When it was created.
-    pub created: Option<Timestamp>,
     /// No object controls it: a deletion has left it, and its labels are those of this Rollout's pods.
     pub orphaned: bool,
 }
@@ -116,7 +112,7 @@ pub struct ServiceView {
     /// The Rollout named by our label, if it is marked.
     pub managed_by: Option<String>,
     /// The role annotation.
-    pub role: Option<String>,
+    pub role: Option<ServiceRole>,
     /// The field manager that last wrote the selector, if it is not us.
     pub selector_written_by: Option<String>,
     /// Another Rollout whose spec names this Service.

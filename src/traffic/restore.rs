@@ -20,6 +20,7 @@ use crate::{
     api::{
         names::{ApiNames, FIELD_MANAGER},
         object::CachedObject,
+        strategy::{ServiceRole, services_named},
     },
     caches::{self, Caches},
     rollout::act::Writer,
@@ -73,8 +74,8 @@ pub enum Restore {
 pub struct Marked<'a> {
     /// The version in its selector.
     pub pinned: Option<&'a str>,
-    /// `stable` or `canary`.
-    pub role: Option<&'a str>,
+    /// What it was to the Rollout.
+    pub role: Option<ServiceRole>,
     /// Whether a Rollout with the name on the mark exists and names this Service.
     pub in_use: bool,
     /// The version that the stable Service with the same mark selects.
@@ -92,7 +93,9 @@ pub fn restore(service: &Marked<'_>) -> Restore {
         return Restore::Unpin;
     }
     match (service.role, service.stable) {
-        (Some("canary"), Some(stable)) if service.pinned != Some(stable) => {
+        (Some(ServiceRole::Canary | ServiceRole::Preview), Some(stable))
+            if service.pinned != Some(stable) =>
+        {
             Restore::Follow(stable.to_owned())
         }
         _ => Restore::Keep,
@@ -145,7 +148,7 @@ pub async fn reconcile(
     let stable = stable_pin(&service, rollout, &context);
     let decided = restore(&Marked {
         pinned: pin(&value, names),
-        role: annotation(&value, &names.role),
+        role: annotation(&value, &names.role).and_then(ServiceRole::named),
         in_use: false,
         stable: stable.as_deref(),
         alive: alive.iter().map(String::as_str).collect(),
@@ -300,18 +303,17 @@ fn stable_pin(service: &CachedObject, rollout: &str, context: &Context) -> Optio
     services
         .iter()
         .map(|other| other.value())
-        .find(|value| annotation(value, &names.role) == Some("stable"))
+        .find(|value| {
+            annotation(value, &names.role)
+                .and_then(ServiceRole::named)
+                .is_some_and(ServiceRole::serves)
+        })
         .and_then(|value| pin(&value, names).map(str::to_owned))
 }
 
 fn names_service(rollout: &CachedObject, service: &str) -> bool {
     let value = rollout.value();
-    ["stableService", "canaryService"].iter().any(|field| {
-        value
-            .pointer("/spec/strategy/canary")
-            .and_then(|canary| canary.get(*field)?.as_str())
-            == Some(service)
-    })
+    services_named(&value).any(|name| name == service)
 }
 
 fn label<'a>(object: &'a Value, key: &str) -> Option<&'a str> {
@@ -346,18 +348,18 @@ mod tests {
             (
                 Marked {
                     in_use: true,
-                    ..former("stable", "s", &[])
+                    ..former(ServiceRole::Stable, "s", &[])
                 },
                 Restore::Keep,
             ),
-            (former("stable", "s", &["s"]), Restore::Unpin),
-            (former("stable", "s", &[]), Restore::Unpin),
-            (former("stable", "s", &["s", "c"]), Restore::Keep),
+            (former(ServiceRole::Stable, "s", &["s"]), Restore::Unpin),
+            (former(ServiceRole::Stable, "s", &[]), Restore::Unpin),
+            (former(ServiceRole::Stable, "s", &["s", "c"]), Restore::Keep),
             (
-                former("canary", "c", &["s", "c"]),
+                former(ServiceRole::Canary, "c", &["s", "c"]),
                 Restore::Follow("s".to_owned()),
             ),
-            (former("canary", "s", &["s", "c"]), Restore::Keep),
+            (former(ServiceRole::Canary, "s", &["s", "c"]), Restore::Keep),
         ] {
             assert_eq!(restore(&service), expected, "{service:?}");
         }

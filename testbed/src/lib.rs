@@ -14,6 +14,7 @@ pub mod kubeconfig;
 pub mod kubelet;
 pub mod load;
 pub mod namespace;
+pub mod permissions;
 pub mod pki;
 mod pods;
 pub mod ports;

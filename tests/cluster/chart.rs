@@ -285,7 +285,7 @@ const NEEDED: [(&str, &str); 15] = [
     ("patch", "events.k8s.io/events"),
 ];
 
-const NOT_NEEDED: [(&str, &str); 15] = [
+const NOT_NEEDED: [(&str, &str); 17] = [
     ("patch", "tidegate.dev/rollouts"),
     ("update", "tidegate.dev/rollouts"),
     ("delete", "tidegate.dev/rollouts"),
@@ -293,6 +293,8 @@ const NOT_NEEDED: [(&str, &str); 15] = [
     ("patch", "tidegate.dev/analysistemplates"),
     ("list", "/secrets"),
     ("watch", "/secrets"),
+    ("get", "tidegate.dev/analysisruns"),
+    ("get", "networking.k8s.io/ingresses"),
     ("list", "/configmaps"),
     ("delete", "gateway.networking.k8s.io/httproutes"),
     ("create", "/pods"),

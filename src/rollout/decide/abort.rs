@@ -37,6 +37,7 @@ pub(super) fn settle(pass: &mut Pass<'_>) {
         .get_or_insert_with(|| "requested in status.abort".to_owned())
         .clone();
     revisions::restart(pass);
+    pass.status.blue_green.live_size = None;
     pass.note(
         true,
         "RolloutAborted",

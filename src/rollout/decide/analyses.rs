@@ -5,6 +5,7 @@
 use super::{
     abort,
     pass::{Mode, Pass},
+    pauses,
 };
 use crate::{
     analysis::{
@@ -13,7 +14,8 @@ use crate::{
     },
     api::{
         analysis::{AnalysisPhase, AnalysisTemplateRef, RolloutAnalysis},
-        rollout_status::{AnalysisRunReference, PauseCondition, PauseReason},
+        rollout_status::{AnalysisRunReference, PauseReason, RolloutStatus},
+        strategy::Declared,
     },
     rollout::{
         decision::{Action, Outcome, Target},
@@ -21,31 +23,99 @@ use crate::{
     },
 };
 
-/// The name of a step's run: bound to revision, step and attempt, so that no other verdict can count for it.
-fn step_name(pass: &Pass<'_>, index: usize) -> String {
-    named(pass, &format!("-{index}"))
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The analysis of a step, by its index.
+    Step(usize),
+    /// The one beside the steps.
+    Background,
+    /// The one before the switch.
+    PrePromotion,
+    /// The one after the switch.
+    PostPromotion,
 }
 
-fn background_name(pass: &Pass<'_>) -> String {
-    named(pass, "")
+impl Role {
+    /// As in the label, in the words of Argo Rollouts.
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Step(_) => "Step",
+            Self::Background => "Background",
+            Self::PrePromotion => "PrePromotion",
+            Self::PostPromotion => "PostPromotion",
+        }
+    }
+
+    fn suffix(self) -> String {
+        match self {
+            Self::Step(index) => format!("-{index}"),
+            Self::Background => String::new(),
+            Self::PrePromotion => "-pre".to_owned(),
+            Self::PostPromotion => "-post".to_owned(),
+        }
+    }
+
+    /// Whether something waits for its end.
+    const fn must_end(self) -> bool {
+        match self {
+            Self::Step(_) | Self::PrePromotion | Self::PostPromotion => true,
+            Self::Background => false,
+        }
+    }
+
+    /// Where the status tells of it.
+    fn told(self, status: &mut RolloutStatus) -> &mut Option<AnalysisRunReference> {
+        match self {
+            Self::Step(_) => &mut status.canary.current_step_analysis_run_status,
+            Self::Background => &mut status.canary.current_background_analysis_run_status,
+            Self::PrePromotion => &mut status.blue_green.pre_promotion_analysis_run_status,
+            Self::PostPromotion => &mut status.blue_green.post_promotion_analysis_run_status,
+        }
+    }
 }
 
-fn named(pass: &Pass<'_>, suffix: &str) -> String {
-    let attempt = pass.status.canary.attempt;
+/// The runs that judge the new version now.
+fn current(pass: &Pass<'_>) -> Vec<Role> {
+    match pass.strategy {
+        Declared::Canary(_) => vec![Role::Step(pass.step_index()), Role::Background],
+        Declared::BlueGreen(_) if pass.status.blue_green.scale_up_preview_check_point => {
+            vec![Role::PostPromotion]
+        }
+        Declared::BlueGreen(_) => vec![Role::PrePromotion],
+    }
+}
+
+/// All runs that an attempt may have.
+fn all(pass: &Pass<'_>) -> Vec<Role> {
+    match pass.strategy {
+        Declared::Canary(canary) => (0..canary.steps.len())
+            .map(Role::Step)
+            .chain([Role::Background])
+            .collect(),
+        Declared::BlueGreen(_) => vec![Role::PrePromotion, Role::PostPromotion],
+    }
+}
+
+/// The name of a run: bound to revision, step and attempt, so that no other verdict can count for it.
+fn name(pass: &Pass<'_>, role: Role) -> String {
+    let attempt = pass.status.attempt;
     let attempt = if attempt > 0 {
         format!(".{attempt}")
     } else {
         String::new()
     };
     format!(
-        "{}-{}-{}{suffix}{attempt}",
+        "{}-{}-{}{}{attempt}",
         pass.snapshot.rollout.name,
         pass.revisions.new_hash,
-        pass.status.revision.unwrap_or(0)
+        pass.status.revision.unwrap_or(0),
+        role.suffix()
     )
 }
 
-fn run<'a>(pass: &Pass<'a>, name: &str) -> Option<&'a AnalysisRunView> {
+fn run<'a>(pass: &Pass<'a>, role: Role) -> Option<&'a AnalysisRunView> {
+    let name = name(pass, role);
     pass.snapshot
         .analysis_runs
         .iter()
@@ -62,34 +132,30 @@ fn reference(run: &AnalysisRunView) -> AnalysisRunReference {
 
 /// Takes note of how the runs of this update stand: one that failed aborts, at every moment, paused or not.
 pub(super) fn heed(pass: &mut Pass<'_>) {
-    if pass.mode() == Mode::Stepping
-        && run(pass, &step_name(pass, pass.step_index())).is_some_and(|run| run.terminate)
-    {
+    let broken_off =
+        |role: &Role| role.must_end() && run(pass, *role).is_some_and(|run| run.terminate);
+    if pass.mode() == Mode::Stepping && current(pass).iter().any(broken_off) {
         // Measuring was broken off: whatever it ended with proves nothing, and it is done again.
-        pass.status.canary.attempt = pass.status.canary.attempt.saturating_add(1);
+        pass.status.attempt = pass.status.attempt.saturating_add(1);
     }
-    let step = step_name(pass, pass.step_index());
-    if let Some(run) = run(pass, &step) {
-        pass.status.canary.current_step_analysis_run_status = Some(reference(run));
-    }
-    let background = background_name(pass);
-    if let Some(run) = run(pass, &background) {
-        pass.status.canary.current_background_analysis_run_status = Some(reference(run));
+    // The index of a step that was aborted is forgotten; the two runs of a switch are known for good.
+    let told = match pass.strategy {
+        Declared::Canary(_) => current(pass),
+        Declared::BlueGreen(_) => all(pass),
+    };
+    for role in told {
+        if let Some(run) = run(pass, role) {
+            *role.told(&mut pass.status) = Some(reference(run));
+        }
     }
     match pass.mode() {
         Mode::Stable | Mode::Aborted | Mode::Full => return,
         Mode::Stepping => {}
     }
     // Of this attempt, any run may have the bad news: also that of a step that a person has skipped.
-    let names: Vec<String> = (0..pass.strategy.steps.len())
-        .map(|index| step_name(pass, index))
-        .chain([background.clone()])
-        .collect();
-    let bad = pass
-        .snapshot
-        .analysis_runs
-        .iter()
-        .filter(|run| names.contains(&run.name))
+    let bad = all(pass)
+        .into_iter()
+        .filter_map(|role| run(pass, role))
         .find(|run| matches!(run.phase, AnalysisPhase::Failed | AnalysisPhase::Error));
     if let Some(bad) = bad {
         let cause = format!(
@@ -98,32 +164,29 @@ pub(super) fn heed(pass: &mut Pass<'_>) {
         );
         return abort::abort(pass, cause);
     }
-    let inconclusive = run(pass, &background)
+    if !current(pass).contains(&Role::Background) {
+        return;
+    }
+    let background = name(pass, Role::Background);
+    let inconclusive = run(pass, Role::Background)
         .is_some_and(|run| run.phase == AnalysisPhase::Inconclusive && !run.terminate);
-    let asked = pass
-        .status
-        .pause_conditions
-        .iter()
-        .any(|pause| pause.reason == PauseReason::InconclusiveAnalysisRun);
-    let asked_before = pass.status.canary.asked_about_analysis_run.as_deref() == Some(&background);
-    if inconclusive && !asked && !asked_before {
-        ask_person(pass, &background);
+    let asked_before = pass.status.asked_about_analysis_run.as_deref() == Some(&background);
+    if inconclusive && !asked_before {
+        ask_person(pass, background);
     }
 }
 
-fn ask_person(pass: &mut Pass<'_>, name: &str) {
-    let start_time = pass.now();
-    pass.status.pause_conditions.push(PauseCondition {
-        reason: PauseReason::InconclusiveAnalysisRun,
-        start_time,
-    });
-    pass.status.controller_pause = true;
-    pass.status.canary.asked_about_analysis_run = Some(name.to_owned());
+/// Asks once, whatever is asked already.
+fn ask_person(pass: &mut Pass<'_>, run: String) {
+    if !pauses::is_paused(pass, PauseReason::InconclusiveAnalysisRun) {
+        pauses::begin(pass, PauseReason::InconclusiveAnalysisRun);
+        pass.status.asked_about_analysis_run = Some(run);
+    }
 }
 
-/// Whether the run of this step has ended without a verdict.
-pub(super) fn step_is_inconclusive(pass: &Pass<'_>, index: usize) -> bool {
-    run(pass, &step_name(pass, index)).is_some_and(|run| run.phase == AnalysisPhase::Inconclusive)
+/// Whether the run has ended without a verdict.
+pub(super) fn is_inconclusive(pass: &Pass<'_>, role: Role) -> bool {
+    run(pass, role).is_some_and(|run| run.phase == AnalysisPhase::Inconclusive)
 }
 
 /// The first attempt whose runs cannot be mistaken for finished ones of the same revision: a verdict counts once.
@@ -148,24 +211,23 @@ pub(super) fn fresh_attempt(pass: &Pass<'_>, revision: i64) -> i32 {
         .map_or(0, |attempt| attempt.saturating_add(1))
 }
 
-/// Whether the run of this step exists.
-pub(super) fn step_started(pass: &Pass<'_>, index: usize) -> bool {
-    run(pass, &step_name(pass, index)).is_some()
+/// Whether the run exists.
+pub(super) fn started(pass: &Pass<'_>, role: Role) -> bool {
+    run(pass, role).is_some()
 }
 
-/// Starts the run of this step.
-pub(super) fn start_step(pass: &mut Pass<'_>, analysis: &RolloutAnalysis, index: usize) -> Outcome {
-    let name = step_name(pass, index);
-    match create(pass, analysis, &name, "Step", Some(index)) {
-        Ok(()) => Outcome::wait(format!("AnalysisRun {name} to end")),
+/// Starts the run.
+pub(super) fn start(pass: &mut Pass<'_>, analysis: &RolloutAnalysis, role: Role) -> Outcome {
+    match create(pass, analysis, role) {
+        Ok(()) => Outcome::wait(format!("AnalysisRun {} to end", name(pass, role))),
         Err(why) => Outcome::wait(why),
     }
 }
 
-/// What the run of this step says.
-pub(super) fn step_outcome(pass: &mut Pass<'_>, index: usize) -> Outcome {
-    let name = step_name(pass, index);
-    let Some(run) = run(pass, &name) else {
+/// What the run says.
+pub(super) fn outcome(pass: &mut Pass<'_>, role: Role) -> Outcome {
+    let name = name(pass, role);
+    let Some(run) = run(pass, role) else {
         return Outcome::wait(format!("AnalysisRun {name} to exist"));
     };
     match run.phase {
@@ -178,27 +240,22 @@ pub(super) fn step_outcome(pass: &mut Pass<'_>, index: usize) -> Outcome {
             Outcome::wait(format!("AnalysisRun {name} to end"))
         }
         AnalysisPhase::Inconclusive => {
-            let asked = pass
-                .status
-                .pause_conditions
-                .iter()
-                .any(|pause| pause.reason == PauseReason::InconclusiveAnalysisRun);
-            if !asked {
-                ask_person(pass, &name);
-            }
-            Outcome::wait(format!(
-                "a person to promote or abort: AnalysisRun {name} is inconclusive"
-            ))
+            let why = format!("a person to promote or abort: AnalysisRun {name} is inconclusive");
+            ask_person(pass, name);
+            Outcome::wait(why)
         }
     }
 }
 
 /// Starts the background run when the new version has traffic, and ends runs that judge nothing any more.
 pub(super) fn run_all(pass: &mut Pass<'_>) {
-    let background = background_name(pass);
-    let current_step = step_name(pass, pass.step_index());
     let stepping = pass.mode() == Mode::Stepping;
-    if stepping && let Some(analysis) = &pass.strategy.analysis {
+    if stepping
+        && let Some(analysis) = pass
+            .strategy
+            .canary()
+            .and_then(|canary| canary.analysis.as_ref())
+    {
         let starting = usize::try_from(analysis.starting_step.unwrap_or(0)).unwrap_or(0);
         let has_traffic = if pass.router.is_some() {
             pass.observed.highest > 0
@@ -207,17 +264,22 @@ pub(super) fn run_all(pass: &mut Pass<'_>) {
         };
         if pass.step_index() >= starting
             && has_traffic
-            && run(pass, &background).is_none()
+            && run(pass, Role::Background).is_none()
             && pass.hold.is_none()
         {
             let analysis = analysis.analysis.clone();
-            if let Err(why) = create(pass, &analysis, &background, "Background", None) {
+            if let Err(why) = create(pass, &analysis, Role::Background) {
                 pass.wait(why, None);
             }
         }
     }
+    let needed: Vec<String> = current(pass)
+        .into_iter()
+        .filter(|_| stepping)
+        .map(|role| name(pass, role))
+        .collect();
     for run in &pass.snapshot.analysis_runs {
-        let needed = stepping && (run.name == background || run.name == current_step);
+        let needed = needed.contains(&run.name);
         if !needed && !run.phase.is_terminal() && !run.terminate && !run.deleting {
             pass.actions.push(Action::TerminateAnalysisRun {
                 target: target(run),
@@ -272,17 +334,13 @@ pub(super) fn prune(pass: &mut Pass<'_>) {
 }
 
 /// The templates that the spec names, wherever it does.
-pub fn template_refs(strategy: &crate::api::canary::CanaryStrategy) -> Vec<TemplateKey> {
-    let steps = strategy
-        .steps
+pub fn template_refs(strategy: Declared<'_>) -> Vec<TemplateKey> {
+    let analyses = strategy.analyses();
+    let mut keys: Vec<TemplateKey> = analyses
         .iter()
-        .filter_map(|step| step.analysis.as_ref())
-        .flat_map(|analysis| &analysis.templates);
-    let background = strategy
-        .analysis
-        .iter()
-        .flat_map(|background| &background.analysis.templates);
-    let mut keys: Vec<TemplateKey> = steps.chain(background).map(TemplateKey::from).collect();
+        .flat_map(|(_, analysis)| &analysis.templates)
+        .map(TemplateKey::from)
+        .collect();
     keys.sort();
     keys.dedup();
     keys
@@ -297,13 +355,8 @@ pub(super) fn template_problems(pass: &Pass<'_>) -> Vec<TemplatesError> {
     templates::resolve(&references, &pass.snapshot.templates).problems
 }
 
-fn create(
-    pass: &mut Pass<'_>,
-    analysis: &RolloutAnalysis,
-    name: &str,
-    type_: &str,
-    index: Option<usize>,
-) -> Result<(), String> {
+fn create(pass: &mut Pass<'_>, analysis: &RolloutAnalysis, role: Role) -> Result<(), String> {
+    let name = name(pass, role);
     let resolved = templates::resolve(&analysis.templates, &pass.snapshot.templates);
     match resolved.problems.first() {
         Some(TemplatesError::Missing(key)) => return Err(format!("{} to exist", key.shown())),
@@ -317,15 +370,15 @@ fn create(
             names.pod_template_hash.clone(),
             pass.revisions.new_hash.clone(),
         ),
-        (names.rollout_type.clone(), type_.to_owned()),
+        (names.rollout_type.clone(), role.label().to_owned()),
     ]);
-    if let Some(index) = index {
+    if let Role::Step(index) = role {
         labels.insert(names.step_index.clone(), index.to_string());
     }
     let api_version = names.api_version();
     let request = RunRequest {
         api_version: &api_version,
-        name,
+        name: &name,
         namespace: &rollout.namespace,
         owner: super::replica_set::owner(pass),
         labels,
@@ -338,14 +391,12 @@ fn create(
         rollout: &rollout.object,
         stable_hash: Some(pass.status.stable_rs.as_str()).filter(|hash| !hash.is_empty()),
         latest_hash: &pass.revisions.new_hash,
-        must_end: type_ == "Step",
+        must_end: role.must_end(),
     };
     match render::analysis_run(&request) {
         Ok(object) => {
-            pass.actions.push(Action::CreateAnalysisRun {
-                name: name.to_owned(),
-                object,
-            });
+            pass.actions
+                .push(Action::CreateAnalysisRun { name, object });
             Ok(())
         }
         Err(error) => Err(error.to_string()),

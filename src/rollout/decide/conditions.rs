@@ -5,6 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    blue_green,
     pass::{Mode, Pass},
     progress, scale, services, traffic,
 };
@@ -14,6 +15,7 @@ use crate::{
         rollout_status::{
             NextAction, Overwritten, PauseCondition, PauseReason, Phase, RolloutStatus,
         },
+        strategy::Declared,
     },
     rollout::{
         decision::{Decision, Next, Note},
@@ -287,7 +289,12 @@ fn main_pause(status: &RolloutStatus) -> Option<&PauseCondition> {
     let pauses = &status.pause_conditions;
     pauses
         .iter()
-        .find(|pause| pause.reason != PauseReason::CanaryPauseStep)
+        .find(|pause| {
+            !matches!(
+                pause.reason,
+                PauseReason::CanaryPauseStep | PauseReason::BlueGreenPause
+            )
+        })
         .or_else(|| pauses.first())
 }
 
@@ -297,7 +304,7 @@ fn unfinished(pass: &Pass<'_>) -> Option<String> {
     if !pass.missing.is_empty() {
         return Some(format!("waiting for {} to exist", pass.missing.join(", ")));
     }
-    let want = scale::wanted_canary(pass);
+    let want = scale::wanted_new(pass);
     let Some(new) = pass.revisions.new else {
         return text("more replicas need to be updated");
     };
@@ -313,19 +320,25 @@ fn unfinished(pass: &Pass<'_>) -> Option<String> {
             .canary
             .current_step_analysis_run_status
             .is_some();
-        return text(if analysing {
-            "waiting for analysis to complete"
-        } else {
-            "waiting for all steps to complete"
+        return text(match pass.strategy {
+            Declared::BlueGreen(_) => blue_green::unfinished(pass),
+            Declared::Canary(_) if analysing => "waiting for analysis to complete",
+            Declared::Canary(_) => "waiting for all steps to complete",
         });
     }
     if new.replicas > want || !services::stable_serves(pass) || !services::pinned_at_rest(pass) {
-        return text("waiting for the stable Service to select the new version");
+        return text(match pass.strategy {
+            Declared::BlueGreen(_) => "active service cutover pending",
+            Declared::Canary(_) => "waiting for the stable Service to select the new version",
+        });
     }
     if pass.observed.highest > 0 {
         return text("waiting for all traffic to reach the stable Service");
     }
-    if pass.router.is_none() && pass.revisions.leftovers().any(|old| old.replicas > 0) {
+    if pass.strategy.canary().is_some()
+        && pass.router.is_none()
+        && pass.revisions.leftovers().any(|old| old.replicas > 0)
+    {
         return text("old replicas are pending termination");
     }
     None
@@ -452,7 +465,10 @@ fn next_action(pass: &Pass<'_>, at: Option<Timestamp>) -> Option<NextAction> {
     if pass.frozen() {
         return None;
     }
-    let steps = &pass.strategy.steps;
+    if let Declared::BlueGreen(strategy) = pass.strategy {
+        return Some(blue_green::next_action(pass, strategy, at));
+    }
+    let steps = pass.strategy.steps();
     let index = pass.step_index();
     let action = match steps.get(index + 1) {
         Some(step) if pass.mode() == Mode::Stepping => format!(

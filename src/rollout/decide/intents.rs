@@ -5,11 +5,12 @@
 use super::{
     abort,
     pass::{Mode, Pass},
-    revisions,
+    pauses, revisions,
 };
 use crate::api::{
     request::{Request, Verb},
     rollout_status::HandledRequest,
+    strategy::Declared,
 };
 
 /// Answers the request on the Rollout, once, and what clients have written into the status.
@@ -75,7 +76,7 @@ fn retry(pass: &mut Pass<'_>) {
     pass.status.aborted_at = None;
     pass.status.abort_cause = None;
     pass.status.promote_full = false;
-    pass.status.canary.attempt = pass.status.canary.attempt.saturating_add(1);
+    pass.status.attempt = pass.status.attempt.saturating_add(1);
     revisions::restart(pass);
     pass.note(
         false,
@@ -111,7 +112,10 @@ fn carry_out(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
         (Verb::Promote | Verb::PromoteFull, Mode::Aborted) => {
             Err("the update is aborted; retry it, or declare another version".to_owned())
         }
-        (Verb::Promote, Mode::Stepping) => promote(pass, request),
+        (Verb::Promote, Mode::Stepping) => match pass.strategy {
+            Declared::Canary(_) => promote(pass, request),
+            Declared::BlueGreen(_) => switch(pass),
+        },
         (Verb::Promote | Verb::PromoteFull, Mode::Full) => {
             Ok("all steps are being skipped already".to_owned())
         }
@@ -158,7 +162,7 @@ fn promote(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
     if index == revisions::steps_len(pass) {
         return Err("all steps are done; the promotion itself is under way".to_owned());
     }
-    if pass.status.controller_pause && pass.status.pause_conditions.is_empty() {
+    if pauses::promoted(pass) {
         return Ok(format!("going on from the pause at step {index} already"));
     }
     if let Some(why) = &pass.hold {
@@ -174,4 +178,21 @@ fn promote(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
     end_pauses(pass);
     pass.status.controller_pause = true;
     Ok(format!("going on from the pause at step {index}"))
+}
+
+/// Ends what a blue-green release waits for a person with. Nothing that runs is skipped: that is what a full promotion is for.
+fn switch(pass: &mut Pass<'_>) -> Result<String, String> {
+    let revision = pass.status.revision.unwrap_or(0);
+    if pauses::promoted(pass) {
+        return Ok(format!("going on with revision {revision} already"));
+    }
+    if let Some(why) = &pass.hold {
+        return Err(format!("nothing moves forward; waiting for {why}"));
+    }
+    if pass.status.pause_conditions.is_empty() {
+        return Err("nothing waits for a person; a full promotion skips what is left".to_owned());
+    }
+    end_pauses(pass);
+    pass.status.controller_pause = true;
+    Ok(format!("going on with revision {revision}"))
 }

@@ -42,17 +42,10 @@ pub(super) fn tell_edges(pass: &mut Pass<'_>) {
         }
         (true | false, _) => {}
     }
-    let (old, new) = (&old.canary, pass.status.canary.clone());
-    tell_run(
-        pass,
-        old.current_step_analysis_run_status.as_ref(),
-        new.current_step_analysis_run_status.as_ref(),
-    );
-    tell_run(
-        pass,
-        old.current_background_analysis_run_status.as_ref(),
-        new.current_background_analysis_run_status.as_ref(),
-    );
+    let new = pass.status.clone();
+    for (old, new) in old.analysis_runs().into_iter().zip(new.analysis_runs()) {
+        tell_run(pass, old, new);
+    }
 }
 
 fn tell_run(

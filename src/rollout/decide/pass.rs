@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{conditions, notes, revisions::Revisions, summary};
 use crate::{
-    api::{canary::CanaryStrategy, rollout::RolloutSpec, rollout_status::RolloutStatus},
+    api::{rollout::RolloutSpec, rollout_status::RolloutStatus, strategy::Declared},
     rollout::{
         decision::{Action, Decision, Next, Note, Wait},
         snapshot::Snapshot,
@@ -36,7 +36,7 @@ pub(super) enum Mode {
 pub(super) struct Pass<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) spec: &'a RolloutSpec,
-    pub(super) strategy: &'a CanaryStrategy,
+    pub(super) strategy: Declared<'a>,
     pub(super) router: Option<Routers<'a>>,
     pub(super) observed: Observed,
     pub(super) revisions: Revisions<'a>,
@@ -58,9 +58,9 @@ impl<'a> Pass<'a> {
     pub(super) fn new(
         snapshot: &'a Snapshot,
         spec: &'a RolloutSpec,
-        strategy: &'a CanaryStrategy,
+        strategy: Declared<'a>,
     ) -> Self {
-        let router = Routers::of(strategy);
+        let router = strategy.canary().and_then(Routers::of);
         let status = RolloutStatus {
             observed_generation: Some(snapshot.rollout.generation),
             waiting_for: None,
@@ -70,8 +70,7 @@ impl<'a> Pass<'a> {
         let revisions = Revisions::identify(snapshot, spec, strategy, &status);
         // What the user declared for times of rest is harmless while the canary Service leads to the stable version.
         let pin = strategy
-            .canary_service
-            .as_ref()
+            .canary_service()
             .and_then(|name| snapshot.services.get(name))
             .and_then(|service| service.selector.get(&snapshot.names.pod_template_hash));
         let harmless = pin.is_none_or(|pin| *pin == revisions.stable_hash);

@@ -3,26 +3,28 @@
 //! Not here: what an abort does (`abort`).
 
 use super::{
-    abort,
+    abort, blue_green,
     pass::{Mode, Pass},
     scale, services, steps,
 };
-use crate::{api::rollout_status::Progress, rollout::decision::Outcome};
+use crate::{
+    api::{rollout_status::Progress, strategy::Declared},
+    rollout::decision::Outcome,
+};
 
 /// Updates the clock, and aborts when the deadline has passed and the spec says so.
 pub(super) fn measure(pass: &mut Pass<'_>) {
     let replicas = pass.replicas();
-    let index = pass.status.current_step_index.unwrap_or(0);
-    let size = format!("{replicas}/{}", pass.status.canary.attempt);
+    let index = match pass.strategy {
+        Declared::Canary(_) => pass.status.current_step_index.unwrap_or(0),
+        Declared::BlueGreen(_) => i32::from(pass.status.blue_green.scale_up_preview_check_point),
+    };
+    let size = format!("{replicas}/{}", pass.status.attempt);
     let of = format!("{}/{index}/{size}", pass.revisions.new_hash);
     let available = pass.revisions.new.map_or(0, |new| new.available);
     let (want, available, blocked) = match pass.mode() {
         Mode::Stable => (replicas, available, release_ends(pass)),
-        Mode::Stepping | Mode::Full => {
-            let goal = steps::goal_weight(pass);
-            let reached = steps::reached(pass, goal) == Outcome::Done;
-            (scale::wanted_canary(pass), available, !reached)
-        }
+        Mode::Stepping | Mode::Full => (scale::wanted_new(pass), available, is_blocked(pass)),
         Mode::Aborted => (
             replicas,
             pass.revisions.stable().map_or(0, |stable| stable.available),
@@ -66,6 +68,14 @@ pub(super) fn measure(pass: &mut Pass<'_>) {
         let cause =
             format!("no progress for {limit} seconds: {available} of {want} pods are available");
         abort::abort(pass, cause);
+    }
+}
+
+/// Traffic is not where it should be by now.
+fn is_blocked(pass: &Pass<'_>) -> bool {
+    match pass.strategy {
+        Declared::Canary(_) => steps::reached(pass, steps::goal_weight(pass)) != Outcome::Done,
+        Declared::BlueGreen(_) => blue_green::is_switching(pass),
     }
 }
 

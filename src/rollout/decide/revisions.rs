@@ -7,10 +7,10 @@ use std::cmp::Reverse;
 use super::{analyses, pass::Pass};
 use crate::{
     api::{
-        canary::CanaryStrategy,
         conditions::{self, ConditionType},
         rollout::RolloutSpec,
         rollout_status::RolloutStatus,
+        strategy::Declared,
         template_hash,
     },
     rollout::snapshot::{ReplicaSetView, Snapshot},
@@ -42,7 +42,7 @@ impl<'a> Revisions<'a> {
     pub(super) fn identify(
         snapshot: &'a Snapshot,
         spec: &RolloutSpec,
-        strategy: &CanaryStrategy,
+        strategy: Declared<'_>,
         status: &RolloutStatus,
     ) -> Self {
         let new_hash = pod_template_hash(spec, status);
@@ -107,12 +107,11 @@ impl<'a> Revisions<'a> {
 /// else the one with the most available pods.
 fn recover_stable(
     snapshot: &Snapshot,
-    strategy: &CanaryStrategy,
+    strategy: Declared<'_>,
     live: &[&ReplicaSetView],
 ) -> Option<String> {
     let pinned = strategy
-        .stable_service
-        .as_ref()
+        .stable_service()
         .and_then(|name| snapshot.services.get(name))
         .and_then(|service| service.selector.get(&snapshot.names.pod_template_hash))
         .filter(|hash| live.iter().any(|set| set.pod_template_hash == **hash));
@@ -136,7 +135,10 @@ pub(super) fn begin(pass: &mut Pass<'_>) {
         .stable_rs
         .clone_from(&pass.revisions.stable_hash);
 
-    let step_hash = template_hash::hash(&serde_json::json!(pass.strategy.steps));
+    let step_hash = match pass.strategy {
+        Declared::Canary(canary) => template_hash::hash(&serde_json::json!(canary.steps)),
+        Declared::BlueGreen(_) => String::new(),
+    };
     let promoted = pass.revisions.new_hash == pass.status.stable_rs;
     let new_revision = pass.status.current_pod_hash != pass.revisions.new_hash;
     let new_steps = pass.status.current_step_hash != step_hash;
@@ -152,19 +154,16 @@ pub(super) fn begin(pass: &mut Pass<'_>) {
     } else if new_steps && !pass.status.abort && !promoted {
         restart(pass);
         // What was measured for a step of the old list says nothing about the one that now has its index.
-        pass.status.canary.attempt = pass.status.canary.attempt.saturating_add(1);
+        pass.status.attempt = pass.status.attempt.saturating_add(1);
     }
     pass.status.current_step_hash = step_hash;
     if promoted {
-        pass.status.current_step_index = Some(steps_len(pass));
-        pass.status.promote_full = false;
         pass.status.abort = false;
         pass.status.aborted_at = None;
         pass.status.abort_cause = None;
-        pass.status.pause_conditions.clear();
-        pass.status.controller_pause = false;
+        finish(pass);
     } else if pass.status.current_step_index.is_none() {
-        pass.status.current_step_index = Some(0);
+        pass.status.current_step_index = first_step(pass);
     }
     let highest = pass.revisions.highest();
     let revision = match pass.revisions.new {
@@ -173,7 +172,7 @@ pub(super) fn begin(pass: &mut Pass<'_>) {
     };
     pass.status.revision = Some(revision);
     if new_revision {
-        pass.status.canary.attempt = analyses::fresh_attempt(pass, revision);
+        pass.status.attempt = analyses::fresh_attempt(pass, revision);
     }
 }
 
@@ -190,15 +189,36 @@ fn corrects_first_deploy(pass: &Pass<'_>) -> bool {
 
 /// Back to the first step, with nothing of what was paused or measured before.
 pub(super) fn restart(pass: &mut Pass<'_>) {
-    pass.status.current_step_index = Some(0);
+    pass.status.current_step_index = first_step(pass);
     pass.status.pause_conditions.clear();
     pass.status.controller_pause = false;
+    pass.status.blue_green.scale_up_preview_check_point = false;
+    pass.status.blue_green.pre_promotion_analysis_run_status = None;
+    pass.status.blue_green.post_promotion_analysis_run_status = None;
     pass.status.canary.current_step_analysis_run_status = None;
     pass.status.canary.current_background_analysis_run_status = None;
     pass.status.progress = None;
 }
 
+/// Nothing is under way any more.
+pub(super) fn finish(pass: &mut Pass<'_>) {
+    pass.status.current_step_index = first_step(pass).map(|_| steps_len(pass));
+    pass.status.promote_full = false;
+    pass.status.pause_conditions.clear();
+    pass.status.controller_pause = false;
+    pass.status.blue_green.scale_up_preview_check_point = false;
+    pass.status.blue_green.live_size = None;
+}
+
+/// A blue-green release has no steps, and no index of one.
+fn first_step(pass: &Pass<'_>) -> Option<i32> {
+    match pass.strategy {
+        Declared::Canary(_) => Some(0),
+        Declared::BlueGreen(_) => None,
+    }
+}
+
 /// The index after the last step.
 pub(super) fn steps_len(pass: &Pass<'_>) -> i32 {
-    i32::try_from(pass.strategy.steps.len()).unwrap_or(i32::MAX)
+    i32::try_from(pass.strategy.steps().len()).unwrap_or(i32::MAX)
 }

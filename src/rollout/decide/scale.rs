@@ -6,18 +6,46 @@
 use jiff::Timestamp;
 
 use super::{
-    ledger,
+    blue_green, ledger,
     pass::{DEFAULT_DELAY, MIN_DRAIN, Mode, Pass, after},
     pod_ratio::{self, Pair, Pods},
     replica_set, steps,
 };
-use crate::rollout::snapshot::ReplicaSetView;
+use crate::{
+    api::{steps::CanaryScale, strategy::Declared},
+    rollout::snapshot::ReplicaSetView,
+};
 
-/// Pods that the new version should have for `weight`, rounded up.
-pub(super) fn canary_share(replicas: i32, weight: i32, max: i32) -> i32 {
-    let product = i64::from(replicas) * i64::from(weight.clamp(0, max));
+/// Pods that the new version should have in the current step when it has `weight`: its share, rounded up, or what a
+/// `setCanaryScale` says.
+pub(super) fn pods_for(pass: &Pass<'_>, weight: i32) -> i32 {
+    pods_by(pass, steps::goal_scale(pass), weight)
+}
+
+fn pods_by(pass: &Pass<'_>, scale: CanaryScale, weight: i32) -> i32 {
+    let (replicas, max) = (pass.replicas(), pass.max_weight());
+    match scale {
+        // A Rollout that was scaled to nothing has no pods.
+        CanaryScale::Replicas(_) if replicas == 0 => 0,
+        CanaryScale::Replicas(number) => number.max(0),
+        CanaryScale::Weight(weight) => share(replicas, weight, max),
+        CanaryScale::MatchTrafficWeight => share(replicas, weight.min(max), max),
+    }
+}
+
+fn share(replicas: i32, weight: i32, max: i32) -> i32 {
+    let product = i64::from(replicas) * i64::from(weight.max(0));
     let max = i64::from(max.max(1));
     i32::try_from(product / max + i64::from(product % max != 0)).unwrap_or(i32::MAX)
+}
+
+/// Pods that the current step wants, whether or not anything may move.
+pub(super) fn declared_pods(pass: &Pass<'_>) -> i32 {
+    pods_by(
+        pass,
+        steps::declared_scale(pass),
+        steps::declared_weight(pass),
+    )
 }
 
 /// Sizes all ReplicaSets.
@@ -29,15 +57,18 @@ pub(super) fn size(pass: &mut Pass<'_>) {
     }
 }
 
-/// Pods of the new version now wanted, for the current step.
-pub(super) fn wanted_canary(pass: &Pass<'_>) -> i32 {
+/// Pods of the new version now wanted.
+pub(super) fn wanted_new(pass: &Pass<'_>) -> i32 {
+    if let Declared::BlueGreen(strategy) = pass.strategy {
+        return blue_green::wanted_new(pass, strategy);
+    }
     let weight = match pass.mode() {
         Mode::Stable | Mode::Full => pass.max_weight(),
         Mode::Stepping => steps::goal_weight(pass),
         Mode::Aborted => 0,
     };
     if pass.router.is_some() {
-        canary_share(pass.replicas(), weight, pass.max_weight())
+        pods_for(pass, weight)
     } else {
         let (surge, _) = bounds(pass);
         pod_ratio::pair(pass.replicas(), weight, pass.max_weight(), surge).canary
@@ -45,9 +76,10 @@ pub(super) fn wanted_canary(pass: &Pass<'_>) -> i32 {
 }
 
 fn bounds(pass: &Pass<'_>) -> (i32, i32) {
+    let canary = pass.strategy.canary();
     pod_ratio::bounds(
-        pass.strategy.max_surge.as_ref(),
-        pass.strategy.max_unavailable.as_ref(),
+        canary.and_then(|canary| canary.max_surge.as_ref()),
+        canary.and_then(|canary| canary.max_unavailable.as_ref()),
         pass.replicas(),
     )
 }
@@ -65,7 +97,7 @@ fn size_with_router(pass: &mut Pass<'_>) {
         let want = match mode {
             Mode::Aborted => aborted_size(pass, new),
             Mode::Stable | Mode::Stepping | Mode::Full => {
-                let want = held_size(pass, new, wanted_canary(pass));
+                let want = held_size(pass, new, wanted_new(pass));
                 if want < new.replicas {
                     shrunk_canary(pass, new, want)
                 } else {
@@ -75,6 +107,11 @@ fn size_with_router(pass: &mut Pass<'_>) {
         };
         scale(pass, new, want);
     }
+    size_leftovers(pass);
+}
+
+/// Versions that are neither new nor stable go when nothing has sent to them for the scale-down delay.
+pub(super) fn size_leftovers(pass: &mut Pass<'_>) {
     let leftovers: Vec<&ReplicaSetView> = pass.revisions.leftovers().collect();
     let mut delayed = 0;
     for old in leftovers {
@@ -88,9 +125,7 @@ fn held_size(pass: &Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
     if !pass.frozen() {
         return want;
     }
-    let weight = steps::declared_weight(pass);
-    let declared = canary_share(pass.replicas(), weight, pass.max_weight());
-    want.max(new.replicas.min(declared))
+    want.max(new.replicas.min(declared_pods(pass)))
 }
 
 /// A canary keeps its pods until the lower weight has been live for long enough; the last ones also until no Service
@@ -99,7 +134,7 @@ fn shrunk_canary(pass: &mut Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
     if want == 0 && pass.replicas() > 0 {
         return to_zero_after(pass, new, 0);
     }
-    let live = canary_share(pass.replicas(), pass.observed.highest, pass.max_weight());
+    let live = pods_for(pass, pass.observed.highest);
     let drained = pass
         .status
         .canary
@@ -125,7 +160,7 @@ fn shrunk_canary(pass: &mut Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
 fn aborted_size(pass: &mut Pass<'_>, new: &ReplicaSetView) -> i32 {
     let delay = pass
         .strategy
-        .abort_scale_down_delay_seconds
+        .abort_scale_down_delay_seconds()
         .unwrap_or(DEFAULT_DELAY);
     if delay == 0 {
         return new.replicas;
@@ -140,20 +175,20 @@ fn leftover_size(pass: &mut Pass<'_>, old: &ReplicaSetView, delayed: &mut i32) -
     *delayed += 1;
     let over_limit = pass
         .strategy
-        .scale_down_delay_revision_limit
+        .scale_down_delay_revision_limit()
         .is_some_and(|limit| *delayed > limit);
     let delay = if over_limit {
         0
     } else {
         pass.strategy
-            .scale_down_delay_seconds
+            .scale_down_delay_seconds()
             .unwrap_or(DEFAULT_DELAY)
     };
     to_zero_after(pass, old, delay)
 }
 
 /// 0 once nothing has sent to it for `delay` seconds (and never less than the drain time); its size until then.
-fn to_zero_after(pass: &mut Pass<'_>, set: &ReplicaSetView, delay: i32) -> i32 {
+pub(super) fn to_zero_after(pass: &mut Pass<'_>, set: &ReplicaSetView, delay: i32) -> i32 {
     if set.replicas == 0 {
         return 0;
     }
@@ -166,6 +201,7 @@ fn to_zero_after(pass: &mut Pass<'_>, set: &ReplicaSetView, delay: i32) -> i32 {
                 return 0;
             }
             pass.look_again(deadline);
+            ledger::leaves_at(pass, &set.pod_template_hash, deadline);
             pass.status
                 .next
                 .get_or_insert(crate::api::rollout_status::NextAction {
@@ -256,7 +292,7 @@ fn unrouted_or(pass: &mut Pass<'_>, set: &ReplicaSetView, size: i32) -> i32 {
 }
 
 /// Emits the change of size. Scale-downs of what may serve wait while something is on hold; scaling by `spec.replicas` goes on.
-fn scale(pass: &mut Pass<'_>, set: &ReplicaSetView, want: i32) {
+pub(super) fn scale(pass: &mut Pass<'_>, set: &ReplicaSetView, want: i32) {
     if want == set.replicas {
         return;
     }

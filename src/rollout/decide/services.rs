@@ -1,36 +1,30 @@
-//! The selectors of the stable and the canary Service: which version each leads to, and when that changes.
+//! The Services that lead to the stable and to the new version: whom they lead to now, and how one is pointed elsewhere.
 //!
-//! Not here: putting them back when the Rollout is gone (`crate::traffic::restore`).
+//! Not here: where they should lead (`canary::pins`, `blue_green::pins`), and putting them back when the Rollout is gone
+//! (`crate::traffic::restore`).
 
-use super::{
-    conditions,
-    pass::{Mode, Pass},
-    scale, steps, traffic,
-};
+use super::{conditions, pass::Pass};
 use crate::{
+    api::strategy::ServiceRole,
     rollout::{
         decision::{Action, Target},
-        snapshot::ServiceView,
+        snapshot::{ReplicaSetView, ServiceView},
     },
-    traffic::ingress_nginx::canary_ingress_name,
 };
-
-const STABLE: &str = "stable";
-const CANARY: &str = "canary";
 
 fn service<'a>(pass: &Pass<'a>, name: Option<&'a String>) -> Option<&'a ServiceView> {
     pass.snapshot.services.get(name?)
 }
 
-fn stable_service<'a>(pass: &Pass<'a>) -> Option<&'a ServiceView> {
-    service(pass, pass.strategy.stable_service.as_ref())
+pub(super) fn stable_service<'a>(pass: &Pass<'a>) -> Option<&'a ServiceView> {
+    service(pass, pass.strategy.stable_service())
 }
 
-fn canary_service<'a>(pass: &Pass<'a>) -> Option<&'a ServiceView> {
-    service(pass, pass.strategy.canary_service.as_ref())
+pub(super) fn canary_service<'a>(pass: &Pass<'a>) -> Option<&'a ServiceView> {
+    service(pass, pass.strategy.canary_service())
 }
 
-fn pinned<'a>(pass: &Pass<'a>, service: &'a ServiceView) -> Option<&'a String> {
+pub(super) fn pinned<'a>(pass: &Pass<'a>, service: &'a ServiceView) -> Option<&'a String> {
     service.selector.get(&pass.snapshot.names.pod_template_hash)
 }
 
@@ -59,21 +53,37 @@ pub(super) fn stable_serves(pass: &Pass<'_>) -> bool {
         return true;
     }
     let Some(service) = stable_service(pass) else {
-        return pass.strategy.stable_service.is_none();
+        return pass.strategy.stable_service().is_none();
     };
     let Some(stable) = pass.revisions.stable() else {
         return false;
     };
-    let need = stable.available.min(pass.replicas());
-    pinned(pass, service) == Some(&stable.pod_template_hash)
-        && (need == 0 || service.ready_endpoints_of(&stable.name) >= need)
-        && foreign_endpoints(pass, service, &stable.pod_template_hash) == 0
+    leads_to_alone(pass, service, stable)
+}
+
+/// The active Service selects the new version, and its endpoints are that version's pods and no others.
+pub(super) fn active_leads_to_new(pass: &Pass<'_>) -> bool {
+    if pass.replicas() == 0 {
+        return true;
+    }
+    let (Some(service), Some(new)) = (stable_service(pass), pass.revisions.new) else {
+        return false;
+    };
+    leads_to_alone(pass, service, new)
+}
+
+/// The Service selects this version, all of whose available pods are its endpoints, and no others.
+fn leads_to_alone(pass: &Pass<'_>, service: &ServiceView, set: &ReplicaSetView) -> bool {
+    let need = set.available.min(pass.replicas());
+    pinned(pass, service) == Some(&set.pod_template_hash)
+        && (need == 0 || service.ready_endpoints_of(&set.name) >= need)
+        && foreign_endpoints(pass, service, &set.pod_template_hash) == 0
 }
 
 /// The canary Service selects the new version, and at least `need` of its pods are ready endpoints and no others.
 pub(super) fn canary_serves(pass: &Pass<'_>, need: i32) -> bool {
     let Some(service) = canary_service(pass) else {
-        return pass.strategy.canary_service.is_none();
+        return pass.strategy.canary_service().is_none();
     };
     let Some(new) = pass.revisions.new else {
         return false;
@@ -92,19 +102,9 @@ fn foreign_endpoints(pass: &Pass<'_>, service: &ServiceView, hash: &str) -> i32 
         .sum()
 }
 
-/// Points both Services where they belong now.
-pub(super) fn pin(pass: &mut Pass<'_>) {
-    if let Some(service) = stable_service(pass) {
-        pin_stable(pass, service);
-    }
-    if let Some(service) = canary_service(pass) {
-        pin_canary(pass, service);
-    }
-}
-
 /// Pods that a version must have before a Service leads to it: all of them when the Service is pinned for the first
 /// time, for until then it is the user's; one when it only comes back.
-fn needed(pass: &Pass<'_>, first: bool) -> i32 {
+pub(super) fn needed(pass: &Pass<'_>, first: bool) -> i32 {
     if first {
         pass.replicas().max(1)
     } else {
@@ -113,97 +113,13 @@ fn needed(pass: &Pass<'_>, first: bool) -> i32 {
 }
 
 /// Somebody else took our pin out, or set another one.
-fn taken_out(pass: &Pass<'_>, service: &ServiceView) -> bool {
+pub(super) fn taken_out(pass: &Pass<'_>, service: &ServiceView) -> bool {
     service.managed_by.is_some()
         && (pinned(pass, service).is_none() || service.selector_written_by.is_some())
 }
 
-fn pin_stable(pass: &mut Pass<'_>, service: &ServiceView) {
-    let target = pass.status.stable_rs.clone();
-    let Some(stable) = pass.revisions.stable() else {
-        return;
-    };
-    if pinned(pass, service) == Some(&target) {
-        return mark(pass, service, &target, STABLE);
-    }
-    let release_ends = pass.mode() == Mode::Stable && pass.observed.highest > 0;
-    let need = if service.managed_by.is_none() {
-        needed(pass, true)
-    } else if taken_out(pass, service) && !release_ends {
-        // Until it is back, other versions get traffic that is not theirs.
-        needed(pass, false)
-    } else {
-        pass.replicas()
-    };
-    if stable.available >= need {
-        repin(pass, service, &target, STABLE);
-    } else if pass.replicas() > 0 {
-        pass.wait(
-            format!("pods of the stable version to be available before Service {} selects them: {} of {need} are", service.name, stable.available),
-            None,
-        );
-    }
-}
-
-fn pin_canary(pass: &mut Pass<'_>, service: &ServiceView) {
-    match canary_target(pass, service) {
-        Some(target) if pinned(pass, service) == Some(&target) => {
-            mark(pass, service, &target, CANARY);
-        }
-        Some(target) => repin(pass, service, &target, CANARY),
-        None => {}
-    }
-}
-
-/// The version that the canary Service leads to from now on; `None` leaves it as it is.
-fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
-    let at = pinned(pass, service).cloned();
-    let weight = pass.observed.highest;
-    let drained = traffic::canary_drained(pass);
-    // What the user declared for times of rest has to be off first, and proxies have to know.
-    let free = weight == 0 && (!pass.observed.confirms || drained);
-    let stable_hash = pass.status.stable_rs.clone();
-    let new_hash = pass.revisions.new_hash.clone();
-    let need = needed(pass, service.managed_by.is_none());
-    let stable = pass
-        .revisions
-        .stable()
-        .is_some_and(|stable| stable.available >= need)
-        .then(|| stable_hash.clone());
-    match pass.mode() {
-        Mode::Stable | Mode::Aborted => match at {
-            Some(at) if at == stable_hash => Some(at),
-            // Proxies may still send there.
-            Some(_) if !drained => None,
-            Some(_) | None => stable,
-        },
-        Mode::Stepping | Mode::Full => {
-            let available = pass.revisions.new.map_or(0, |new| new.available);
-            let want =
-                scale::canary_share(pass.replicas(), steps::goal_weight(pass), pass.max_weight());
-            let new =
-                (want > 0 && available >= want && pass.hold.is_none()).then(|| new_hash.clone());
-            let declared = scale::canary_share(
-                pass.replicas(),
-                steps::declared_weight(pass),
-                pass.max_weight(),
-            );
-            match at {
-                // A step without weight, or a Rollout scaled to 0: its pods may go.
-                Some(at) if at == new_hash && declared == 0 && drained => stable.or(Some(at)),
-                Some(at) if at == new_hash => Some(at),
-                Some(at) if at == stable_hash => new.filter(|_| free),
-                // A version that was superseded.
-                Some(_) => new.or(stable).filter(|_| drained),
-                None if weight > 0 => (available > 0).then_some(new_hash),
-                None => new.filter(|_| free).or(stable),
-            }
-        }
-    }
-}
-
 /// Points the Service at a version. Says who, if somebody else had changed it.
-fn repin(pass: &mut Pass<'_>, service: &ServiceView, target: &str, role: &'static str) {
+pub(super) fn repin(pass: &mut Pass<'_>, service: &ServiceView, target: &str, role: ServiceRole) {
     if taken_out(pass, service) {
         let by = service
             .selector_written_by
@@ -216,15 +132,15 @@ fn repin(pass: &mut Pass<'_>, service: &ServiceView, target: &str, role: &'stati
 }
 
 /// A Service that leads where it should but lost its mark gets the mark back.
-fn mark(pass: &mut Pass<'_>, service: &ServiceView, hash: &str, role: &'static str) {
+pub(super) fn mark(pass: &mut Pass<'_>, service: &ServiceView, hash: &str, role: ServiceRole) {
     if service.managed_by.as_deref() != Some(&pass.snapshot.rollout.name)
-        || service.role.as_deref() != Some(role)
+        || service.role != Some(role)
     {
         pin_to(pass, service, hash, role);
     }
 }
 
-fn pin_to(pass: &mut Pass<'_>, service: &ServiceView, hash: &str, role: &'static str) {
+fn pin_to(pass: &mut Pass<'_>, service: &ServiceView, hash: &str, role: ServiceRole) {
     pass.actions.push(Action::PinService {
         target: Target {
             name: service.name.clone(),
@@ -237,47 +153,12 @@ fn pin_to(pass: &mut Pass<'_>, service: &ServiceView, hash: &str, role: &'static
     });
 }
 
-/// Canary Ingresses of this Rollout that the spec no longer asks for: without a router the stable Service has all traffic.
-pub(super) fn delete_unwanted_ingresses(pass: &mut Pass<'_>) {
-    let rollout = &pass.snapshot.rollout;
-    let wanted: Vec<String> = pass
-        .strategy
-        .traffic_routing
-        .as_ref()
-        .and_then(|routing| routing.nginx.as_ref())
-        .map(|nginx| {
-            nginx
-                .ingresses()
-                .into_iter()
-                .map(|stable| canary_ingress_name(&rollout.name, stable))
-                .collect()
-        })
-        .unwrap_or_default();
-    for ingress in pass.snapshot.ingresses.values() {
-        if ingress.controller_uid.as_deref() == Some(&rollout.uid)
-            && !wanted.contains(&ingress.name)
-        {
-            pass.actions.push(Action::DeleteIngress {
-                target: Target {
-                    name: ingress.name.clone(),
-                    uid: String::new(),
-                    resource_version: ingress.resource_version.clone(),
-                },
-            });
-        }
-    }
-}
-
 /// Both Services lead to the stable version alone and have its pods behind them: any split between them is harmless.
 pub(super) fn any_split_is_harmless(pass: &Pass<'_>) -> bool {
     let (Some(service), Some(stable)) = (canary_service(pass), pass.revisions.stable()) else {
         return false;
     };
-    let need = stable.available.min(pass.replicas());
-    stable_serves(pass)
-        && pinned(pass, service) == Some(&stable.pod_template_hash)
-        && service.ready_endpoints_of(&stable.name) >= need
-        && foreign_endpoints(pass, service, &stable.pod_template_hash) == 0
+    stable_serves(pass) && leads_to_alone(pass, service, stable)
 }
 
 /// At rest both Services lead to the stable version. Without pods there is nothing to lead to.

@@ -3,15 +3,15 @@
 //! Not here: how pods and traffic get there (`scale`, `traffic`, `services`).
 
 use super::{
-    analyses,
+    analyses::{self, Role},
     pass::{Mode, Pass},
-    scale, services,
+    pauses, scale, services,
 };
 use crate::{
     api::{
         duration,
-        rollout_status::{PauseCondition, PauseReason},
-        steps::{CanaryStep, PauseStep, StepKind},
+        rollout_status::PauseReason,
+        steps::{CanaryScale, CanaryStep, PauseStep, SetCanaryScale, StepKind},
     },
     rollout::decision::Outcome,
 };
@@ -48,7 +48,47 @@ pub(super) fn declared_weight(pass: &Pass<'_>) -> i32 {
     match pass.mode() {
         Mode::Stable | Mode::Aborted => 0,
         Mode::Full => max,
-        Mode::Stepping => weight_at(&pass.strategy.steps, pass.step_index(), max),
+        Mode::Stepping => weight_at(pass.strategy.steps(), pass.step_index(), max),
+    }
+}
+
+/// What the last `setCanaryScale` at or before `index` says; after the last step pods follow the weight.
+fn scale_at(steps: &[CanaryStep], index: usize) -> CanaryScale {
+    if index >= steps.len() {
+        return CanaryScale::MatchTrafficWeight;
+    }
+    steps[..=index]
+        .iter()
+        .rev()
+        .find_map(|step| step.set_canary_scale.as_ref())
+        .and_then(SetCanaryScale::scale)
+        .unwrap_or(CanaryScale::MatchTrafficWeight)
+}
+
+/// What sets the number of canary pods in the current step, whether or not anything may move.
+pub(super) fn declared_scale(pass: &Pass<'_>) -> CanaryScale {
+    match pass.mode() {
+        Mode::Stepping if pass.router.is_some() => {
+            scale_at(pass.strategy.steps(), pass.step_index())
+        }
+        Mode::Stepping | Mode::Stable | Mode::Full | Mode::Aborted => {
+            CanaryScale::MatchTrafficWeight
+        }
+    }
+}
+
+/// What sets the number of canary pods now: while nothing may move forward, a `setCanaryScale` does not begin.
+pub(super) fn goal_scale(pass: &Pass<'_>) -> CanaryScale {
+    let (steps, index) = (pass.strategy.steps(), pass.step_index());
+    let begins = steps
+        .get(index)
+        .is_some_and(|step| step.set_canary_scale.is_some());
+    if !pass.frozen() || !begins || pass.mode() != Mode::Stepping {
+        return declared_scale(pass);
+    }
+    match index.checked_sub(1) {
+        Some(before) if pass.router.is_some() => scale_at(steps, before),
+        Some(_) | None => CanaryScale::MatchTrafficWeight,
     }
 }
 
@@ -60,7 +100,7 @@ fn weight_of_pods(pass: &Pass<'_>, goal: i32) -> i32 {
     }
     let before = pass.step_index().checked_sub(1);
     before.map_or(0, |index| {
-        weight_at(&pass.strategy.steps, index, pass.max_weight())
+        weight_at(pass.strategy.steps(), index, pass.max_weight())
     })
 }
 
@@ -69,10 +109,10 @@ pub(super) fn advance(pass: &mut Pass<'_>) -> Outcome {
     if pass.mode() == Mode::Full {
         return Outcome::Done;
     }
-    if let Some(asked) = asked_person(pass) {
+    if let Some(asked) = pauses::asked_person(pass) {
         return Outcome::wait(asked);
     }
-    let steps = &pass.strategy.steps;
+    let steps = pass.strategy.steps();
     loop {
         let index = pass.step_index();
         let Some(step) = steps.get(index) else {
@@ -101,7 +141,7 @@ pub(super) fn advance(pass: &mut Pass<'_>) -> Outcome {
 
 fn step_outcome(pass: &mut Pass<'_>, step: &CanaryStep, index: usize) -> Outcome {
     // Pods may vanish in any step: none ends while the weight of the last setWeight is not carried.
-    let weight = weight_at(&pass.strategy.steps, index, pass.max_weight());
+    let weight = weight_at(pass.strategy.steps(), index, pass.max_weight());
     let carried = reached(pass, weight);
     match (step.kind(), carried) {
         (Some(StepKind::SetWeight(_)), carried) => {
@@ -112,30 +152,37 @@ fn step_outcome(pass: &mut Pass<'_>, step: &CanaryStep, index: usize) -> Outcome
         (Some(StepKind::Pause(pause)), carried) => match hold_pause(pass, pause) {
             Outcome::Done => {
                 if carried == Outcome::Done {
-                    end_pause(pass);
+                    pauses::end(pass, PauseReason::CanaryPauseStep);
                 }
                 carried
             }
             other @ (Outcome::Wait(_) | Outcome::Fail(_)) => other,
         },
         (Some(StepKind::Analysis(analysis)), carried) => {
-            if promoted(pass) {
+            if pauses::promoted(pass) {
                 pass.status.controller_pause = false;
-                if analyses::step_is_inconclusive(pass, index) {
+                if analyses::is_inconclusive(pass, Role::Step(index)) {
                     // A person has promoted it.
                     return carried;
                 }
             }
-            if analyses::step_started(pass, index) {
-                match analyses::step_outcome(pass, index) {
+            if analyses::started(pass, Role::Step(index)) {
+                match analyses::outcome(pass, Role::Step(index)) {
                     Outcome::Done => carried,
                     other @ (Outcome::Wait(_) | Outcome::Fail(_)) => other,
                 }
             } else {
                 match carried {
-                    Outcome::Done => analyses::start_step(pass, analysis, index),
+                    Outcome::Done => analyses::start(pass, analysis, Role::Step(index)),
                     other @ (Outcome::Wait(_) | Outcome::Fail(_)) => other,
                 }
+            }
+        }
+        (Some(StepKind::SetCanaryScale(_)), carried) => {
+            pass.status.controller_pause = !pass.status.pause_conditions.is_empty();
+            match carried {
+                Outcome::Done => shrunk(pass),
+                other @ (Outcome::Wait(_) | Outcome::Fail(_)) => other,
             }
         }
         (Some(StepKind::Unsupported(name)), _) => Outcome::wait(format!(
@@ -149,63 +196,11 @@ fn step_outcome(pass: &mut Pass<'_>, step: &CanaryStep, index: usize) -> Outcome
 
 /// A pause step begins, goes on, or is over. A pause that was promoted has no condition left.
 fn hold_pause(pass: &mut Pass<'_>, pause: &PauseStep) -> Outcome {
-    let begun = pass
-        .status
-        .pause_conditions
-        .iter()
-        .find(|condition| condition.reason == PauseReason::CanaryPauseStep);
-    let start_time = match begun {
-        Some(condition) => condition.start_time,
-        None if promoted(pass) => return Outcome::Done,
-        None => {
-            let start_time = pass.now();
-            pass.status.pause_conditions.push(PauseCondition {
-                reason: PauseReason::CanaryPauseStep,
-                start_time,
-            });
-            pass.status.controller_pause = true;
-            start_time
-        }
-    };
-    pause_outcome(pass, pause, start_time)
-}
-
-/// What a person has to settle before any step goes on, if there is such a thing.
-fn asked_person(pass: &Pass<'_>) -> Option<String> {
-    pass.status
-        .pause_conditions
-        .iter()
-        .find_map(|pause| match pause.reason {
-            PauseReason::CanaryPauseStep => None,
-            PauseReason::InconclusiveAnalysisRun => {
-                let run = pass.status.canary.asked_about_analysis_run.as_deref();
-                Some(format!(
-                    "a person to promote or abort: AnalysisRun {} is inconclusive",
-                    run.unwrap_or_default()
-                ))
-            }
-            PauseReason::TrafficOverwritten => {
-                let by = pass.status.overwritten.as_ref().map(|overwritten| {
-                    format!("{} keeps changing {}", overwritten.by, overwritten.what)
-                });
-                Some(format!(
-                    "a person to promote or abort: {}",
-                    by.unwrap_or_else(|| "somebody keeps changing traffic".to_owned())
-                ))
-            }
-        })
-}
-
-/// A person has ended what the controller paused for.
-fn promoted(pass: &Pass<'_>) -> bool {
-    pass.status.controller_pause && pass.status.pause_conditions.is_empty()
-}
-
-fn end_pause(pass: &mut Pass<'_>) {
-    pass.status
-        .pause_conditions
-        .retain(|condition| condition.reason != PauseReason::CanaryPauseStep);
-    pass.status.controller_pause = !pass.status.pause_conditions.is_empty();
+    if pauses::promoted(pass) {
+        return Outcome::Done;
+    }
+    let start = pauses::begin(pass, PauseReason::CanaryPauseStep);
+    pause_outcome(pass, pause, start)
 }
 
 fn pause_outcome(pass: &Pass<'_>, pause: &PauseStep, start: jiff::Timestamp) -> Outcome {
@@ -224,13 +219,23 @@ fn pause_outcome(pass: &Pass<'_>, pause: &PauseStep, start: jiff::Timestamp) -> 
     }
 }
 
+/// Whether the new version has no more pods than the step says. Its last ones stay where nobody else answers.
+fn shrunk(pass: &Pass<'_>) -> Outcome {
+    let want = scale::declared_pods(pass);
+    match pass.revisions.new {
+        Some(new) if new.replicas > want && services::falls_back(pass) => Outcome::wait(format!(
+            "revision {} to have {want} pods: it has {}",
+            pass.status.revision.unwrap_or(0),
+            new.replicas
+        )),
+        Some(_) | None => Outcome::Done,
+    }
+}
+
 /// Whether pods and traffic are where `weight` wants them.
 pub(super) fn reached(pass: &Pass<'_>, weight: i32) -> Outcome {
     let (want_canary, want_stable) = if pass.router.is_some() {
-        (
-            scale::canary_share(pass.replicas(), weight, pass.max_weight()),
-            None,
-        )
+        (scale::pods_for(pass, weight), None)
     } else {
         let pair = scale::pair_at(pass, weight);
         (pair.canary, Some(pair.stable))
@@ -265,7 +270,7 @@ pub(super) fn reached(pass: &Pass<'_>, weight: i32) -> Outcome {
     {
         return Outcome::wait(format!(
             "Service {} to have {want_canary} ready endpoints of the new version and no others",
-            pass.strategy.canary_service.as_deref().unwrap_or_default()
+            pass.strategy.canary_service().map_or("", String::as_str)
         ));
     }
     if pass.router.is_some()
@@ -307,6 +312,16 @@ pub(super) fn describe(step: &CanaryStep) -> String {
                 .collect();
             format!("analysis: {}", names.join(", "))
         }
+        Some(StepKind::SetCanaryScale(step)) => match step.scale() {
+            Some(CanaryScale::Weight(weight)) => format!("setCanaryScale{{weight: {weight}}}"),
+            Some(CanaryScale::Replicas(replicas)) => {
+                format!("setCanaryScale{{replicas: {replicas}}}")
+            }
+            Some(CanaryScale::MatchTrafficWeight) => {
+                "setCanaryScale{matchTrafficWeight: true}".to_owned()
+            }
+            None => "setCanaryScale".to_owned(),
+        },
         Some(StepKind::Unsupported(name)) => name.to_owned(),
         None => "invalid".to_owned(),
     }

@@ -3,6 +3,8 @@
 
 mod abort;
 mod analysis;
+mod blue_green;
+mod canary_scale;
 mod first_deploy;
 mod progress;
 mod properties;

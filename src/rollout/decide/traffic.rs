@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     api::rollout_status::{PauseCondition, PauseReason, TrafficWeights, WeightDestination},
-    traffic::Split,
+    rollout::decision::{Action, Target},
+    traffic::{Split, ingress_nginx::canary_ingress_name},
 };
 
 /// After so many rounds of overwriting each other a person is asked.
@@ -21,7 +22,7 @@ const WEIGHT: &str = "the canary weight";
 
 /// Writes the weight, and records it.
 pub(super) fn shift(pass: &mut Pass<'_>) {
-    services::delete_unwanted_ingresses(pass);
+    delete_unwanted_ingresses(pass);
     let Some(router) = pass.router.clone() else {
         pass.status.canary.weights = None;
         return;
@@ -140,7 +141,7 @@ fn towards_goal(pass: &Pass<'_>, live: i32) -> i32 {
         return carried(pass, goal);
     }
     let available = pass.revisions.new.map_or(0, |new| new.available);
-    let want = scale::canary_share(pass.replicas(), goal, pass.max_weight());
+    let want = scale::pods_for(pass, goal);
     let ready = available >= want && services::canary_serves(pass, want);
     if want > 0 && ready && !pass.frozen() && pass.observed.unconfirmed.is_none() {
         goal
@@ -162,7 +163,7 @@ fn carried(pass: &Pass<'_>, weight: i32) -> i32 {
         .progress
         .as_ref()
         .map_or(available, |progress| progress.available);
-    let want = scale::canary_share(pass.replicas(), weight, pass.max_weight()).min(most);
+    let want = scale::pods_for(pass, weight).min(most);
     part(weight, available, want)
 }
 
@@ -268,12 +269,12 @@ fn record(pass: &mut Pass<'_>, weight: i32, writes: bool) {
     pass.status.canary.weights = Some(TrafficWeights {
         canary: WeightDestination {
             weight,
-            service_name: pass.strategy.canary_service.clone().unwrap_or_default(),
+            service_name: pass.strategy.canary_service().cloned().unwrap_or_default(),
             pod_template_hash: behind,
         },
         stable: WeightDestination {
             weight: pass.max_weight() - weight,
-            service_name: pass.strategy.stable_service.clone().unwrap_or_default(),
+            service_name: pass.strategy.stable_service().cloned().unwrap_or_default(),
             pod_template_hash: pass.status.stable_rs.clone(),
         },
         additional: Vec::new(),
@@ -305,4 +306,34 @@ pub(super) fn canary_drained(pass: &mut Pass<'_>) -> bool {
         return false;
     }
     true
+}
+
+/// Canary Ingresses of this Rollout that the spec no longer asks for: without a router the stable Service has all traffic.
+fn delete_unwanted_ingresses(pass: &mut Pass<'_>) {
+    let rollout = &pass.snapshot.rollout;
+    let wanted: Vec<String> = pass
+        .strategy
+        .traffic_routing()
+        .and_then(|routing| routing.nginx.as_ref())
+        .map(|nginx| {
+            nginx
+                .ingresses()
+                .into_iter()
+                .map(|stable| canary_ingress_name(&rollout.name, stable))
+                .collect()
+        })
+        .unwrap_or_default();
+    for ingress in pass.snapshot.ingresses.values() {
+        if ingress.controller_uid.as_deref() == Some(&rollout.uid)
+            && !wanted.contains(&ingress.name)
+        {
+            pass.actions.push(Action::DeleteIngress {
+                target: Target {
+                    name: ingress.name.clone(),
+                    uid: String::new(),
+                    resource_version: ingress.resource_version.clone(),
+                },
+            });
+        }
+    }
 }

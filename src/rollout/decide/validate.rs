@@ -2,6 +2,8 @@
 //!
 //! Abort, rollback and scaling go on while something is wrong here. Not here: the pod template, which the API server checks.
 
+mod blue_green;
+mod canary_scale;
 mod routes;
 
 use std::fmt;
@@ -95,7 +97,7 @@ fn check_strategy(spec: &RolloutSpec, errors: &mut Errors) {
             "spec.strategy",
             "set exactly one of canary and blueGreen; both are set",
         ),
-        (None, Some(_)) => errors.unsupported("spec.strategy.blueGreen", true),
+        (None, Some(blue_green)) => blue_green::check(blue_green, spec, errors),
         (Some(canary), None) => check_canary(canary, errors),
     }
 }
@@ -186,6 +188,7 @@ fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
     for (index, step) in canary.steps.iter().enumerate() {
         check_step(step, &at(&format!("steps[{index}]")), max, errors);
     }
+    canary_scale::check(canary, errors);
     if let Some(background) = &canary.analysis {
         check_analysis(&background.analysis, &at("analysis"), errors);
         let starting = background.starting_step.unwrap_or(0);
@@ -337,6 +340,8 @@ fn check_step(step: &CanaryStep, path: &str, max: i32, errors: &mut Errors) {
         Some(StepKind::Analysis(analysis)) => {
             check_analysis(analysis, &format!("{path}.analysis"), errors);
         }
+        // `canary_scale::check` looks at all of them.
+        Some(StepKind::SetCanaryScale(_)) => {}
         Some(StepKind::Unsupported(name)) => errors.unsupported(&format!("{path}.{name}"), true),
     }
 }
@@ -357,11 +362,8 @@ pub(super) fn check(pass: &mut Pass<'_>) {
         Err(errors) => errors,
     };
     let template = pass.spec.template.clone().unwrap_or_default();
-    for (field, name) in [
-        ("stableService", &pass.strategy.stable_service),
-        ("canaryService", &pass.strategy.canary_service),
-    ] {
-        let Some(name) = name else { continue };
+    let strategy = pass.strategy;
+    for (field, name) in strategy.services() {
         match pass.snapshot.services.get(name) {
             None => pass.missing.push(format!("Service {name}")),
             Some(service) => {
@@ -369,7 +371,7 @@ pub(super) fn check(pass: &mut Pass<'_>) {
                     unfit(service, &template, &pass.snapshot.names.pod_template_hash)
                 {
                     wrong.push(FieldError {
-                        path: format!("spec.strategy.canary.{field}"),
+                        path: format!("spec.strategy.{}.{field}", strategy.name()),
                         message,
                     });
                 }
@@ -377,10 +379,12 @@ pub(super) fn check(pass: &mut Pass<'_>) {
         }
     }
     pass.missing.extend(pass.observed.missing.clone());
-    wrong.extend(routes::in_other_namespaces(
-        pass.strategy,
-        &pass.snapshot.rollout.namespace,
-    ));
+    if let Some(routing) = strategy.traffic_routing() {
+        wrong.extend(routes::in_other_namespaces(
+            routing,
+            &pass.snapshot.rollout.namespace,
+        ));
+    }
     let split = Split {
         canary: pass.observed.highest,
         max: pass.max_weight(),

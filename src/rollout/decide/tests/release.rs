@@ -281,10 +281,7 @@ fn clients_may_patch_the_status_instead() {
     aborted.status.abort = false;
     aborted.play();
     assert_eq!(
-        (
-            aborted.status.canary.attempt,
-            aborted.status.current_step_index
-        ),
+        (aborted.status.attempt, aborted.status.current_step_index),
         (1, Some(1)),
         "abort: false"
     );

@@ -9,8 +9,8 @@ use crate::{
     api::{
         analysis::AnalysisPhase,
         conditions::{self, ConditionType},
-        rollout::RolloutSpec,
         rollout_status::{Phase, RolloutStatus},
+        strategy::Declared,
     },
     rollout::{
         decision::{Action, Decision},
@@ -22,13 +22,14 @@ struct Look<'a> {
     world: &'a World,
     snapshot: &'a Snapshot,
     decision: &'a Decision,
-    spec: &'a RolloutSpec,
     old: &'a RolloutStatus,
     new: &'a RolloutStatus,
     replicas: i32,
     max: i32,
     live: i32,
     routed: bool,
+    switched: bool,
+    strategy: Declared<'a>,
 }
 
 /// Holds a decision against the rules.
@@ -36,20 +37,21 @@ pub(super) fn check(world: &World, snapshot: &Snapshot, decision: &Decision) {
     let Ok(spec) = &snapshot.rollout.spec else {
         return;
     };
-    let Some(canary) = &spec.strategy.canary else {
+    let Some(strategy) = spec.strategy.declared() else {
         return;
     };
     let look = Look {
         world,
         snapshot,
         decision,
-        spec,
         old: &snapshot.rollout.status,
         new: &decision.status,
         replicas: spec.desired_replicas(),
-        max: canary.max_weight(),
+        strategy,
+        max: strategy.max_weight(),
         live: weight_of(snapshot.ingresses.get("demo-demo-canary")).max(routes::live(snapshot)),
-        routed: canary.traffic_routing.is_some(),
+        routed: strategy.traffic_routing().is_some(),
+        switched: strategy.canary().is_none(),
     };
     look.one_write_per_object();
     look.weights();
@@ -88,6 +90,25 @@ impl Look<'_> {
     fn share(&self, weight: i32) -> i32 {
         let product = self.replicas * weight;
         product / self.max + i32::from(product % self.max != 0)
+    }
+
+    /// Pods that a version has to have for a weight: its share, or what the last `setCanaryScale` says.
+    fn pods_for(&self, hash: &str, weight: i32) -> i32 {
+        let index = usize::try_from(self.new.current_step_index.unwrap_or(0)).unwrap();
+        let begun = self.strategy.steps().get(..=index).unwrap_or_default();
+        let scale = begun
+            .iter()
+            .rev()
+            .find_map(|step| step.set_canary_scale.as_ref())
+            .filter(|_| self.under_way() && !self.new.promote_full)
+            .filter(|_| hash == self.new.current_pod_hash);
+        match scale {
+            Some(scale) if self.replicas > 0 && scale.replicas.is_some() => {
+                scale.replicas.unwrap_or(0)
+            }
+            Some(scale) => self.share(scale.weight.unwrap_or(weight)),
+            None => self.share(weight),
+        }
     }
 
     fn pin(&self, service: &str) -> Option<&String> {
@@ -193,11 +214,11 @@ impl Look<'_> {
                 .ready_endpoints_of(&self.set(new).unwrap().name)
                 .min(self.available(new));
             self.must(
-                serving >= self.share(weight),
+                serving >= self.pods_for(new, weight),
                 "T2, T4: weight only where pods serve it",
             );
             self.must(serving > 0, "T1, T20: weight only to a version with pods");
-            let steps = &self.spec.strategy.canary.as_ref().unwrap().steps;
+            let steps = self.strategy.steps();
             let index = usize::try_from(self.new.current_step_index.unwrap()).unwrap();
             let cap = if self.new.promote_full || index >= steps.len() {
                 self.max
@@ -266,13 +287,23 @@ impl Look<'_> {
             if to >= set.replicas {
                 continue;
             }
+            if let Some(live) = self.new.blue_green.live_size
+                && stable
+                && self.under_way()
+            {
+                self.must(
+                    to >= live.replicas || self.replicas == 0,
+                    "T15: what serves is not made smaller before the switch",
+                );
+            }
             self.must(
                 stable || !self.held(),
                 "T16: nothing is taken away while something is missing",
             );
             let behind = self.pin("demo-canary").is_none_or(|pin| pin == hash);
             if self.routed && behind && self.live > 0 && self.replicas > 0 {
-                self.must(to >= self.share(self.live), "T4: pods go after the weight");
+                let need = self.pods_for(hash, self.live);
+                self.must(to >= need, "T4: pods go after the weight");
             }
             if to == 0 && self.replicas > 0 && set.available > 0 {
                 let since = self.world.routed.get(hash);
@@ -284,7 +315,7 @@ impl Look<'_> {
     }
 
     fn promoted_or_idle(&self) -> bool {
-        self.routed || self.new.current_pod_hash == self.new.stable_rs
+        self.routed || self.switched || self.new.current_pod_hash == self.new.stable_rs
     }
 
     fn pins(&self) {
@@ -306,10 +337,20 @@ impl Look<'_> {
             if at == Some(to) {
                 continue;
             }
+            let preview = self.switched && target.name == "demo-canary";
             self.must(
-                self.available(to) > 0 || (self.replicas == 0 && self.managed(&target.name)),
+                self.available(to) > 0
+                    || preview
+                    || (self.replicas == 0 && self.managed(&target.name)),
                 "T1: a Service leads to a version with pods",
             );
+            if self.switched && target.name == "demo-stable" && to != &self.new.stable_rs {
+                self.goes_live(to);
+                continue;
+            }
+            if self.switched && self.aborted() {
+                continue;
+            }
             if target.name == "demo-canary" && self.routed && at.is_some() {
                 self.must(
                     self.live == 0,
@@ -360,30 +401,62 @@ impl Look<'_> {
                 "T4: a version is promoted when it has all traffic",
             );
         }
+        if self.switched && self.replicas > 0 {
+            self.must(
+                self.pin("demo-stable") == Some(new),
+                "T15: a version is promoted when it has all traffic",
+            );
+        }
         if self.world.by_person || self.old.promote_full {
             return;
         }
-        for (index, step) in self
-            .spec
-            .strategy
-            .canary
-            .as_ref()
-            .unwrap()
-            .steps
-            .iter()
-            .enumerate()
+        let mut asked: Vec<String> = (self.strategy.steps().iter().enumerate())
+            .filter(|(_, step)| step.analysis.is_some())
+            .map(|(index, _)| index.to_string())
+            .collect();
+        if let Declared::BlueGreen(blue_green) = self.strategy {
+            let pre = blue_green.pre_promotion_analysis.as_ref();
+            let post = blue_green.post_promotion_analysis.as_ref();
+            asked.extend(pre.map(|_| "pre".to_owned()));
+            asked.extend(post.map(|_| "post".to_owned()));
+        }
+        for analysis in asked {
+            self.must(
+                self.proven(new, &analysis),
+                "D1, D2: every analysis was successful",
+            );
+        }
+    }
+
+    fn proven(&self, version: &str, analysis: &str) -> bool {
+        let prefix = format!("demo-{version}-{}-{analysis}", self.new.revision.unwrap());
+        self.snapshot.analysis_runs.iter().any(|run| {
+            let rest = run.name.strip_prefix(&prefix);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                && run.phase == AnalysisPhase::Successful
+                && !run.terminate
+        })
+    }
+
+    /// The active Service goes over to a new version, or back to it.
+    fn goes_live(&self, to: &str) {
+        self.must(!self.aborted(), "T15: nothing given up goes live");
+        let back = self.old.blue_green.active_selector.as_deref() == Some(to);
+        self.must(
+            self.available(to) >= self.replicas || (back && self.available(to) > 0),
+            "T15: a version goes live with all its pods",
+        );
+        let Declared::BlueGreen(blue_green) = self.strategy else {
+            return;
+        };
+        if blue_green.pre_promotion_analysis.is_some()
+            && !self.world.by_person
+            && !self.new.promote_full
         {
-            if step.analysis.is_none() {
-                continue;
-            }
-            let prefix = format!("demo-{new}-{}-{index}", self.new.revision.unwrap());
-            let proven = self.snapshot.analysis_runs.iter().any(|run| {
-                let rest = run.name.strip_prefix(&prefix);
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-                    && run.phase == AnalysisPhase::Successful
-                    && !run.terminate
-            });
-            self.must(proven, "D1, D2: every analysis step was successful");
+            self.must(
+                self.proven(to, "pre"),
+                "T15: a version goes live with a good verdict",
+            );
         }
     }
 
@@ -391,7 +464,7 @@ impl Look<'_> {
         if self.new.promote_full || !self.under_way() {
             return;
         }
-        let attempt = self.new.canary.attempt;
+        let attempt = self.new.attempt;
         let suffix = if attempt == 0 {
             String::new()
         } else {
@@ -418,7 +491,7 @@ impl Look<'_> {
         let (old, new) = (self.old, self.new);
         let same = old.current_pod_hash == new.current_pod_hash
             && old.current_step_hash == new.current_step_hash
-            && old.canary.attempt == new.canary.attempt
+            && old.attempt == new.attempt
             && old.aborted_at == new.aborted_at;
         if same {
             self.must(

@@ -61,13 +61,7 @@ fn what_does_not_work_yet_is_refused_by_name() {
             format!("{path}: is not supported yet; remove it")
         );
     }
-    for member in [
-        "experiment",
-        "setCanaryScale",
-        "setHeaderRoute",
-        "setMirrorRoute",
-        "plugin",
-    ] {
+    for member in ["experiment", "setHeaderRoute", "setMirrorRoute", "plugin"] {
         assert_eq!(
             error_of("strategy/canary/steps", json!([{ (member): {} }])),
             format!("spec.strategy.canary.steps[0].{member}: is not supported yet; remove it")
@@ -91,8 +85,33 @@ fn what_makes_no_sense_is_refused_with_what_to_do() {
         ),
         (
             "strategy",
-            json!({"blueGreen": {"activeService": "a"}}),
-            "spec.strategy.blueGreen: is not supported yet; remove it",
+            json!({"blueGreen": {"activeService": ""}}),
+            "spec.strategy.blueGreen.activeService: is required",
+        ),
+        (
+            "strategy",
+            json!({"blueGreen": {"activeService": "a", "previewService": "a"}}),
+            "spec.strategy.blueGreen.previewService: must be another Service than activeService: each selects one version",
+        ),
+        (
+            "strategy",
+            json!({"blueGreen": {"activeService": "a", "scaleDownDelayRevisionLimit": 11}}),
+            "spec.strategy.blueGreen.scaleDownDelayRevisionLimit: must not be more than spec.revisionHistoryLimit, which is 10",
+        ),
+        (
+            "strategy",
+            json!({"blueGreen": {"activeService": "a", "previewReplicaCount": -1}}),
+            "spec.strategy.blueGreen.previewReplicaCount: must not be negative",
+        ),
+        (
+            "strategy",
+            json!({"blueGreen": {"activeService": "a", "postPromotionAnalysis": {"templates": []}}}),
+            "spec.strategy.blueGreen.postPromotionAnalysis.templates: names no template; an empty analysis would prove nothing",
+        ),
+        (
+            "strategy",
+            json!({"blueGreen": {"activeService": "a", "maxUnavailable": 1}}),
+            "spec.strategy.blueGreen.maxUnavailable: is not supported yet; remove it",
         ),
         ("template", Value::Null, "spec.template: is required"),
         ("selector", Value::Null, "spec.selector: is required"),

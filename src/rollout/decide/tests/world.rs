@@ -767,7 +767,7 @@ impl World {
                 service
                     .selector
                     .insert(names().pod_template_hash.clone(), pod_template_hash.clone());
-                service.role = Some((*role).to_owned());
+                service.role = Some(*role);
                 service.managed_by = Some(rollout.clone());
                 service.selector_written_by = None;
             }
@@ -860,7 +860,6 @@ impl World {
                 .parse()
                 .unwrap(),
             replicas: i32::try_from(object["spec"]["replicas"].as_i64().unwrap()).unwrap(),
-            created: Some(self.now),
             ..ReplicaSetView::default()
         };
         self.sets.push(Set {

@@ -4,8 +4,8 @@
 
 use super::{Errors, FieldError};
 use crate::api::{
-    canary::CanaryStrategy,
     gateway_api::{GatewayApiPlugin, GatewayApiRouting, PLUGIN, Plugins},
+    traffic_routing::TrafficRouting,
 };
 
 const ROUTING: &str = "spec.strategy.canary.trafficRouting";
@@ -85,10 +85,7 @@ fn check_plugin(plugin: &GatewayApiPlugin, errors: &mut Errors) {
 }
 
 /// A Rollout changes only what is in its own namespace: who may write it may not reach into another one through it.
-pub(super) fn in_other_namespaces(strategy: &CanaryStrategy, own: &str) -> Vec<FieldError> {
-    let Some(routing) = &strategy.traffic_routing else {
-        return Vec::new();
-    };
+pub(super) fn in_other_namespaces(routing: &TrafficRouting, own: &str) -> Vec<FieldError> {
     let named = routing.route_namespaces().into_iter();
     named
         .filter(|(_, namespace)| *namespace != own)
@@ -110,7 +107,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn canary(routing: Value) -> CanaryStrategy {
+    fn canary(routing: Value) -> crate::api::canary::CanaryStrategy {
         let canary = json!({"stableService": "s", "canaryService": "c", "trafficRouting": routing});
         serde_json::from_value(canary).unwrap()
     }
@@ -121,7 +118,7 @@ mod tests {
         let routing = canary.traffic_routing.as_ref().unwrap();
         let mut errors = Errors(Vec::new());
         super::super::check_routing(&canary, routing, &mut errors);
-        errors.0.extend(in_other_namespaces(&canary, "shop"));
+        errors.0.extend(in_other_namespaces(routing, "shop"));
         let paths = errors.0.into_iter().map(|error| error.path);
         let prefix = format!("{ROUTING}.");
         paths.map(|path| path.replace(&prefix, "")).collect()
