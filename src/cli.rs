@@ -16,6 +16,7 @@ mod set_image;
 mod status;
 mod terminal;
 mod time;
+mod undo;
 
 use std::{ffi::OsStr, io, path::Path, process::ExitCode};
 
@@ -67,6 +68,8 @@ enum Command {
     Resume(pause::PauseOptions),
     /// Set the image of containers, which starts an update.
     SetImage(set_image::SetImageOptions),
+    /// Declare the pod template of an earlier revision again, which starts an update to it.
+    Undo(undo::UndoOptions),
     /// Print the CustomResourceDefinitions.
     Crds(crds::CrdsOptions),
     /// Run the controller.
@@ -133,6 +136,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
         Command::SetImage(options) => {
             set_image::run(&options, &cluster().await?, &mut terminal).await
         }
+        Command::Undo(options) => undo::run(&options, &cluster().await?, &mut terminal).await,
         Command::Crds(options) => crds::run(&options, &names, &mut terminal),
         Command::Controller(options) => {
             let options = controller::ControllerOptions {

@@ -36,6 +36,7 @@ fn help_names_every_command_and_every_exit_code() {
         "pause",
         "resume",
         "set-image",
+        "undo",
         "crds",
         "controller",
         "  0  done",
@@ -53,6 +54,7 @@ fn wrong_usage_is_exit_code_2_on_standard_error() {
     for args in [
         &["promote"] as &[&str],
         &["set-image", "demo", "web"],
+        &["undo", "demo", "--to-revision", "first"],
         &["get", "demo", "-A"],
         &["status", "demo", "--timeout", "soon"],
         &["controller", "--metric-address-allow", "not a pattern"],

@@ -6,6 +6,7 @@
 
 mod analysis;
 mod bad_input;
+mod blue_green;
 mod canary;
 mod chart;
 mod cli;

@@ -82,8 +82,9 @@ pub struct ApiNames {
     pub pod_template_hash: String,
     /// Annotation on ReplicaSets: the revision number.
     pub revision: String,
-    /// Annotation on ReplicaSets: when the ReplicaSet may go to 0, RFC 3339.
-    pub scale_down_deadline: String,
+    /// Annotation on ReplicaSets: the pod template as the Rollout declared it, in JSON. The ReplicaSet's own has the
+    /// server's defaults, and so another hash.
+    pub pod_template: String,
     /// Label on Services, Ingresses and routes whose fields we changed: the Rollout's name.
     pub managed_by_rollout: String,
     /// Annotation beside it: `stable` or `canary`.
@@ -98,6 +99,8 @@ pub struct ApiNames {
     pub step_index: String,
 }
 
+/// How the key of `ApiNames::pod_template` ends, whatever the group.
+pub const POD_TEMPLATE: &str = "/pod-template";
 /// The field manager of every write.
 pub const FIELD_MANAGER: &str = "tidegate";
 /// The default API group.
@@ -113,7 +116,7 @@ impl Default for ApiNames {
             version: VERSION.to_owned(),
             pod_template_hash: format!("{group}/pod-template-hash"),
             revision: format!("{group}/revision"),
-            scale_down_deadline: format!("{group}/scale-down-deadline"),
+            pod_template: format!("{group}{POD_TEMPLATE}"),
             managed_by_rollout: format!("{group}/managed-by-rollout"),
             role: format!("{group}/role"),
             weights_at_rest: format!("{group}/weights-at-rest"),

@@ -47,19 +47,56 @@ pub struct PauseStep {
     pub duration: Option<IntOrString>,
 }
 
-/// The number of canary pods: exactly one of its members.
+/// The number of canary pods until the next such step: exactly one of its members.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetCanaryScale {
-    /// As a percentage of `spec.replicas`.
+    /// As many pods as this weight would need: its share of `spec.replicas`, a percentage unless `maxTrafficWeight` is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub weight: Option<i32>,
-    /// As a number.
+    /// So many pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
     pub replicas: Option<i32>,
-    /// As the traffic weight says (the default without this step).
+    /// `true`: as many pods as the traffic weight needs, as without this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub match_traffic_weight: Option<bool>,
+}
+
+/// How many pods a `setCanaryScale` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CanaryScale {
+    /// Those that this weight needs.
+    Weight(i32),
+    /// So many.
+    Replicas(i32),
+    /// Those that the traffic weight needs.
+    MatchTrafficWeight,
+}
+
+impl SetCanaryScale {
+    /// The one member. `None` when there is none or more than one.
+    pub const fn scale(&self) -> Option<CanaryScale> {
+        match self {
+            Self {
+                weight: Some(weight),
+                replicas: None,
+                match_traffic_weight: None,
+            } => Some(CanaryScale::Weight(*weight)),
+            Self {
+                weight: None,
+                replicas: Some(replicas),
+                match_traffic_weight: None,
+            } => Some(CanaryScale::Replicas(*replicas)),
+            Self {
+                weight: None,
+                replicas: None,
+                match_traffic_weight: Some(true),
+            } => Some(CanaryScale::MatchTrafficWeight),
+            Self { .. } => None,
+        }
+    }
 }
 
 /// A step with its one member.
@@ -71,6 +108,8 @@ pub enum StepKind<'a> {
     Pause(&'a PauseStep),
     /// Analysis that must be successful.
     Analysis(&'a RolloutAnalysis),
+    /// Number of canary pods.
+    SetCanaryScale(&'a SetCanaryScale),
     /// Not available in this release; refused by `validate`. The name is the member's.
     Unsupported(&'static str),
 }
@@ -119,6 +158,10 @@ impl CanaryStep {
                 analysis: Some(analysis),
                 ..
             } => StepKind::Analysis(analysis),
+            Self {
+                set_canary_scale: Some(scale),
+                ..
+            } => StepKind::SetCanaryScale(scale),
             Self { .. } => StepKind::Unsupported(name),
         })
     }

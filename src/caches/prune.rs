@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::names::FIELD_MANAGER;
+use crate::api::names::{FIELD_MANAGER, POD_TEMPLATE};
 
 // `service`, `ingress` and `route` leave the manager that last wrote the fields we share with others under `x-written-by`.
 #[cfg(test)]
@@ -35,6 +35,10 @@ pub(super) fn replica_set(object: &mut Value) {
     remove_noise(object);
     if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
         spec.retain(|key, _| key == "replicas");
+    }
+    let annotations = object.pointer_mut("/metadata/annotations");
+    if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+        annotations.retain(|key, _| !key.ends_with(POD_TEMPLATE));
     }
 }
 

@@ -136,17 +136,7 @@ impl Cluster {
     /// A Rollout with its ReplicaSets, pods and AnalysisRuns.
     pub(super) async fn family(&self, name: &str) -> Result<Family, CliError> {
         let rollout = self.rollout(name).await?;
-        let pods_of = |selector: LabelSelector| {
-            Selector::try_from(selector)
-                .map(|selector| ListParams::default().labels_from(&selector))
-                .unwrap_or_default()
-        };
-        let labelled = rollout
-            .spec
-            .selector
-            .clone()
-            .map(pods_of)
-            .unwrap_or_default();
+        let labelled = labelled(&rollout);
         let all = ListParams::default();
         let (sets, pods, runs) = (
             self.builtin::<ReplicaSet>(),
@@ -170,6 +160,13 @@ impl Cluster {
             analysis_runs: owned_by(&runs, &[rollout.uid.as_str()]),
             rollout,
         })
+    }
+
+    /// The ReplicaSets of a Rollout.
+    pub(super) async fn replica_sets(&self, rollout: &Rollout) -> Result<Vec<Value>, CliError> {
+        let sets = self.builtin::<ReplicaSet>();
+        let sets = list(&sets, &labelled(rollout), "ReplicaSets").await?;
+        Ok(owned_by(&sets, &[rollout.uid.as_str()]))
     }
 
     /// Yields whenever something of a Rollout's family may have changed, at first at once.
@@ -249,6 +246,21 @@ impl Cluster {
             name: name.to_owned(),
         }
     }
+}
+
+/// What the Rollout's selector selects.
+fn labelled(rollout: &Rollout) -> ListParams {
+    let selects = |selector: LabelSelector| {
+        Selector::try_from(selector)
+            .map(|selector| ListParams::default().labels_from(&selector))
+            .unwrap_or_default()
+    };
+    rollout
+        .spec
+        .selector
+        .clone()
+        .map(selects)
+        .unwrap_or_default()
 }
 
 /// The changes a watch sees. What cannot get better by itself ends it; other errors are tried again.

@@ -132,8 +132,26 @@ pub enum CliError {
         known: String,
     },
     /// The pod template is not in the Rollout.
-    #[error("Rollout {0} takes its pod template from spec.workloadRef; set the image there")]
+    #[error("Rollout {0} takes its pod template from spec.workloadRef; change it there")]
     NoTemplate(String),
+    /// There is no such revision.
+    #[error("Rollout {name} has {wanted}; it has {known}")]
+    NoRevision {
+        /// Its name.
+        name: String,
+        /// What was asked for.
+        wanted: String,
+        /// Those it has.
+        known: String,
+    },
+    /// The revision is the present one.
+    #[error("Rollout {name} is at revision {revision} already: spec.template is as it was then")]
+    PresentRevision {
+        /// Its name.
+        name: String,
+        /// The revision.
+        revision: i64,
+    },
     /// The Rollout is degraded.
     #[error("Rollout {name} is Degraded: {message}")]
     Degraded {
@@ -177,6 +195,8 @@ impl CliError {
             | Self::Replaced { .. }
             | Self::NoContainer { .. }
             | Self::NoTemplate(_)
+            | Self::NoRevision { .. }
+            | Self::PresentRevision { .. }
             | Self::Degraded { .. }
             | Self::Controller(_) => 1,
         }

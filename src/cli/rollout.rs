@@ -13,7 +13,7 @@ use crate::api::{
     request::{self, Request},
     rollout::RolloutSpec,
     rollout_status::{Phase, RolloutStatus},
-    steps::{CanaryStep, StepKind},
+    steps::{CanaryScale, CanaryStep, StepKind},
     strategy::Declared,
 };
 
@@ -162,9 +162,10 @@ impl Rollout {
         Some(begun.find_map(|step| step.set_weight).unwrap_or_default())
     }
 
-    /// The weight that the new version has: as written to the router, else its share of the pods.
+    /// The weight that the new version has: as written to the router, else its share of the pods. A switch has no weights.
     pub(super) fn weight_given(&self) -> Option<i32> {
         let status = &self.status;
+        self.spec.strategy.declared().and_then(Declared::canary)?;
         match &status.canary.weights {
             Some(weights) => Some(weights.canary.weight),
             None if self.has_router() || status.replicas == 0 => None,
@@ -211,6 +212,16 @@ fn in_words(step: &CanaryStep) -> String {
                 .collect();
             format!("analysis {}", names.join(", "))
         }
+        Some(StepKind::SetCanaryScale(step)) => match step.scale() {
+            Some(CanaryScale::Weight(weight)) => {
+                format!("setCanaryScale to the share of weight {weight}")
+            }
+            Some(CanaryScale::Replicas(replicas)) => format!("setCanaryScale to {replicas} pods"),
+            Some(CanaryScale::MatchTrafficWeight) => {
+                "setCanaryScale to the traffic weight".to_owned()
+            }
+            None => "setCanaryScale".to_owned(),
+        },
         Some(StepKind::Unsupported(name)) => name.to_owned(),
         None => step.members().join(" and "),
     }

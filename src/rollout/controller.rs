@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
-    act::{ActError, Acted, Writer, merge_difference},
+    act::{ActError, Acted, Writer},
     decide::{decide, note_of_action},
     decision::{Action, Decision, Next, Note},
     observe::{Memory, observe},
@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     api::{
-        gateway_api::RouteKind, names::Kind, object::CachedObject, rollout_status::Phase,
-        strategy::Declared,
+        gateway_api::RouteKind, merge_patch, names::Kind, object::CachedObject,
+        rollout_status::Phase, strategy::Declared,
     },
     caches::{self, Caches},
     runtime::{
@@ -362,7 +362,7 @@ async fn write_status(
     let json = |status| serde_json::to_value(status).unwrap_or(Value::Null);
     let generation = snapshot.rollout.generation;
     let Some(difference) =
-        merge_difference(&json(&snapshot.rollout.status), &json(&decision.status))
+        merge_patch::difference(&json(&snapshot.rollout.status), &json(&decision.status))
     else {
         context
             .memories

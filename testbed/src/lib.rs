@@ -9,6 +9,7 @@ pub mod control_plane;
 pub mod demo;
 pub mod fault_proxy;
 pub mod gateway_api;
+pub mod guard;
 pub mod kubeconfig;
 pub mod kubelet;
 pub mod load;

@@ -150,6 +150,8 @@ async fn the_program_understands_the_arguments_it_is_given() {
         "mode=namespaced,crds.install=false",
         "controller.prometheusAddress=http://prometheus:9090",
         "controller.metricAddressAllow={http://*.example.org,https://metrics:8080}",
+        "controller.prometheusSecret.name=prometheus",
+        "controller.prometheusSecret.tokenKey=token,controller.prometheusSecret.caKey=ca.crt",
     ];
     let rendered = template(&testbed, &sets).await;
     let deployment = deployment(&rendered);

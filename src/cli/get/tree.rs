@@ -12,7 +12,7 @@ use super::{
     style::{self, BOLD, DIM, GOOD, MOVING, paint},
 };
 use crate::{
-    api::names::ApiNames,
+    api::{names::ApiNames, strategy::Declared},
     cli::{
         cluster::Family,
         rollout::{Rollout, annotation},
@@ -135,10 +135,19 @@ fn role(rollout: &Rollout, hash: &str) -> Option<&'static str> {
     let status = &rollout.status;
     if hash.is_empty() {
         None
+    } else if status.blue_green.active_selector.as_deref() == Some(hash) {
+        Some(if hash == status.stable_rs {
+            "stable, active"
+        } else {
+            "active"
+        })
     } else if hash == status.stable_rs {
         Some("stable")
     } else if hash == status.current_pod_hash {
-        Some("canary")
+        Some(match rollout.spec.strategy.declared() {
+            Some(Declared::BlueGreen(_)) => "preview",
+            Some(Declared::Canary(_)) | None => "canary",
+        })
     } else {
         None
     }
@@ -200,12 +209,15 @@ fn replica_set(names: &ApiNames, family: &Family, set: &Value, now: Timestamp) -
         _ if available >= wanted => ("✔", GOOD, format!("{available}/{wanted} available")),
         _ => ("◌", MOVING, format!("{available}/{wanted} available")),
     };
-    let role = role(&family.rollout, hash(names, set));
-    let role = role
+    let version = hash(names, set);
+    let role = role(&family.rollout, version)
         .map(|role| format!("  {}", paint(BOLD, role)))
         .unwrap_or_default();
-    let deadline = annotation(set, &names.scale_down_deadline).and_then(|at| at.parse().ok());
-    let leaves = match deadline {
+    let ledger = &family.rollout.status.ledger;
+    let entry = ledger
+        .iter()
+        .find(|entry| entry.pod_template_hash == version);
+    let leaves = match entry.and_then(|entry| entry.scale_down_at) {
         Some(at) if wanted > 0 => format!(", scales down {}", time::until(at, now)),
         Some(_) | None => String::new(),
     };

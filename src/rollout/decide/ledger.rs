@@ -48,20 +48,20 @@ pub(super) fn update(pass: &mut Pass<'_>) {
                     entry.unrouted_since = Some(now);
                 }
                 entry.routes = routes;
+                entry.scale_down_at = None;
             }
             // Without a status nobody knows whether something sent to it a moment ago.
             None if routes.is_empty() && lost => pass.status.ledger.push(LedgerEntry {
                 pod_template_hash: hash,
                 routes,
                 unrouted_since: Some(now),
-                was_stable: false,
+                ..LedgerEntry::default()
             }),
             None if routes.is_empty() => {}
             None => pass.status.ledger.push(LedgerEntry {
                 pod_template_hash: hash,
                 routes,
-                unrouted_since: None,
-                was_stable: false,
+                ..LedgerEntry::default()
             }),
         }
     }
@@ -104,6 +104,14 @@ fn routes_to(pass: &Pass<'_>, hash: &str) -> Vec<String> {
         }
     }
     routes
+}
+
+/// Remembers when a version's pods go.
+pub(super) fn leaves_at(pass: &mut Pass<'_>, hash: &str, at: Timestamp) {
+    let mut entries = pass.status.ledger.iter_mut();
+    if let Some(entry) = entries.find(|entry| entry.pod_template_hash == hash) {
+        entry.scale_down_at = Some(at);
+    }
 }
 
 /// Since when nothing sends to the version.

@@ -18,6 +18,9 @@ use crate::{
     },
 };
 
+/// Bytes of a pod template that is kept as it was declared: half of what all annotations of an object may have.
+const LONGEST_TEMPLATE: usize = 131_072;
+
 /// Creates the ReplicaSet of the declared pod template, or renews the revision number of one that is used again.
 pub(super) fn ensure_new(pass: &mut Pass<'_>) {
     if let Some(new) = pass.revisions.new {
@@ -144,6 +147,7 @@ fn render(pass: &Pass<'_>, name: &str, replicas: i32) -> Value {
     let names = &snapshot.names;
     let hash = &pass.revisions.new_hash;
     let mut template = pass.spec.template.clone().unwrap_or_default();
+    let declared = template.0.to_string();
     let mut labels = template.labels();
     labels.insert(names.pod_template_hash.clone(), hash.clone());
     if !template.0.is_object() {
@@ -160,6 +164,9 @@ fn render(pass: &Pass<'_>, name: &str, replicas: i32) -> Value {
         names.revision.clone(),
         pass.status.revision.unwrap_or(1).to_string(),
     );
+    if declared.len() <= LONGEST_TEMPLATE {
+        annotations.insert(names.pod_template.clone(), declared);
+    }
     let mut spec = json!({ "replicas": replicas, "selector": selector, "template": template });
     if pass.spec.min_ready_seconds > 0 {
         spec["minReadySeconds"] = pass.spec.min_ready_seconds.into();

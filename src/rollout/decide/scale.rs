@@ -11,13 +11,41 @@ use super::{
     pod_ratio::{self, Pair, Pods},
     replica_set, steps,
 };
-use crate::{api::strategy::Declared, rollout::snapshot::ReplicaSetView};
+use crate::{
+    api::{steps::CanaryScale, strategy::Declared},
+    rollout::snapshot::ReplicaSetView,
+};
 
-/// Pods that the new version should have for `weight`, rounded up.
-pub(super) fn canary_share(replicas: i32, weight: i32, max: i32) -> i32 {
-    let product = i64::from(replicas) * i64::from(weight.clamp(0, max));
+/// Pods that the new version should have in the current step when it has `weight`: its share, rounded up, or what a
+/// `setCanaryScale` says.
+pub(super) fn pods_for(pass: &Pass<'_>, weight: i32) -> i32 {
+    pods_by(pass, steps::goal_scale(pass), weight)
+}
+
+fn pods_by(pass: &Pass<'_>, scale: CanaryScale, weight: i32) -> i32 {
+    let (replicas, max) = (pass.replicas(), pass.max_weight());
+    match scale {
+        // A Rollout that was scaled to nothing has no pods.
+        CanaryScale::Replicas(_) if replicas == 0 => 0,
+        CanaryScale::Replicas(number) => number.max(0),
+        CanaryScale::Weight(weight) => share(replicas, weight, max),
+        CanaryScale::MatchTrafficWeight => share(replicas, weight.min(max), max),
+    }
+}
+
+fn share(replicas: i32, weight: i32, max: i32) -> i32 {
+    let product = i64::from(replicas) * i64::from(weight.max(0));
     let max = i64::from(max.max(1));
     i32::try_from(product / max + i64::from(product % max != 0)).unwrap_or(i32::MAX)
+}
+
+/// Pods that the current step wants, whether or not anything may move.
+pub(super) fn declared_pods(pass: &Pass<'_>) -> i32 {
+    pods_by(
+        pass,
+        steps::declared_scale(pass),
+        steps::declared_weight(pass),
+    )
 }
 
 /// Sizes all ReplicaSets.
@@ -40,7 +68,7 @@ pub(super) fn wanted_new(pass: &Pass<'_>) -> i32 {
         Mode::Aborted => 0,
     };
     if pass.router.is_some() {
-        canary_share(pass.replicas(), weight, pass.max_weight())
+        pods_for(pass, weight)
     } else {
         let (surge, _) = bounds(pass);
         pod_ratio::pair(pass.replicas(), weight, pass.max_weight(), surge).canary
@@ -97,9 +125,7 @@ fn held_size(pass: &Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
     if !pass.frozen() {
         return want;
     }
-    let weight = steps::declared_weight(pass);
-    let declared = canary_share(pass.replicas(), weight, pass.max_weight());
-    want.max(new.replicas.min(declared))
+    want.max(new.replicas.min(declared_pods(pass)))
 }
 
 /// A canary keeps its pods until the lower weight has been live for long enough; the last ones also until no Service
@@ -108,7 +134,7 @@ fn shrunk_canary(pass: &mut Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
     if want == 0 && pass.replicas() > 0 {
         return to_zero_after(pass, new, 0);
     }
-    let live = canary_share(pass.replicas(), pass.observed.highest, pass.max_weight());
+    let live = pods_for(pass, pass.observed.highest);
     let drained = pass
         .status
         .canary
@@ -175,6 +201,7 @@ pub(super) fn to_zero_after(pass: &mut Pass<'_>, set: &ReplicaSetView, delay: i3
                 return 0;
             }
             pass.look_again(deadline);
+            ledger::leaves_at(pass, &set.pod_template_hash, deadline);
             pass.status
                 .next
                 .get_or_insert(crate::api::rollout_status::NextAction {

@@ -11,7 +11,7 @@ use crate::{
     api::{
         duration,
         rollout_status::PauseReason,
-        steps::{CanaryStep, PauseStep, StepKind},
+        steps::{CanaryScale, CanaryStep, PauseStep, SetCanaryScale, StepKind},
     },
     rollout::decision::Outcome,
 };
@@ -49,6 +49,46 @@ pub(super) fn declared_weight(pass: &Pass<'_>) -> i32 {
         Mode::Stable | Mode::Aborted => 0,
         Mode::Full => max,
         Mode::Stepping => weight_at(pass.strategy.steps(), pass.step_index(), max),
+    }
+}
+
+/// What the last `setCanaryScale` at or before `index` says; after the last step pods follow the weight.
+fn scale_at(steps: &[CanaryStep], index: usize) -> CanaryScale {
+    if index >= steps.len() {
+        return CanaryScale::MatchTrafficWeight;
+    }
+    steps[..=index]
+        .iter()
+        .rev()
+        .find_map(|step| step.set_canary_scale.as_ref())
+        .and_then(SetCanaryScale::scale)
+        .unwrap_or(CanaryScale::MatchTrafficWeight)
+}
+
+/// What sets the number of canary pods in the current step, whether or not anything may move.
+pub(super) fn declared_scale(pass: &Pass<'_>) -> CanaryScale {
+    match pass.mode() {
+        Mode::Stepping if pass.router.is_some() => {
+            scale_at(pass.strategy.steps(), pass.step_index())
+        }
+        Mode::Stepping | Mode::Stable | Mode::Full | Mode::Aborted => {
+            CanaryScale::MatchTrafficWeight
+        }
+    }
+}
+
+/// What sets the number of canary pods now: while nothing may move forward, a `setCanaryScale` does not begin.
+pub(super) fn goal_scale(pass: &Pass<'_>) -> CanaryScale {
+    let (steps, index) = (pass.strategy.steps(), pass.step_index());
+    let begins = steps
+        .get(index)
+        .is_some_and(|step| step.set_canary_scale.is_some());
+    if !pass.frozen() || !begins || pass.mode() != Mode::Stepping {
+        return declared_scale(pass);
+    }
+    match index.checked_sub(1) {
+        Some(before) if pass.router.is_some() => scale_at(steps, before),
+        Some(_) | None => CanaryScale::MatchTrafficWeight,
     }
 }
 
@@ -138,6 +178,13 @@ fn step_outcome(pass: &mut Pass<'_>, step: &CanaryStep, index: usize) -> Outcome
                 }
             }
         }
+        (Some(StepKind::SetCanaryScale(_)), carried) => {
+            pass.status.controller_pause = !pass.status.pause_conditions.is_empty();
+            match carried {
+                Outcome::Done => shrunk(pass),
+                other @ (Outcome::Wait(_) | Outcome::Fail(_)) => other,
+            }
+        }
         (Some(StepKind::Unsupported(name)), _) => Outcome::wait(format!(
             "spec.strategy.canary.steps[{index}].{name} to be removed: it is not supported yet"
         )),
@@ -172,13 +219,23 @@ fn pause_outcome(pass: &Pass<'_>, pause: &PauseStep, start: jiff::Timestamp) -> 
     }
 }
 
+/// Whether the new version has no more pods than the step says. Its last ones stay where nobody else answers.
+fn shrunk(pass: &Pass<'_>) -> Outcome {
+    let want = scale::declared_pods(pass);
+    match pass.revisions.new {
+        Some(new) if new.replicas > want && services::falls_back(pass) => Outcome::wait(format!(
+            "revision {} to have {want} pods: it has {}",
+            pass.status.revision.unwrap_or(0),
+            new.replicas
+        )),
+        Some(_) | None => Outcome::Done,
+    }
+}
+
 /// Whether pods and traffic are where `weight` wants them.
 pub(super) fn reached(pass: &Pass<'_>, weight: i32) -> Outcome {
     let (want_canary, want_stable) = if pass.router.is_some() {
-        (
-            scale::canary_share(pass.replicas(), weight, pass.max_weight()),
-            None,
-        )
+        (scale::pods_for(pass, weight), None)
     } else {
         let pair = scale::pair_at(pass, weight);
         (pair.canary, Some(pair.stable))
@@ -255,6 +312,16 @@ pub(super) fn describe(step: &CanaryStep) -> String {
                 .collect();
             format!("analysis: {}", names.join(", "))
         }
+        Some(StepKind::SetCanaryScale(step)) => match step.scale() {
+            Some(CanaryScale::Weight(weight)) => format!("setCanaryScale{{weight: {weight}}}"),
+            Some(CanaryScale::Replicas(replicas)) => {
+                format!("setCanaryScale{{replicas: {replicas}}}")
+            }
+            Some(CanaryScale::MatchTrafficWeight) => {
+                "setCanaryScale{matchTrafficWeight: true}".to_owned()
+            }
+            None => "setCanaryScale".to_owned(),
+        },
         Some(StepKind::Unsupported(name)) => name.to_owned(),
         None => "invalid".to_owned(),
     }

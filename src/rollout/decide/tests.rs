@@ -4,6 +4,7 @@
 mod abort;
 mod analysis;
 mod blue_green;
+mod canary_scale;
 mod first_deploy;
 mod progress;
 mod properties;

@@ -141,7 +141,7 @@ fn towards_goal(pass: &Pass<'_>, live: i32) -> i32 {
         return carried(pass, goal);
     }
     let available = pass.revisions.new.map_or(0, |new| new.available);
-    let want = scale::canary_share(pass.replicas(), goal, pass.max_weight());
+    let want = scale::pods_for(pass, goal);
     let ready = available >= want && services::canary_serves(pass, want);
     if want > 0 && ready && !pass.frozen() && pass.observed.unconfirmed.is_none() {
         goal
@@ -163,7 +163,7 @@ fn carried(pass: &Pass<'_>, weight: i32) -> i32 {
         .progress
         .as_ref()
         .map_or(available, |progress| progress.available);
-    let want = scale::canary_share(pass.replicas(), weight, pass.max_weight()).min(most);
+    let want = scale::pods_for(pass, weight).min(most);
     part(weight, available, want)
 }
 

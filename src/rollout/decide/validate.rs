@@ -3,12 +3,14 @@
 //! Abort, rollback and scaling go on while something is wrong here. Not here: the pod template, which the API server checks.
 
 mod blue_green;
+mod canary_scale;
 mod routes;
 
 use std::fmt;
 
 use super::{analyses, pass::Pass};
 use crate::{
+    analysis::templates::TemplatesError,
     api::{
         analysis::RolloutAnalysis,
         canary::CanaryStrategy,
@@ -186,8 +188,9 @@ fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
     for (index, step) in canary.steps.iter().enumerate() {
         check_step(step, &at(&format!("steps[{index}]")), max, errors);
     }
+    canary_scale::check(canary, errors);
     if let Some(background) = &canary.analysis {
-        check_analysis(&background.analysis(), &at("analysis"), errors);
+        check_analysis(&background.analysis, &at("analysis"), errors);
         let starting = background.starting_step.unwrap_or(0);
         if usize::try_from(starting).map_or(true, |starting| starting >= canary.steps.len().max(1))
         {
@@ -337,21 +340,18 @@ fn check_step(step: &CanaryStep, path: &str, max: i32, errors: &mut Errors) {
         Some(StepKind::Analysis(analysis)) => {
             check_analysis(analysis, &format!("{path}.analysis"), errors);
         }
+        // `canary_scale::check` looks at all of them.
+        Some(StepKind::SetCanaryScale(_)) => {}
         Some(StepKind::Unsupported(name)) => errors.unsupported(&format!("{path}.{name}"), true),
     }
 }
 
 fn check_analysis(analysis: &RolloutAnalysis, path: &str, errors: &mut Errors) {
-    match analysis.templates.len() {
-        0 => errors.add(
+    if analysis.templates.is_empty() {
+        errors.add(
             format!("{path}.templates"),
             "names no template; an empty analysis would prove nothing",
-        ),
-        1 => {}
-        _ => errors.add(
-            format!("{path}.templates"),
-            "more than one template is not supported yet; name one",
-        ),
+        );
     }
 }
 
@@ -399,14 +399,15 @@ pub(super) fn check(pass: &mut Pass<'_>) {
             message,
         });
     }
-    for key in analyses::template_refs(strategy) {
-        match pass.snapshot.templates.get(&key) {
-            None => pass.missing.push(key.shown()),
-            Some(Err(why)) => wrong.push(FieldError {
-                path: key.shown(),
-                message: why.clone(),
+    for problem in analyses::template_problems(pass) {
+        match problem {
+            TemplatesError::Missing(key) => pass.missing.push(key.shown()),
+            TemplatesError::Unreadable { .. }
+            | TemplatesError::Cycle(_)
+            | TemplatesError::TooDeep(_) => wrong.push(FieldError {
+                path: "spec.strategy".to_owned(),
+                message: problem.to_string(),
             }),
-            Some(Ok(_)) => {}
         }
     }
     if let Some(refusal) = &pass.snapshot.refusal

@@ -84,17 +84,12 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
         },
         Mode::Stepping | Mode::Full => {
             let available = pass.revisions.new.map_or(0, |new| new.available);
-            let want =
-                scale::canary_share(pass.replicas(), steps::goal_weight(pass), pass.max_weight());
+            let want = scale::pods_for(pass, steps::goal_weight(pass));
             let new =
                 (want > 0 && available >= want && pass.hold.is_none()).then(|| new_hash.clone());
-            let declared = scale::canary_share(
-                pass.replicas(),
-                steps::declared_weight(pass),
-                pass.max_weight(),
-            );
+            let declared = scale::declared_pods(pass);
             match at {
-                // A step without weight, or a Rollout scaled to 0: its pods may go.
+                // A step without pods, or a Rollout scaled to 0: its pods may go.
                 Some(at) if at == new_hash && declared == 0 && drained => stable.or(Some(at)),
                 Some(at) if at == new_hash => Some(at),
                 Some(at) if at == stable_hash => new.filter(|_| free),

@@ -20,6 +20,22 @@ fn steps() -> Value {
     ])
 }
 
+/// Pods apart from the weight: more, fewer, none, and as many as it needs.
+fn own_scale() -> Value {
+    json!([
+        {"setCanaryScale": {"replicas": 3}},
+        {"setWeight": 25},
+        {"pause": {"duration": 5}},
+        {"analysis": {"templates": [{"templateName": "errors"}]}},
+        {"setCanaryScale": {"weight": 25}},
+        {"setWeight": 60},
+        {"setCanaryScale": {"matchTrafficWeight": true}},
+        {"setWeight": 0},
+        {"setCanaryScale": {"replicas": 0}},
+        {"setCanaryScale": {"replicas": 6}},
+    ])
+}
+
 /// The ways in which a release may be declared.
 fn kinds() -> Vec<(&'static str, World)> {
     let background = json!({"templates": [{"templateName": "latency"}], "startingStep": 1});
@@ -40,12 +56,13 @@ fn kinds() -> Vec<(&'static str, World)> {
         ("router, weights down", world().nginx().steps(json!([{"setWeight": 60}, {"pause": {"duration": 3}}, {"setWeight": 20}, {"pause": {"duration": 9}}]))),
         ("router, no delay", router().with("scaleDownDelaySeconds", json!(0)).with("abortScaleDownDelaySeconds", json!(1))),
         ("route", world().gateway(1, 1).steps(steps())),
-        ("blue-green", world().blue_green(json!({}))),
-        ("blue-green, analyses", world().blue_green(analyses())),
-        ("blue-green, pause", world().blue_green(json!({"autoPromotionSeconds": 7, "scaleDownDelaySeconds": 0, "abortScaleDownDelaySeconds": 3}))),
-        ("blue-green, small preview", world().blue_green(json!({"previewReplicaCount": 1, "autoPromotionSeconds": 5}))),
-        ("blue-green, no preview", world().blue_green(json!({"previewService": null}))),
-        ("blue-green, no pods", world().blue_green(analyses()).replicas(0)),
+        ("router, own scale", world().nginx().steps(own_scale())),
+        ("blue-green", world().blue_green(&json!({}))),
+        ("blue-green, analyses", world().blue_green(&analyses())),
+        ("blue-green, pause", world().blue_green(&json!({"autoPromotionSeconds": 7, "scaleDownDelaySeconds": 0, "abortScaleDownDelaySeconds": 3}))),
+        ("blue-green, small preview", world().blue_green(&json!({"previewReplicaCount": 1, "autoPromotionSeconds": 5}))),
+        ("blue-green, no preview", world().blue_green(&json!({"previewService": null}))),
+        ("blue-green, no pods", world().blue_green(&analyses()).replicas(0)),
         ("pods", world().steps(steps())),
         ("pods, ten", world().steps(steps()).replicas(10)),
         ("pods, one", world().steps(steps()).replicas(1)),
@@ -64,6 +81,7 @@ fn chosen() -> Vec<(&'static str, World)> {
         "router, one pod",
         "router, no pods",
         "router, background",
+        "router, own scale",
         "blue-green, analyses",
         "blue-green, small preview",
         "pods",
@@ -422,7 +440,7 @@ proptest! {
 
     #[test]
     fn random_disturbances_end_where_the_last_wish_says(
-        kind in 0..24_usize,
+        kind in 0..kinds().len(),
         disturbances in prop::collection::vec(disturbance(), 1..12),
     ) {
         let (_, world) = kinds().swap_remove(kind);

@@ -92,6 +92,25 @@ impl Look<'_> {
         product / self.max + i32::from(product % self.max != 0)
     }
 
+    /// Pods that a version has to have for a weight: its share, or what the last `setCanaryScale` says.
+    fn pods_for(&self, hash: &str, weight: i32) -> i32 {
+        let index = usize::try_from(self.new.current_step_index.unwrap_or(0)).unwrap();
+        let begun = self.strategy.steps().get(..=index).unwrap_or_default();
+        let scale = begun
+            .iter()
+            .rev()
+            .find_map(|step| step.set_canary_scale.as_ref())
+            .filter(|_| self.under_way() && !self.new.promote_full)
+            .filter(|_| hash == self.new.current_pod_hash);
+        match scale {
+            Some(scale) if self.replicas > 0 && scale.replicas.is_some() => {
+                scale.replicas.unwrap_or(0)
+            }
+            Some(scale) => self.share(scale.weight.unwrap_or(weight)),
+            None => self.share(weight),
+        }
+    }
+
     fn pin(&self, service: &str) -> Option<&String> {
         let service = self.snapshot.services.get(service)?;
         service.selector.get(&names().pod_template_hash)
@@ -195,7 +214,7 @@ impl Look<'_> {
                 .ready_endpoints_of(&self.set(new).unwrap().name)
                 .min(self.available(new));
             self.must(
-                serving >= self.share(weight),
+                serving >= self.pods_for(new, weight),
                 "T2, T4: weight only where pods serve it",
             );
             self.must(serving > 0, "T1, T20: weight only to a version with pods");
@@ -283,7 +302,8 @@ impl Look<'_> {
             );
             let behind = self.pin("demo-canary").is_none_or(|pin| pin == hash);
             if self.routed && behind && self.live > 0 && self.replicas > 0 {
-                self.must(to >= self.share(self.live), "T4: pods go after the weight");
+                let need = self.pods_for(hash, self.live);
+                self.must(to >= need, "T4: pods go after the weight");
             }
             if to == 0 && self.replicas > 0 && set.available > 0 {
                 let since = self.world.routed.get(hash);

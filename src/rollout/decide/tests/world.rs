@@ -860,7 +860,6 @@ impl World {
                 .parse()
                 .unwrap(),
             replicas: i32::try_from(object["spec"]["replicas"].as_i64().unwrap()).unwrap(),
-            created: Some(self.now),
             ..ReplicaSetView::default()
         };
         self.sets.push(Set {
