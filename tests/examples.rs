@@ -149,7 +149,13 @@ fn every_service_and_ingress_that_a_rollout_names_is_there_and_fits() {
 fn analyses(canary: &CanaryStrategy) -> Vec<(RolloutAnalysis, bool)> {
     let steps = canary.steps.iter().filter_map(|step| match step.kind() {
         Some(StepKind::Analysis(analysis)) => Some((analysis.clone(), true)),
-        Some(StepKind::SetWeight(_) | StepKind::Pause(_) | StepKind::Unsupported(_)) | None => None,
+        Some(
+            StepKind::SetWeight(_)
+            | StepKind::Pause(_)
+            | StepKind::SetCanaryScale(_)
+            | StepKind::Unsupported(_),
+        )
+        | None => None,
     });
     let background = canary
         .analysis
