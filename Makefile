@@ -10,7 +10,7 @@ DEMO_STATE := target/demo/testbed
 .PHONY: help
 help:
 	@echo 'make demo          play a few releases on a real control plane, with every request counted (KEEP=1 leaves it running)'
-	@echo 'make test          all tests, those on a real control plane too'
+	@echo 'make test          all tests, those on a real control plane too; and whether the chart grants what they use, no more'
 	@echo 'make lint          formatting, clippy and docs, with warnings denied'
 	@echo 'make bench         timings of the core, each beside one to compare with'
 	@echo 'make crds          write the CustomResourceDefinitions again, here and in the chart'
@@ -31,6 +31,10 @@ test:
 	$(CARGO) build $(CLUSTER) --all-targets
 	$(BIN)/testbed build
 	$(BIN)/testbed run --state $(TEST_STATE) -- $(CARGO) test $(CLUSTER) --no-fail-fast $(if $(TEST),-- $(TEST))
+	$(if $(TEST),@echo 'Permissions: NOT CHECKED: only tests with "$(TEST)" in their names ran',$(PERMISSIONS))
+
+# What the chart grants in either mode must be what the controllers of all tests have used, and nothing may have been forbidden.
+PERMISSIONS = $(BIN)/testbed permissions --state $(TEST_STATE) --chart charts/tidegate --set mode=cluster --set mode=namespaced
 
 .PHONY: lint format clippy docs
 lint: format clippy docs

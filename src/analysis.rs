@@ -1,8 +1,8 @@
 //! AnalysisRuns: what to measure, when, and what the measurements say about a version.
 //!
 //! The pure part is [`plan`] (the spec, checked and with its arguments), [`decide`] (what is due, what the verdict is),
-//! [`judge`] (what one value says) and [`render`] (the AnalysisRun a Rollout creates). [`observe`], [`measure`],
-//! [`providers`] and [`act`] read and write; [`controller`] ties them together for one run. When a Rollout starts a run and what it makes
+//! [`judge`] (what one value says), [`templates`] (what an analysis leads to) and [`render`] (the AnalysisRun a Rollout creates). [`observe`], [`measure`],
+//! [`installation`], [`providers`] and [`act`] read and write; [`controller`] ties them together for one run. When a Rollout starts a run and what it makes
 //! of the verdict is not here.
 
 pub mod act;
@@ -10,6 +10,7 @@ pub mod allow_list;
 pub mod args;
 pub mod controller;
 pub mod decide;
+pub mod installation;
 pub mod judge;
 pub mod measure;
 pub mod observe;
@@ -17,6 +18,7 @@ pub mod plan;
 pub mod providers;
 pub mod render;
 pub mod snapshot;
+pub mod templates;
 pub mod text;
 
 use crate::api::analysis::AnalysisRunSpec;

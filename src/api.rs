@@ -10,6 +10,7 @@ pub mod crds;
 pub mod duration;
 pub mod experiment;
 pub mod gateway_api;
+pub mod merge_patch;
 pub mod names;
 pub mod object;
 pub mod pod_template;

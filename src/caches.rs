@@ -156,13 +156,13 @@ pub fn start(
             prune::metadata,
             Changed::AnalysisRun,
         ),
-        templates: watch(ours(template), all(), prune::metadata, Changed::Named),
+        templates: watch(ours(template), all(), prune::metadata, Changed::Template),
         cluster_templates: (*scope == Scope::Cluster).then(|| {
             watch(
                 ours(cluster_template),
                 all(),
                 prune::metadata,
-                Changed::Named,
+                Changed::Template,
             )
         }),
     };
@@ -170,6 +170,8 @@ pub fn start(
         rollouts: caches.rollouts.clone(),
         analysis_runs: caches.analysis_runs.clone(),
         services: caches.services.clone(),
+        templates: caches.templates.clone(),
+        cluster_templates: caches.cluster_templates.clone(),
         routes,
     });
     caches

@@ -14,6 +14,7 @@ use crate::{
     analysis::{
         self,
         allow_list::AllowList,
+        installation::Installation,
         providers::{MetricSource, prometheus},
     },
     api::names::{ApiNames, Kind},
@@ -258,7 +259,11 @@ impl Work {
             clock,
             metrics,
             allow_list: allow_list(options),
-            default_address: options.prometheus_address.clone(),
+            installation: Installation {
+                address: options.prometheus_address.clone(),
+                bearer_token_file: options.prometheus_bearer_token_file.clone(),
+                ca_file: options.prometheus_ca_file.clone(),
+            },
             permits: Arc::new(Semaphore::new(MEASUREMENTS)),
             instruments: instruments.clone(),
         };

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Modules that decide, render or describe: a file, or everything in the folder beside it.
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "src/rollout/decide",
     "src/rollout/decision",
     "src/rollout/snapshot",
@@ -13,6 +13,7 @@ const PURE: [&str; 13] = [
     "src/analysis/plan",
     "src/analysis/render",
     "src/analysis/snapshot",
+    "src/analysis/templates",
     "src/traffic/gateway_api",
     "src/traffic/ingress_nginx",
     "src/traffic.rs",

@@ -5,9 +5,12 @@
 )]
 
 mod analysis;
+mod bad_input;
+mod blue_green;
 mod canary;
 mod chart;
 mod cli;
+mod cluster_mode;
 mod crds;
 mod deletion;
 mod demo_app;
@@ -18,6 +21,7 @@ mod harness;
 mod kubectl;
 mod leader;
 mod manifests;
+mod missing;
 mod negative_control;
 mod observability;
 mod recovery;

@@ -160,7 +160,7 @@ fn analyses(canary: &CanaryStrategy) -> Vec<(RolloutAnalysis, bool)> {
     let background = canary
         .analysis
         .iter()
-        .map(|background| (background.analysis(), false));
+        .map(|background| (background.analysis.clone(), false));
     steps.chain(background).collect()
 }
 
@@ -195,7 +195,7 @@ fn every_analysis_makes_a_run_that_can_be_measured() {
             let run: AnalysisRunSpec = serde_json::from_value(run["spec"].clone()).unwrap();
             let metrics = plan(&run).unwrap();
             for metric in metrics {
-                let query = metric.query.shown();
+                let query = metric.source.query.shown();
                 for label in [r#"namespace="shop""#, r#"rs_hash="new""#] {
                     assert!(query.contains(label), "{name}: {query}");
                 }

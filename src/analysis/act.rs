@@ -5,56 +5,35 @@ use std::time::Duration;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::ApiResource;
 use kube::{Api, Client};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::observe::ObservedRun;
 use crate::api::analysis::AnalysisRunStatus;
+use crate::api::merge_patch;
 use crate::api::names::FIELD_MANAGER;
 use crate::runtime::client::{ApiError, with_deadline};
 
 /// How long one write may take.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 
-/// The merge patch from one status to the other. `None` when they say the same.
+/// The merge patch from the status that was read to `status`. `None` when they say the same. Fields we do not know stay.
 pub fn status_patch(
     run: &ObservedRun,
     status: &AnalysisRunStatus,
 ) -> Result<Option<Value>, serde_json::Error> {
-    let new = serde_json::to_value(status)?;
-    let (empty, none) = (Map::new(), Map::new());
-    let new = new.as_object().unwrap_or(&none);
-    let old = run.raw_status.as_object().unwrap_or(&empty);
-    let mut changes = Map::new();
-    for (field, value) in new {
-        if old.get(field) != Some(value) {
-            changes.insert(field.clone(), value.clone());
-        }
-    }
-    // A field that is gone is said to be gone; what a merge patch does not name stays.
-    for field in FIELDS
-        .iter()
-        .filter(|field| old.contains_key(**field) && !new.contains_key(**field))
-    {
-        changes.insert((*field).to_owned(), Value::Null);
-    }
-    Ok((!changes.is_empty()).then(|| {
+    let old = match &run.status {
+        Ok(old) => serde_json::to_value(old)?,
+        // What cannot be read must not stand in the way any longer.
+        Err(_) => run.raw_status.clone(),
+    };
+    let changes = merge_patch::difference(&old, &serde_json::to_value(status)?);
+    Ok(changes.map(|changes| {
         json!({
             "metadata": {"resourceVersion": run.resource_version},
             "status": changes,
         })
     }))
 }
-
-/// The optional fields of a status. Fields we do not know are left alone.
-const FIELDS: &[&str] = &[
-    "phase",
-    "message",
-    "startedAt",
-    "completedAt",
-    "runSummary",
-    "dryRunSummary",
-    "metricResults",
-];
 
 /// Sends the patch, within `limit`. The answer is the object's new resourceVersion.
 pub async fn write_status(

@@ -66,7 +66,9 @@ pub enum ArgError {
     #[error("argument \"{0}\" has no value; give it one in args")]
     NoValue(String),
     /// A secret where its value would be shown.
-    #[error("argument \"{0}\" comes from a Secret and may be used in the query only")]
+    #[error(
+        "argument \"{0}\" comes from a Secret and may be used in query, headers, basicAuth and caCert only"
+    )]
     SecretNotHere(String),
     /// Something else between the braces.
     #[error("\"{{{{{0}}}}}\" is not understood; only {{{{args.<name>}}}} is")]
@@ -254,7 +256,9 @@ mod tests {
             ("{{args.service", Err("\"{{\" is not closed by \"}}\"")),
             (
                 "{{args.token}}",
-                Err("argument \"token\" comes from a Secret and may be used in the query only"),
+                Err(
+                    "argument \"token\" comes from a Secret and may be used in query, headers, basicAuth and caCert only",
+                ),
             ),
         ] {
             let put = args().substitute_plain(text).map_err(|e| e.to_string());

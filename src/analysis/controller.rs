@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use super::act;
 use super::allow_list::AllowList;
 use super::decide::{self, AnalysisDecision, Next, Note};
+use super::installation::Installation;
 use super::measure::{self, Tools};
 use super::observe::{self, NotAnObject, ObservedRun};
 use super::plan;
@@ -46,8 +47,8 @@ pub struct Context {
     pub metrics: Arc<dyn MetricSource>,
     /// Where metrics may come from.
     pub allow_list: AllowList,
-    /// Where metrics come from that say nothing about it.
-    pub default_address: Option<String>,
+    /// The Prometheus of metrics that name no address.
+    pub installation: Installation,
     /// How many measurements may be under way at once, in the whole process.
     pub permits: Arc<Semaphore>,
     /// Metrics about metrics.
@@ -135,7 +136,7 @@ async fn measured(
         client: &context.client,
         metrics: &*context.metrics,
         allow_list: &context.allow_list,
-        default_address: context.default_address.as_deref(),
+        installation: &context.installation,
         permits: &context.permits,
         clock: &context.clock,
         instruments: &context.instruments,

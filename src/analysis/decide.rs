@@ -9,9 +9,8 @@ mod summary;
 
 use jiff::Timestamp;
 
-use super::args::ArgText;
 use super::judge::Conditions;
-use super::plan::{self, FieldError, MetricPlan};
+use super::plan::{self, FieldError, MetricPlan, PrometheusPlan};
 use super::snapshot::AnalysisRunSnapshot;
 use super::text;
 use crate::api::analysis::{AnalysisPhase, AnalysisRunStatus, MetricResult};
@@ -36,14 +35,10 @@ pub struct MeasureRequest {
     pub index: usize,
     /// The metric's name.
     pub metric: String,
-    /// Where to ask; `None` for the address of the installation.
-    pub address: Option<String>,
-    /// What to ask.
-    pub query: ArgText,
+    /// Where its value comes from.
+    pub source: PrometheusPlan,
     /// What the answer is judged by.
     pub conditions: Conditions,
-    /// When to give up.
-    pub timeout: std::time::Duration,
 }
 
 /// Something that happened and is told once.

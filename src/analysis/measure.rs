@@ -1,16 +1,19 @@
 //! Carries out one measurement: address, Secrets, query, judgement. Whatever goes wrong is an outcome, not an error.
 
+mod question;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kube::Client;
-use reqwest::Url;
 use tokio::sync::Semaphore;
 
 use super::allow_list::AllowList;
 use super::args::redact;
 use super::decide::MeasureRequest;
+use super::installation::Installation;
 use super::judge::{self, Judgement, MetricValue};
-use super::observe;
+use super::plan::PrometheusPlan;
 use super::providers::MetricSource;
 use super::snapshot::Outcome;
 use crate::api::analysis::MeasurementPhase;
@@ -43,8 +46,8 @@ pub struct Tools<'a> {
     pub metrics: &'a dyn MetricSource,
     /// Where metrics may come from.
     pub allow_list: &'a AllowList,
-    /// Where metrics come from that say nothing about it.
-    pub default_address: Option<&'a str>,
+    /// The Prometheus of metrics that name no address.
+    pub installation: &'a Installation,
     /// How many measurements may be under way at once, in the whole process.
     pub permits: &'a Semaphore,
     /// The time.
@@ -58,7 +61,8 @@ pub async fn measure(tools: Tools<'_>, namespace: &str, request: MeasureRequest)
     // The semaphore is never closed; if it were, measuring without a permit would still be right.
     let permit = tools.permits.acquire().await.ok();
     let started_at = now(tools.clock);
-    let (value, judgement) = match fetch(tools, namespace, &request).await {
+    let (fetched, metadata) = fetch(tools, namespace, &request.source).await;
+    let (value, judgement) = match fetched {
         Ok(value) => (Some(value.shown()), judged(value, request.conditions).await),
         Err(message) => (None, Judgement::because(MeasurementPhase::Error, message)),
     };
@@ -72,7 +76,8 @@ pub async fn measure(tools: Tools<'_>, namespace: &str, request: MeasureRequest)
         metric: request.metric,
         started_at,
         finished_at,
-        query: request.query.shown(),
+        query: request.source.query.shown(),
+        metadata,
         value,
         judgement,
     }
@@ -84,35 +89,33 @@ pub(super) fn now(clock: &Clock) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
-async fn fetch(
-    tools: Tools<'_>,
-    namespace: &str,
-    request: &MeasureRequest,
-) -> Result<MetricValue, String> {
-    let address = address(tools, request)?;
-    let secrets = observe::secrets(tools.client, namespace, request.query.secrets()).await?;
-    let query = request
-        .query
-        .fill(|from| secrets.get(&(from.name.clone(), from.key.clone())))
-        .ok_or_else(|| "a Secret of the query was not read".to_owned())?;
-    let fetched = tools.metrics.fetch(&address, &query, request.timeout).await;
-    match fetched {
-        // What the server repeats of a secret goes no further than here.
-        Ok(MetricValue::Text(text)) => Ok(MetricValue::Text(redact(&text, secrets.values()))),
-        Ok(value) => Ok(value),
-        Err(error) => Err(redact(&error.to_string(), secrets.values())),
-    }
-}
+/// What was fetched: the value, and what else there is to say.
+type Fetched = (Result<MetricValue, String>, BTreeMap<String, String>);
 
-/// Checked before any connection is made and before any Secret is read.
-fn address(tools: Tools<'_>, request: &MeasureRequest) -> Result<Url, String> {
-    let address = request.address.as_deref().or(tools.default_address).ok_or_else(|| {
-        "there is no address: set provider.prometheus.address, or start the controller with a default".to_owned()
-    })?;
-    tools
-        .allow_list
-        .check(address)
-        .map_err(|error| error.to_string())
+async fn fetch(tools: Tools<'_>, namespace: &str, plan: &PrometheusPlan) -> Fetched {
+    let mut metadata = BTreeMap::new();
+    let (question, hidden) = match question::question(tools, namespace, plan).await {
+        Ok(made) => made,
+        Err(message) => return (Err(message), metadata),
+    };
+    if let Some(range) = &question.range {
+        metadata.insert("range".to_owned(), range.shown());
+    }
+    // What the server repeats of a secret goes no further than here.
+    let shown = |text: &str| redact(text, &hidden);
+    let value = match tools.metrics.fetch(&question).await {
+        Ok(answer) => {
+            if !answer.warnings.is_empty() {
+                metadata.insert("warnings".to_owned(), shown(&answer.warnings.join("; ")));
+            }
+            Ok(match answer.value {
+                MetricValue::Text(text) => MetricValue::Text(shown(&text)),
+                value @ (MetricValue::Scalar(_) | MetricValue::Vector(_)) => value,
+            })
+        }
+        Err(error) => Err(shown(&error.to_string())),
+    };
+    (value, metadata)
 }
 
 async fn judged(value: MetricValue, conditions: judge::Conditions) -> Judgement {

@@ -5,6 +5,7 @@
 mod fields;
 mod limits;
 mod provider;
+mod range;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,10 +13,13 @@ use std::time::Duration;
 
 use regex::Regex;
 
-use super::args::{ArgText, Args};
+use super::args::Args;
 use super::judge::Conditions;
 use crate::api::analysis::{AnalysisRunSpec, Argument, Metric, NoDataPolicy};
 use fields::Fields;
+
+pub use provider::{MAX_CA_CERT, PrometheusPlan};
+pub use range::{MAX_POINTS, Range, TimeRange};
 
 /// Measurements kept of a metric when nothing else is said.
 const DEFAULT_RETENTION: usize = 10;
@@ -23,6 +27,8 @@ const DEFAULT_RETENTION: usize = 10;
 const MAX_RETAINED: usize = 1_000;
 /// The most metrics of a run.
 const MAX_METRICS: usize = 50;
+/// The most arguments, and the most rules of a kind.
+const MAX_ENTRIES: usize = 50;
 
 /// A field that cannot be used, and why.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -66,12 +72,8 @@ pub struct MetricPlan {
     pub no_data_limit: i32,
     /// When a value is good or bad.
     pub conditions: Conditions,
-    /// Where to ask; `None` for the address of the installation.
-    pub address: Option<String>,
-    /// What to ask.
-    pub query: ArgText,
-    /// When to give up.
-    pub timeout: Duration,
+    /// Where its values come from.
+    pub source: PrometheusPlan,
     /// Whether it decides nothing.
     pub dry_run: bool,
     /// Measurements kept in status.
@@ -99,6 +101,18 @@ pub fn plan(spec: &AnalysisRunSpec) -> Result<Vec<MetricPlan>, Vec<FieldError>> 
             ),
         );
         return Err(errors.into_errors());
+    }
+    for (field, count) in [
+        ("args", spec.args.len()),
+        ("dryRun", spec.dry_run.len()),
+        ("measurementRetention", spec.measurement_retention.len()),
+    ] {
+        if count > MAX_ENTRIES {
+            errors.add(
+                format!("spec.{field}"),
+                format!("there are {count} entries; at most {MAX_ENTRIES} are allowed"),
+            );
+        }
     }
     check_args(&spec.args, &mut errors);
     let args = Args::new(&spec.args);
@@ -275,9 +289,7 @@ fn metric_plan(
         no_data_policy: no_data.policy.unwrap_or_default(),
         no_data_limit: no_data.limit.unwrap_or(4),
         conditions,
-        address: source.address,
-        query: source.query,
-        timeout: source.timeout,
+        source,
         dry_run: false,
         retention: DEFAULT_RETENTION,
     })

@@ -3,32 +3,71 @@
 use std::{fmt, time::Duration};
 
 use futures::future::BoxFuture;
+use http::HeaderMap;
 use reqwest::Url;
 
 use super::args::Secret;
 use super::judge::MetricValue;
+use super::plan::TimeRange;
 use prometheus::FetchError;
 
 pub mod prometheus;
 
+/// A question to a metric server, whole: its address was checked, its secrets are in place.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The server.
+    pub address: Url,
+    /// The query.
+    pub query: Secret,
+    /// The range, or else the value now is asked for.
+    pub range: Option<TimeRange>,
+    /// Further headers. Those with secrets are marked as sensitive.
+    pub headers: HeaderMap,
+    /// Whose word is taken for who the server is.
+    pub trust: Trust,
+    /// Bounds everything.
+    pub timeout: Duration,
+}
+
+/// Whose word is taken for who a server is, where TLS is used.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Trust {
+    /// The authorities of the system.
+    #[default]
+    System,
+    /// These authorities and no others, as certificates in PEM.
+    Authorities(String),
+    /// The server's own.
+    Anybody,
+}
+
+/// What a metric server says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The value.
+    pub value: MetricValue,
+    /// What the server says is wrong with it, such as that it is not complete.
+    pub warnings: Vec<String>,
+}
+
+impl From<MetricValue> for Answer {
+    fn from(value: MetricValue) -> Self {
+        Self {
+            value,
+            warnings: Vec::new(),
+        }
+    }
+}
+
 /// Where the values of queries come from: metric servers over HTTP, or the answers of a simulated one.
 pub trait MetricSource: fmt::Debug + Send + Sync {
-    /// The value of `query` now, at the server with `address`. `timeout` bounds everything.
-    fn fetch<'a>(
-        &'a self,
-        address: &'a Url,
-        query: &'a Secret,
-        timeout: Duration,
-    ) -> BoxFuture<'a, Result<MetricValue, FetchError>>;
+    /// Asks.
+    fn fetch<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<Answer, FetchError>>;
 }
 
 impl MetricSource for reqwest::Client {
-    fn fetch<'a>(
-        &'a self,
-        address: &'a Url,
-        query: &'a Secret,
-        timeout: Duration,
-    ) -> BoxFuture<'a, Result<MetricValue, FetchError>> {
-        Box::pin(prometheus::fetch(self, address, query, timeout))
+    fn fetch<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<Answer, FetchError>> {
+        Box::pin(prometheus::fetch(self, question))
     }
 }

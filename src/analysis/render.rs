@@ -12,7 +12,7 @@ use super::args::field_path::{self, FieldPathError};
 use super::plan::{self, FieldError};
 use crate::api::analysis::{
     AnalysisRunMetadata, AnalysisRunSpec, AnalysisTemplateSpec, Argument, DryRun, FieldRef,
-    MeasurementRetention, PodTemplateHashValue, RolloutAnalysis, ValueFrom,
+    MeasurementRetention, Metric, PodTemplateHashValue, RolloutAnalysis, ValueFrom,
 };
 
 /// A template as it was found.
@@ -41,7 +41,7 @@ pub struct RunRequest<'a> {
     pub annotations: BTreeMap<String, String>,
     /// The analysis as the Rollout has it.
     pub analysis: &'a RolloutAnalysis,
-    /// The templates it names, in its order.
+    /// The templates it leads to, as [`super::templates::resolve`] orders them.
     pub templates: &'a [Template],
     /// The Rollout, for `fieldRef`.
     pub rollout: &'a Value,
@@ -59,16 +59,30 @@ pub enum RenderError {
     /// No template is named.
     #[error("the analysis names no template; no data is never a success: name one in templates")]
     NoTemplate,
-    /// More than one template is named.
+    /// Two templates have a metric of the same name.
     #[error(
-        "the analysis names {0} templates; this release supports one, put the metrics into one template"
+        "metric \"{metric}\" is in {first} and in {second}; metric names are unique in an analysis, rename one"
     )]
-    SeveralTemplates(usize),
-    /// A template refers to other templates.
+    DuplicateMetric {
+        /// The metric.
+        metric: String,
+        /// A template that has it.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// Two templates declare the same argument in different ways.
     #[error(
-        "{0} refers to other templates (spec.templates); this release does not support that, put the metrics into one template"
+        "argument \"{argument}\" has different defaults in {first} and {second}; make them the same, or rename one"
     )]
-    NestedTemplates(String),
+    ConflictingArgument {
+        /// The argument.
+        argument: String,
+        /// A template that declares it.
+        first: String,
+        /// The other one.
+        second: String,
+    },
     /// An argument has no value.
     #[error(
         "argument \"{argument}\" of {template} has no value; give it one in the Rollout's args"
@@ -106,63 +120,71 @@ pub enum RenderError {
         template: String,
     },
     /// The run's spec would be refused.
-    #[error("{template} cannot be used: {}", shown(.errors))]
-    Invalid {
-        /// The template.
-        template: String,
-        /// What is wrong.
-        errors: Vec<FieldError>,
-    },
+    #[error("{}", shown(.0))]
+    Invalid(Vec<TemplateErrors>),
     /// The run cannot be written as JSON.
     #[error("the AnalysisRun cannot be written as JSON: {0}")]
     Json(String),
 }
 
-fn shown(errors: &[FieldError]) -> String {
-    errors
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("; ")
+/// What is wrong with one template.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TemplateErrors {
+    /// The template, or whatever else the fields belong to.
+    pub template: String,
+    /// The fields, by their paths in the template.
+    pub errors: Vec<FieldError>,
+}
+
+fn shown(templates: &[TemplateErrors]) -> String {
+    let lines = templates.iter().map(|template| {
+        let errors: Vec<String> = template.errors.iter().map(ToString::to_string).collect();
+        format!(
+            "{} cannot be used: {}",
+            template.template,
+            errors.join("; ")
+        )
+    });
+    lines.collect::<Vec<_>>().join(". ")
 }
 
 /// The AnalysisRun as JSON, checked so far that it will run.
 pub fn analysis_run(request: &RunRequest<'_>) -> Result<Value, RenderError> {
-    let template = match request.templates {
-        [] => return Err(RenderError::NoTemplate),
-        [template] => template,
-        several => return Err(RenderError::SeveralTemplates(several.len())),
-    };
-    if !template.spec.templates.is_empty() {
-        return Err(RenderError::NestedTemplates(template.shown.clone()));
+    if request.templates.is_empty() {
+        return Err(RenderError::NoTemplate);
     }
+    let metrics = Metrics::of(request.templates)?;
+    let specs = || request.templates.iter().map(|template| &template.spec);
     let spec = AnalysisRunSpec {
-        metrics: template.spec.metrics.clone(),
-        args: arguments(request, template)?,
+        metrics: metrics.all.clone(),
+        args: arguments(request)?,
         terminate: None,
         dry_run: merged(
-            &template.spec.dry_run,
-            &request.analysis.dry_run,
+            specs()
+                .flat_map(|spec| &spec.dry_run)
+                .chain(&request.analysis.dry_run),
             |rule: &DryRun| &rule.metric_name,
         ),
         measurement_retention: merged(
-            &request.analysis.measurement_retention,
-            &template.spec.measurement_retention,
+            request
+                .analysis
+                .measurement_retention
+                .iter()
+                .chain(specs().flat_map(|spec| &spec.measurement_retention)),
             |rule: &MeasurementRetention| &rule.metric_name,
         ),
         ttl_strategy: None,
     };
-    let plans = plan::plan(&spec).map_err(|errors| RenderError::Invalid {
-        template: template.shown.clone(),
-        errors,
-    })?;
+    let plans =
+        plan::plan(&spec).map_err(|errors| RenderError::Invalid(metrics.attributed(errors)))?;
     let endless = plans
         .iter()
-        .find(|plan| plan.count.is_none() && plan.consecutive_success_limit.is_none());
-    if let (true, Some(endless)) = (request.must_end, endless) {
+        .enumerate()
+        .find(|(_, plan)| plan.count.is_none() && plan.consecutive_success_limit.is_none());
+    if let (true, Some((index, plan))) = (request.must_end, endless) {
         return Err(RenderError::Endless {
-            metric: endless.name.clone(),
-            template: template.shown.clone(),
+            metric: plan.name.clone(),
+            template: metrics.template(index).to_owned(),
         });
     }
     let spec = serde_json::to_value(&spec).map_err(|error| RenderError::Json(error.to_string()))?;
@@ -200,24 +222,126 @@ fn over(
     all
 }
 
-/// Both lists without doubles; the first rule that matches a metric wins, so the first list goes first.
-fn merged<T: Clone>(first: &[T], second: &[T], key: impl Fn(&T) -> &String) -> Vec<T> {
+/// The metrics of all templates, and whose they are.
+struct Metrics<'a> {
+    all: Vec<Metric>,
+    /// Of each metric its template, and its index there.
+    origin: Vec<(&'a str, usize)>,
+    /// What fields belong to that are not a metric's.
+    whole: String,
+}
+
+impl<'a> Metrics<'a> {
+    fn of(templates: &'a [Template]) -> Result<Self, RenderError> {
+        let shown = |template: &'a Template| template.shown.as_str();
+        let mut metrics = Self {
+            all: Vec::new(),
+            origin: Vec::new(),
+            whole: templates.iter().map(shown).collect::<Vec<_>>().join(", "),
+        };
+        for template in templates {
+            for (index, metric) in template.spec.metrics.iter().enumerate() {
+                let known = metrics.all.iter().position(|one| one.name == metric.name);
+                let first = known.map(|known| metrics.template(known));
+                // Twice in one template: the plan says so, with its place.
+                if let Some(first) = first.filter(|first| *first != template.shown) {
+                    return Err(RenderError::DuplicateMetric {
+                        metric: metric.name.clone(),
+                        first: first.to_owned(),
+                        second: template.shown.clone(),
+                    });
+                }
+                metrics.all.push(metric.clone());
+                metrics.origin.push((&template.shown, index));
+            }
+        }
+        Ok(metrics)
+    }
+
+    /// The template of a metric.
+    fn template(&self, index: usize) -> &'a str {
+        self.origin.get(index).map_or("", |(template, _)| template)
+    }
+
+    /// Errors of the run's spec as errors of the templates it was made from.
+    fn attributed(&self, errors: Vec<FieldError>) -> Vec<TemplateErrors> {
+        let mut attributed: Vec<TemplateErrors> = Vec::new();
+        for mut error in errors {
+            let mut template = self.whole.as_str();
+            if let Some((index, rest)) = metric_index(&error.path)
+                && let Some((of, there)) = self.origin.get(index)
+            {
+                template = of;
+                error.path = format!("{METRICS}{there}{rest}");
+            }
+            match attributed.iter_mut().find(|one| one.template == template) {
+                Some(one) => one.errors.push(error),
+                None => attributed.push(TemplateErrors {
+                    template: template.to_owned(),
+                    errors: vec![error],
+                }),
+            }
+        }
+        attributed
+    }
+}
+
+/// How the path of a metric's field begins.
+const METRICS: &str = "spec.metrics[";
+
+/// The index in `spec.metrics[3].interval`, and what comes after it.
+fn metric_index(path: &str) -> Option<(usize, &str)> {
+    let rest = path.strip_prefix(METRICS)?;
+    let end = rest.find(']')?;
+    Some((rest.get(..end)?.parse().ok()?, rest.get(end..)?))
+}
+
+/// The rules without doubles; the first rule that matches a metric wins.
+fn merged<'a, T: Clone + 'a>(
+    rules: impl Iterator<Item = &'a T>,
+    key: impl Fn(&T) -> &String,
+) -> Vec<T> {
     let mut seen = BTreeSet::new();
-    first
-        .iter()
-        .chain(second)
+    rules
         .filter(|rule| seen.insert(key(rule).clone()))
         .cloned()
         .collect()
 }
 
-/// The template's arguments with their values: the Rollout's where it gives one, else the template's own.
-fn arguments(request: &RunRequest<'_>, template: &Template) -> Result<Vec<Argument>, RenderError> {
-    template
-        .spec
-        .args
-        .iter()
-        .map(|declared| {
+/// The arguments that the templates declare, each once, with the template to name.
+fn declared<'a>(
+    templates: &'a [Template],
+) -> Result<Vec<(&'a Argument, &'a Template)>, RenderError> {
+    let mut all: Vec<(&Argument, &Template)> = Vec::new();
+    let has_default =
+        |argument: &Argument| argument.value.is_some() || argument.value_from.is_some();
+    for template in templates {
+        for argument in &template.spec.args {
+            let known = all
+                .iter_mut()
+                .find(|(known, _)| known.name == argument.name);
+            match known {
+                None => all.push((argument, template)),
+                Some((known, _)) if *known == argument || !has_default(argument) => {}
+                Some(known) if !has_default(known.0) => *known = (argument, template),
+                Some((_, first)) => {
+                    return Err(RenderError::ConflictingArgument {
+                        argument: argument.name.clone(),
+                        first: first.shown.clone(),
+                        second: template.shown.clone(),
+                    });
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// The templates' arguments with their values: the Rollout's where it gives one, else the template's own.
+fn arguments(request: &RunRequest<'_>) -> Result<Vec<Argument>, RenderError> {
+    declared(request.templates)?
+        .into_iter()
+        .map(|(declared, template)| {
             let name = &declared.name;
             let given = request
                 .analysis

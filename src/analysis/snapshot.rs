@@ -1,5 +1,7 @@
 //! Everything a decision about one AnalysisRun rests on.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::judge::Judgement;
@@ -29,6 +31,8 @@ pub struct Outcome {
     pub finished_at: Timestamp,
     /// The query as sent, with secrets left out.
     pub query: String,
+    /// What else there is to say about it, such as `warnings` of the server.
+    pub metadata: BTreeMap<String, String>,
     /// The value, shown; nothing when none was measured.
     pub value: Option<String>,
     /// What the value says.

@@ -135,6 +135,18 @@ pub struct RolloutStatus {
     pub ledger: Vec<LedgerEntry>,
 }
 
+impl RolloutStatus {
+    /// The AnalysisRuns that decide on the update now.
+    pub const fn analysis_runs(&self) -> [Option<&AnalysisRunReference>; 4] {
+        [
+            self.canary.current_step_analysis_run_status.as_ref(),
+            self.canary.current_background_analysis_run_status.as_ref(),
+            self.blue_green.pre_promotion_analysis_run_status.as_ref(),
+            self.blue_green.post_promotion_analysis_run_status.as_ref(),
+        ]
+    }
+}
+
 /// The phase of a Rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {

@@ -172,7 +172,7 @@ impl<'a> Declared<'a> {
                 let background = canary
                     .analysis
                     .iter()
-                    .map(|background| ("analysis".to_owned(), background.analysis()));
+                    .map(|background| ("analysis".to_owned(), background.analysis.clone()));
                 steps.chain(background).collect()
             }
             Self::BlueGreen(blue_green) => [

@@ -3,7 +3,7 @@
 //! Wide on purpose: a look that finds nothing to do costs microseconds, a missed one costs a release.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock},
 };
 
@@ -36,8 +36,10 @@ pub(super) enum Changed {
     EndpointSlice,
     /// A route: whoever has its name, and whoever puts it back.
     Route(RouteKind),
-    /// An Ingress or a template: whoever has its name, and its owner.
+    /// An Ingress: whoever has its name, and its owner.
     Named,
+    /// A template: whoever has its name, or that of a template which leads to it.
+    Template,
 }
 
 /// References to be looked at.
@@ -95,6 +97,8 @@ pub(super) struct Stores {
     pub(super) rollouts: Store<CachedObject>,
     pub(super) analysis_runs: Store<CachedObject>,
     pub(super) services: Store<CachedObject>,
+    pub(super) templates: Store<CachedObject>,
+    pub(super) cluster_templates: Option<Store<CachedObject>>,
     pub(super) routes: Routes,
 }
 
@@ -242,7 +246,40 @@ impl Wakes {
                 self.wake_owner(object);
                 self.wake_mentioning(namespace, name);
             }
+            Changed::Template => {
+                for name in self.leading_to(namespace, name) {
+                    self.wake_mentioning(namespace, &name);
+                }
+            }
         }
+    }
+
+    /// The template's name, and the names of all templates that lead to it. A cluster-scoped one may be used anywhere.
+    fn leading_to(&self, namespace: &str, template: &str) -> BTreeSet<String> {
+        let mut names = BTreeSet::from([template.to_owned()]);
+        let Some(stores) = self.0.stores.get() else {
+            return names;
+        };
+        let mut open = vec![template.to_owned()];
+        while let Some(name) = open.pop() {
+            let mentioning = [Some(&stores.templates), stores.cluster_templates.as_ref()]
+                .into_iter()
+                .flatten()
+                .flat_map(|store| {
+                    store.state_filter(|other| {
+                        let may_use = namespace.is_empty()
+                            || other.namespace().is_empty()
+                            || other.namespace() == namespace;
+                        may_use && other.mentions(&name)
+                    })
+                });
+            for other in mentioning {
+                if names.insert(other.name().to_owned()) {
+                    open.push(other.name().to_owned());
+                }
+            }
+        }
+        names
     }
 
     fn marked_by<'a>(&self, object: &'a CachedObject) -> Option<&'a str> {

@@ -56,6 +56,13 @@ pub struct ControllerOptions {
     /// The Prometheus of metrics that name no address, such as `http://prometheus.monitoring.svc:9090`.
     #[arg(long, value_name = "URL")]
     pub prometheus_address: Option<String>,
+    /// A file with the bearer token for that Prometheus; it is sent to no other address.
+    #[arg(long, value_name = "FILE", requires = "prometheus_address")]
+    pub prometheus_bearer_token_file: Option<PathBuf>,
+    /// A file with certificates, in PEM, of the authorities that may have signed that Prometheus' own
+    /// [default: those of the system].
+    #[arg(long, value_name = "FILE", requires = "prometheus_address")]
+    pub prometheus_ca_file: Option<PathBuf>,
     /// Where metrics may be asked from: `scheme://host[:port]`, the host may begin with `*.`; may be given more than once
     /// [default: --prometheus-address and Services of the cluster].
     #[arg(long, value_name = "PATTERN")]

@@ -163,15 +163,12 @@ fn handled_in_words(handled: &HandledRequest, now: Timestamp) -> String {
 /// The AnalysisRuns that the status refers to.
 fn runs_to_explain(family: &Family) -> impl Iterator<Item = &Value> {
     let Rollout { status, .. } = &family.rollout;
-    let canary = &status.canary;
-    let names: Vec<&str> = [
-        &canary.current_step_analysis_run_status,
-        &canary.current_background_analysis_run_status,
-    ]
-    .into_iter()
-    .flatten()
-    .map(|run| run.name.as_str())
-    .collect();
+    let names: Vec<&str> = status
+        .analysis_runs()
+        .into_iter()
+        .flatten()
+        .map(|run| run.name.as_str())
+        .collect();
     family.analysis_runs.iter().filter(move |run| {
         let name = run.pointer("/metadata/name").and_then(Value::as_str);
         name.is_some_and(|name| names.contains(&name))

@@ -162,9 +162,10 @@ impl Rollout {
         Some(begun.find_map(|step| step.set_weight).unwrap_or_default())
     }
 
-    /// The weight that the new version has: as written to the router, else its share of the pods.
+    /// The weight that the new version has: as written to the router, else its share of the pods. A switch has no weights.
     pub(super) fn weight_given(&self) -> Option<i32> {
         let status = &self.status;
+        self.spec.strategy.declared().and_then(Declared::canary)?;
         match &status.canary.weights {
             Some(weights) => Some(weights.canary.weight),
             None if self.has_router() || status.replicas == 0 => None,

@@ -3,12 +3,13 @@
 //!
 //! Nothing else writes for a Rollout. Not here: any decision.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
     core::{ApiResource, Request},
+    runtime::reflector::Store,
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ use crate::{
         object::CachedObject,
         strategy::ServiceRole,
     },
-    caches,
+    caches::{self, Caches},
     runtime::{
         client::{ApiError, Failure, with_deadline},
         lease::{Fence, LostLease},
@@ -41,7 +42,7 @@ pub struct Writer {
     /// The permission to write.
     pub fence: Fence,
     /// What was written and may not be in the caches yet.
-    pub write_log: std::sync::Arc<WriteLog>,
+    pub write_log: Arc<WriteLog>,
 }
 
 /// Why an action was not carried out.
@@ -92,6 +93,14 @@ impl ActError {
     }
 }
 
+/// An object to be created for the Rollout with `owner_uid`.
+struct New<'a> {
+    namespace: &'a str,
+    name: &'a str,
+    object: &'a Value,
+    owner_uid: &'a str,
+}
+
 /// How an action went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acted {
@@ -106,41 +115,45 @@ impl Writer {
         Api::namespaced_with(self.client.clone(), namespace, resource)
     }
 
-    /// Carries out one action for the Rollout with `owner_uid`.
+    /// Carries out one action for the Rollout with `owner_uid`. The caches say whose an object is that exists already.
     pub async fn act(
         &self,
         action: &Action,
         namespace: &str,
         owner_uid: &str,
+        caches: &Caches,
     ) -> Result<Acted, ActError> {
         let word = action.name();
         match action {
             Action::CreateReplicaSet { name, object } => {
-                self.create(
-                    word,
-                    &caches::replica_sets(),
+                let new = New {
                     namespace,
                     name,
                     object,
                     owner_uid,
-                )
-                .await
+                };
+                self.create(word, &caches::replica_sets(), &new, None).await
             }
             Action::CreateIngress { name, object } => {
-                self.create(
-                    word,
-                    &caches::ingresses(),
+                let new = New {
                     namespace,
                     name,
                     object,
                     owner_uid,
-                )
-                .await
+                };
+                let all = Some(&caches.ingresses);
+                self.create(word, &caches::ingresses(), &new, all).await
             }
             Action::CreateAnalysisRun { name, object } => {
+                let new = New {
+                    namespace,
+                    name,
+                    object,
+                    owner_uid,
+                };
                 let resource = self.names.resource(Kind::AnalysisRun);
-                self.create(word, &resource, namespace, name, object, owner_uid)
-                    .await
+                let all = Some(&caches.analysis_runs);
+                self.create(word, &resource, &new, all).await
             }
             Action::AdoptReplicaSet { target, owner } => {
                 let patch = json!({ "metadata": { "ownerReferences": [owner] } });
@@ -210,15 +223,21 @@ impl Writer {
         }
     }
 
+    /// `all` has every object of the kind. Where no cache has (ReplicaSets are watched by label), the server is asked
+    /// whose an existing object is.
     async fn create(
         &self,
         action: &'static str,
         resource: &ApiResource,
-        namespace: &str,
-        name: &str,
-        object: &Value,
-        owner_uid: &str,
+        new: &New<'_>,
+        all: Option<&Store<CachedObject>>,
     ) -> Result<Acted, ActError> {
+        let New {
+            namespace,
+            name,
+            object,
+            owner_uid,
+        } = *new;
         let failed = |source| ActError::Api {
             action,
             name: name.to_owned(),
@@ -254,8 +273,13 @@ impl Writer {
             }
             Err(error) if error.failure() == Failure::AlreadyExists => {
                 // Perhaps our own, created before a crash or by a write whose answer was lost.
-                let limit = self.bound(action, name)?;
-                let existing = with_deadline(limit, api.get(name)).await.map_err(failed)?;
+                let existing = if let Some(all) = all {
+                    // A cache that does not show it yet will.
+                    caches::get(all, resource, namespace, name).ok_or_else(|| failed(error))?
+                } else {
+                    let limit = self.bound(action, name)?;
+                    Arc::new(with_deadline(limit, api.get(name)).await.map_err(failed)?)
+                };
                 if existing
                     .controller()
                     .is_some_and(|owner| owner.uid == owner_uid)
@@ -417,63 +441,4 @@ fn pinned(names: &ApiNames, pod_template_hash: &str, role: ServiceRole, rollout:
         },
         "spec": { "selector": { (names.pod_template_hash.clone()): pod_template_hash } },
     })
-}
-
-/// The merge patch from `old` to `new`: `None` when they are equal. Lists are replaced whole.
-pub fn merge_difference(old: &Value, new: &Value) -> Option<Value> {
-    let (Value::Object(old_map), Value::Object(new_map)) = (old, new) else {
-        return (old != new).then(|| new.clone());
-    };
-    let mut patch = serde_json::Map::new();
-    for key in old_map.keys().filter(|key| !new_map.contains_key(*key)) {
-        patch.insert(key.clone(), Value::Null);
-    }
-    for (key, value) in new_map {
-        match old_map.get(key) {
-            Some(before) => {
-                if let Some(difference) = merge_difference(before, value) {
-                    patch.insert(key.clone(), difference);
-                }
-            }
-            None => {
-                patch.insert(key.clone(), value.clone());
-            }
-        }
-    }
-    (!patch.is_empty()).then_some(Value::Object(patch))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::merge_difference;
-    use serde_json::json;
-
-    #[test]
-    fn a_difference_names_what_changed_what_came_and_what_went() {
-        for (old, new, expected) in [
-            (json!({"a": 1}), json!({"a": 1}), None),
-            (
-                json!({"a": 1, "b": 2}),
-                json!({"a": 1}),
-                Some(json!({"b": null})),
-            ),
-            (
-                json!({"a": {"x": 1, "y": 2}}),
-                json!({"a": {"x": 1, "y": 3}}),
-                Some(json!({"a": {"y": 3}})),
-            ),
-            (
-                json!({"l": [1, 2]}),
-                json!({"l": [1]}),
-                Some(json!({"l": [1]})),
-            ),
-            (
-                json!({}),
-                json!({"n": {"m": 1}}),
-                Some(json!({"n": {"m": 1}})),
-            ),
-        ] {
-            assert_eq!(merge_difference(&old, &new), expected, "{old} to {new}");
-        }
-    }
 }

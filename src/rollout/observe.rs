@@ -10,11 +10,12 @@ use serde_json::Value;
 
 use super::snapshot::{
     AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView, RouteView,
-    ServiceView, Snapshot, TemplateKey,
+    ServiceView, Snapshot,
 };
 use crate::{
+    analysis::templates::{self, Templates},
     api::{
-        analysis::{AnalysisPhase, AnalysisTemplateSpec},
+        analysis::AnalysisPhase,
         gateway_api::RouteKind,
         names::{ApiNames, Kind},
         object::CachedObject,
@@ -27,6 +28,9 @@ use crate::{
     caches::{self, Caches},
     traffic::ingress_nginx::canary_ingress_name,
 };
+
+/// Why a ClusterAnalysisTemplate cannot be read by a controller that serves one namespace.
+const NO_CLUSTER_TEMPLATES: &str = "the controller serves one namespace only and sees no ClusterAnalysisTemplate; use an AnalysisTemplate";
 
 /// What the shell knows beside the caches.
 #[derive(Clone, Debug, Default)]
@@ -398,35 +402,29 @@ fn routes(
         .collect()
 }
 
+/// The templates that the spec names, and those they refer to.
 fn templates(
     namespace: &str,
     strategy: Option<Declared<'_>>,
     caches: &Caches,
     names: &ApiNames,
-) -> BTreeMap<TemplateKey, Result<AnalysisTemplateSpec, String>> {
-    strategy
-        .into_iter()
-        .flat_map(super::decide::template_refs)
-        .filter_map(|key| {
-            let object = if key.cluster_scope {
-                let store = caches.cluster_templates.as_ref()?;
-                caches::get(
-                    store,
-                    &names.resource(Kind::ClusterAnalysisTemplate),
-                    "",
-                    &key.name,
-                )
-            } else {
-                caches::get(
-                    &caches.templates,
-                    &names.resource(Kind::AnalysisTemplate),
-                    namespace,
-                    &key.name,
-                )
-            }?;
-            Some((key, read::<AnalysisTemplateSpec>(&object.value(), "/spec")))
-        })
-        .collect()
+) -> Templates {
+    let named = strategy
+        .map(super::decide::template_refs)
+        .unwrap_or_default();
+    templates::reach(named, |key| {
+        let object = if key.cluster_scope {
+            let Some(store) = &caches.cluster_templates else {
+                return Some(Err(NO_CLUSTER_TEMPLATES.to_owned()));
+            };
+            let kind = names.resource(Kind::ClusterAnalysisTemplate);
+            caches::get(store, &kind, "", &key.name)
+        } else {
+            let kind = names.resource(Kind::AnalysisTemplate);
+            caches::get(&caches.templates, &kind, namespace, &key.name)
+        }?;
+        Some(read(&object.value(), "/spec"))
+    })
 }
 
 fn analysis_run(object: &Value, names: &ApiNames) -> AnalysisRunView {

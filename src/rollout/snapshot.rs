@@ -7,15 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::api::{
-    analysis::{AnalysisPhase, AnalysisTemplateSpec},
-    gateway_api::RouteKind,
-    names::{ApiNames, Kind},
-    request::Request,
-    rollout::RolloutSpec,
-    rollout_status::RolloutStatus,
-    strategy::ServiceRole,
+use crate::{
+    analysis::templates::Templates,
+    api::{
+        analysis::AnalysisPhase, gateway_api::RouteKind, names::ApiNames, request::Request,
+        rollout::RolloutSpec, rollout_status::RolloutStatus, strategy::ServiceRole,
+    },
 };
+
+pub use crate::analysis::templates::TemplateKey;
 
 /// One look at the world.
 #[derive(Clone, Debug)]
@@ -38,33 +38,12 @@ pub struct Snapshot {
     pub routes: BTreeMap<(RouteKind, String), RouteView>,
     /// Kinds of routes that the cluster does not have.
     pub unserved: BTreeSet<RouteKind>,
-    /// The templates that the spec names. Absent: does not exist.
-    pub templates: BTreeMap<TemplateKey, Result<AnalysisTemplateSpec, String>>,
+    /// The templates that the spec names, and those they refer to. Absent: does not exist.
+    pub templates: Templates,
     /// AnalysisRuns that this Rollout controls.
     pub analysis_runs: Vec<AnalysisRunView>,
     /// What the API server said the last time about an object we tried to write for this generation, if it refused it.
     pub refusal: Option<Refusal>,
-}
-
-/// Names an AnalysisTemplate or ClusterAnalysisTemplate.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TemplateKey {
-    /// Its name.
-    pub name: String,
-    /// Whether it is a ClusterAnalysisTemplate.
-    pub cluster_scope: bool,
-}
-
-impl TemplateKey {
-    /// Kind and name, as in messages.
-    pub fn shown(&self) -> String {
-        let kind = if self.cluster_scope {
-            Kind::ClusterAnalysisTemplate
-        } else {
-            Kind::AnalysisTemplate
-        };
-        format!("{} {}", kind.name(), self.name)
-    }
 }
 
 /// The Rollout as observed.

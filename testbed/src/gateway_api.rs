@@ -67,7 +67,7 @@ pub async fn install(layout: &Layout, binaries: &Binaries) -> Result<()> {
 }
 
 /// A folder with the definitions: from the cache, else copied there from the Go module that the proxy was built with.
-pub(crate) async fn definitions() -> Result<PathBuf> {
+pub async fn definitions() -> Result<PathBuf> {
     let version = version()?;
     let kept = servers::cache_folder()?.join(format!("gateway-api-{version}"));
     if kept.is_dir() {

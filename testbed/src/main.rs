@@ -21,6 +21,7 @@ use nix::{
 use testbed::{
     Binaries, Options, Testbed, demo,
     namespace::{self, Session, Signals},
+    permissions,
     progress::Progress,
     servers, state,
 };
@@ -54,6 +55,19 @@ enum Action {
     Up {
         #[command(flatten)]
         start: Start,
+    },
+    /// Compare what a chart grants with what its program has asked for in the last `run`. Fails when something was granted and
+    /// never used, or asked for and forbidden.
+    Permissions {
+        /// The folder that `run` kept its audit logs in.
+        #[arg(long, value_name = "DIR")]
+        state: PathBuf,
+        /// The chart.
+        #[arg(long, value_name = "DIR")]
+        chart: PathBuf,
+        /// Values for helm; given more than once, the chart is rendered once for each.
+        #[arg(long, value_name = "VALUES", required = true)]
+        set: Vec<String>,
     },
     /// Start everything, play the demo, stop everything. Fails when a release does not end as it must or a request is lost.
     Demo {
@@ -117,6 +131,16 @@ async fn run(cli: Cli) -> Result<ExitCode> {
                 )?;
             }
             return Ok(ExitCode::SUCCESS);
+        }
+        Action::Permissions { state, chart, set } => {
+            let binaries = ensure(progress).await?;
+            let report = permissions::check(&binaries, &chart, &set, &state).await?;
+            writeln!(std::io::stdout(), "Permissions: {report}")?;
+            return Ok(if report.is_good() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
         }
         Action::Run { start, command } => (start, Work::Command(command)),
         Action::Up { start } => (start, Work::Wait),

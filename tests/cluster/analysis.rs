@@ -1,5 +1,8 @@
 //! Verdicts from the real Prometheus: what is taken back, on what evidence, and what proves nothing.
 
+mod servers;
+mod templates;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -132,6 +135,19 @@ async fn a_bad_version_is_taken_back_in_a_pause_by_the_analysis_in_the_backgroun
     let app = App::canary(2, json!([{"setWeight": 50}, {"pause": {}}]))
         .strategy(json!({"analysis": analysis()}));
     a_bad_version_is_taken_back("bad-background", app, &json!({"count": null})).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_version_is_taken_back_by_the_values_of_a_range() {
+    let app = App::canary(2, json!([{"setWeight": 50}, {"analysis": analysis()}]));
+    let range = json!({"start": "now() - duration('3s')", "end": "now()", "step": "1s"});
+    let metric = json!({
+        // All of the range has traffic then.
+        "initialDelay": "8s",
+        "successCondition": "all(result, # <= 0.05)",
+        "provider": {"prometheus": {"rangeQuery": range}},
+    });
+    a_bad_version_is_taken_back("bad-range", app, &metric).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -150,6 +150,8 @@ async fn the_program_understands_the_arguments_it_is_given() {
         "mode=namespaced,crds.install=false",
         "controller.prometheusAddress=http://prometheus:9090",
         "controller.metricAddressAllow={http://*.example.org,https://metrics:8080}",
+        "controller.prometheusSecret.name=prometheus",
+        "controller.prometheusSecret.tokenKey=token,controller.prometheusSecret.caKey=ca.crt",
     ];
     let rendered = template(&testbed, &sets).await;
     let deployment = deployment(&rendered);
@@ -283,7 +285,7 @@ const NEEDED: [(&str, &str); 15] = [
     ("patch", "events.k8s.io/events"),
 ];
 
-const NOT_NEEDED: [(&str, &str); 15] = [
+const NOT_NEEDED: [(&str, &str); 17] = [
     ("patch", "tidegate.dev/rollouts"),
     ("update", "tidegate.dev/rollouts"),
     ("delete", "tidegate.dev/rollouts"),
@@ -291,6 +293,8 @@ const NOT_NEEDED: [(&str, &str); 15] = [
     ("patch", "tidegate.dev/analysistemplates"),
     ("list", "/secrets"),
     ("watch", "/secrets"),
+    ("get", "tidegate.dev/analysisruns"),
+    ("get", "networking.k8s.io/ingresses"),
     ("list", "/configmaps"),
     ("delete", "gateway.networking.k8s.io/httproutes"),
     ("create", "/pods"),

@@ -110,6 +110,32 @@ async fn deleting_with_orphans_in_mid_canary_leaves_stable_serving_alone() {
 }
 
 #[tokio::test]
+async fn a_rollout_that_is_created_again_at_once_begins_with_pods_of_its_own() {
+    let world = World::new("created-again").await;
+    let _controller = world.controller().await;
+    let app = App::canary(2, json!([{"setWeight": 50}, {"pause": {}}]));
+    let first = world.deploy(&app).await;
+    world.set_image("demo:v2").await;
+    world.paused_at(1).await;
+    let before = world.pods_of(first.stable()).await;
+
+    // Its ReplicaSets go by and by; the name of one of them is needed again.
+    world.delete("rollouts", "demo").await;
+    world.apply(&[app.rollout()]).await;
+    let rollout = world.healthy().await;
+    assert_ne!(rollout.at("/metadata/uid"), first.at("/metadata/uid"));
+    assert_eq!(rollout.stable(), first.stable());
+    world.only_pods_of(rollout.stable()).await;
+    let pods = world.pods_of(rollout.stable()).await;
+    assert!(pods.iter().all(|pod| !before.contains(pod)), "{pods:?}");
+    canary_ingress_is_gone(&world).await;
+    world.pinned("demo-canary", rollout.stable()).await;
+    world.serves("v1").await;
+    world.set_image("demo:v2").await;
+    assert_eq!(world.paused_at(1).await.weight(), 50);
+}
+
+#[tokio::test]
 async fn a_namespace_goes_without_the_controller() {
     let world = World::new("namespace-goes").await;
     let controller = world.controller().await;

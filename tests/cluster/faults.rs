@@ -4,15 +4,11 @@ use std::time::Duration;
 
 use serde_json::json;
 use testbed::{
-    Options, Testbed,
     fault_proxy::{Cut, FaultProxy, FaultProxyOptions, Then},
     traefik::RouteKinds,
 };
 
-use super::{
-    harness::{App, CANARY_INGRESS, SOON, World, none_lost, share_is},
-    kubectl::apply_crds,
-};
+use super::harness::{App, CANARY_INGRESS, SOON, World, none_lost, own_testbed, share_is};
 
 /// There is one leader at a time here; the lease has tests of its own.
 const ALONE: [&str; 1] = ["--leader-elect=false"];
@@ -125,11 +121,7 @@ async fn an_abort_survives_a_crash_after_each_of_its_writes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_goes_on_after_an_outage_of_the_api_server() {
-    let shared = Testbed::attach_from_env().await.unwrap();
-    let options = Options::own(shared.state().binaries.clone()).unwrap();
-    let options = options.proxy(Some(RouteKinds::default()));
-    let testbed = Testbed::start(options).await.unwrap();
-    apply_crds(&testbed).await;
+    let testbed = own_testbed("outage", |own| own.proxy(Some(RouteKinds::default()))).await;
     let mut world = World::on(testbed, "outage").await;
     // Longer than the outage: a leader that cannot renew its lease ends, as it must.
     let patient = ["--lease-duration", "90s", "--renew-deadline", "60s"];

@@ -1,9 +1,14 @@
 //! A canary through the user's own HTTPRoute, with real requests: what it gets, and what is left of it in the route.
 
-use serde_json::{Value, json};
-use testbed::gateway_api::{GATEWAY, NAMESPACE};
+use std::time::Duration;
 
-use super::harness::{App, SOON, World, eventually, none_lost, share_is};
+use serde_json::{Value, json};
+use testbed::gateway_api::{GATEWAY, NAMESPACE, definitions};
+
+use super::{
+    harness::{App, SOON, World, eventually, none_lost, own_testbed, share_is},
+    missing::{Vanishing, everything_but_the_way_back_stops},
+};
 
 const LABEL: &str = "/metadata/labels/tidegate.dev~1managed-by-rollout";
 const ANNOTATION: &str = "/metadata/annotations/tidegate.dev~1weights-at-rest";
@@ -14,6 +19,10 @@ fn backend(service: &str, weight: u32) -> Value {
 
 /// The route `demo`: a rule of its own for one path, and one with a filter that splits, at rest in these parts.
 fn route(namespace: &str, stable: u32, canary: u32) -> Value {
+    route_for("demo", &format!("{namespace}.test"), stable, canary)
+}
+
+fn route_for(name: &str, host: &str, stable: u32, canary: u32) -> Value {
     let path = |value: &str| json!([{"path": {"type": "PathPrefix", "value": value}}]);
     let filter = json!({
         "type": "RequestHeaderModifier",
@@ -22,10 +31,10 @@ fn route(namespace: &str, stable: u32, canary: u32) -> Value {
     json!({
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
-        "metadata": {"name": "demo"},
+        "metadata": {"name": name},
         "spec": {
             "parentRefs": [{"name": GATEWAY, "namespace": NAMESPACE}],
-            "hostnames": [format!("{namespace}.test")],
+            "hostnames": [host],
             "rules": [
                 {"matches": path("/stable"), "backendRefs": [backend("demo-stable", 1)]},
                 {
@@ -39,7 +48,15 @@ fn route(namespace: &str, stable: u32, canary: u32) -> Value {
 }
 
 fn app(replicas: u32, steps: Value) -> App {
-    let routing = json!({"nginx": null, "gatewayAPI": {"httpRoutes": [{"name": "demo"}]}});
+    routed(
+        replicas,
+        steps,
+        json!({"gatewayAPI": {"httpRoutes": [{"name": "demo"}]}}),
+    )
+}
+
+fn routed(replicas: u32, steps: Value, mut routing: Value) -> App {
+    routing["nginx"] = Value::Null;
     App::canary(replicas, steps).strategy(json!({"trafficRouting": routing}))
 }
 
@@ -55,13 +72,21 @@ impl World {
     }
 
     async fn route(&self) -> Value {
-        self.get("httproutes", "demo").await.expect("the route")
+        self.route_called("demo").await
+    }
+
+    async fn route_called(&self, name: &str) -> Value {
+        self.get("httproutes", name).await.expect("the route")
     }
 
     /// Waits until the route is at rest: it has no mark.
     async fn rested(&self) -> Value {
+        self.rested_called("demo").await
+    }
+
+    async fn rested_called(&self, name: &str) -> Value {
         eventually(SOON, "the route has no mark", || async {
-            let route = self.route().await;
+            let route = self.route_called(name).await;
             if route.pointer(LABEL).is_none() && route.pointer(ANNOTATION).is_none() {
                 Ok(route)
             } else {
@@ -213,4 +238,140 @@ async fn a_route_that_no_gateway_accepts_stops_the_update_and_says_why() {
     let patch = json!({"spec": {"parentRefs": parents}});
     world.patch("httproutes", "demo", &patch).await;
     assert_eq!(world.paused_at(1).await.weight(), 20);
+}
+
+#[tokio::test]
+async fn a_route_that_vanishes_stops_everything_but_the_way_back() {
+    let namespace = "route-vanishes";
+    let world = World::new(namespace).await;
+    let _controller = world.controller().await;
+    let steps = json!([{"setWeight": 50}, {"pause": {}}, {"setWeight": 80}]);
+    world.deploy_routed(&app(2, steps), 1, 0).await;
+    world.set_image("demo:v2").await;
+    world.paused_at(1).await;
+    let vanishing = Vanishing {
+        plural: "httproutes",
+        name: "demo",
+        shown: "HTTPRoute demo",
+        object: route(namespace, 1, 0),
+        scaled: 1,
+    };
+    everything_but_the_way_back_stops(&world, vanishing).await;
+}
+
+/// The shares of both routes, by either way to declare them.
+async fn two_routes_get_the_same_share(namespace: &str, routing: Value) {
+    let world = World::new(namespace).await;
+    let _controller = world.controller().await;
+    let steps = json!([{"setWeight": 30}, {"pause": {}}]);
+    let second = route_for("second", &format!("second.{namespace}.test"), 1, 1);
+    world.apply(&[second]).await;
+    world.deploy_routed(&routed(2, steps, routing), 1, 0).await;
+    let before = [world.route().await, world.route_called("second").await];
+    let load = world.load(150);
+
+    world.set_image("demo:v2").await;
+    world.paused_at(1).await;
+    share_is(&load, "v2", 30.0).await;
+    for name in ["demo", "second"] {
+        let live = world.route_called(name).await;
+        assert_eq!(weights(&live), [30, 70], "{name}");
+        assert_eq!(live.pointer(LABEL), Some(&json!("demo")), "{name}");
+    }
+    world.ask(&["promote", "demo"]).await;
+    let rollout = world.healthy().await;
+    world.only_pods_of(rollout.declared()).await;
+    let after = [world.rested().await, world.rested_called("second").await];
+    assert_eq!(
+        after.each_ref().map(declared),
+        before.each_ref().map(declared)
+    );
+    none_lost(load).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_routes_of_one_rollout_get_the_same_share_and_are_left_as_they_were() {
+    let both = json!({"gatewayAPI": {"httpRoutes": [{"name": "demo"}, {"name": "second"}]}});
+    two_routes_get_the_same_share("route-two", both).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_block_of_argos_plugin_means_the_same() {
+    let block = json!({"plugins": {"argoproj-labs/gatewayAPI": {
+        "namespace": "route-plugin", "httpRoutes": [{"name": "demo"}, {"name": "second"}],
+    }}});
+    two_routes_get_the_same_share("route-plugin", block).await;
+}
+
+/// Accepts every generation of the route, as a Gateway's controller does, for ever.
+async fn play_the_gateway(world: &World) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(200));
+    loop {
+        ticks.tick().await;
+        let Some(route) = world.get("httproutes", "demo").await else {
+            continue;
+        };
+        let generation = &route["metadata"]["generation"];
+        if &route["status"]["parents"][0]["conditions"][0]["observedGeneration"] == generation {
+            continue;
+        }
+        let now = super::harness::now()
+            .strftime("%Y-%m-%dT%H:%M:%SZ")
+            .to_string();
+        let condition = |type_: &str| {
+            json!({
+                "type": type_, "status": "True", "reason": type_, "message": "",
+                "observedGeneration": generation, "lastTransitionTime": now,
+            })
+        };
+        let parents = json!([{
+            "parentRef": route["spec"]["parentRefs"][0],
+            "controllerName": "example.org/gateway",
+            "conditions": [condition("Accepted"), condition("ResolvedRefs")],
+        }]);
+        let status = json!({"status": {"parents": parents}});
+        world.patch("httproutes", "demo/status", &status).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn definitions_that_are_installed_while_the_controller_runs_are_used() {
+    let testbed = own_testbed("late-routes", |own| own).await;
+    let world = World::on(testbed, "late-routes").await;
+    let _controller = world.controller().await;
+    let steps = json!([{"setWeight": 50}, {"pause": {}}]);
+    let mut manifests = app(2, steps).services();
+    manifests.push(app(2, json!([{"setWeight": 50}, {"pause": {}}])).rollout());
+    world.apply(&manifests).await;
+    world
+        .until(SOON, "the definitions are asked for", |rollout| {
+            let missing = rollout.told("ReferenceMissing");
+            missing.is_some_and(|missing| missing.contains("install the Gateway API's"))
+        })
+        .await;
+
+    let folder = definitions().await.unwrap();
+    let args = ["apply", "--server-side", "-f", folder.to_str().unwrap()];
+    let applied = world.kubectl(&args).await;
+    assert!(applied.ok, "{applied:?}");
+    world
+        .until(SOON, "the route is asked for", |rollout| {
+            rollout.at("/status/waitingFor") == "HTTPRoute demo to exist"
+        })
+        .await;
+    world.apply(&[route("late-routes", 1, 0)]).await;
+    let release = async {
+        world.healthy().await;
+        world.set_image("demo:v2").await;
+        world.paused_at(1).await;
+        assert_eq!(weights(&world.route().await), [50, 50]);
+        world.ask(&["promote", "demo"]).await;
+        world.healthy().await;
+        world.rested().await
+    };
+    let rested = tokio::select! {
+        () = play_the_gateway(&world) => unreachable!("it plays for ever"),
+        rested = release => rested,
+    };
+    assert_eq!(weights(&rested), [0, 1]);
 }

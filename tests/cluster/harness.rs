@@ -19,7 +19,7 @@ use std::{
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testbed::{Program, Testbed};
+use testbed::{Options, Program, Testbed};
 use tidegate::runtime::clock::Clock;
 use tokio::{
     process::Command,
@@ -32,7 +32,7 @@ pub use controller::{Controller, QUICK_LEASE};
 pub use rollout::Rollout;
 pub use traffic::{CANARY_INGRESS, WEIGHT, WeightWatch, none_lost, share_is};
 
-use super::kubectl::{Said, install_crds, kubectl, run};
+use super::kubectl::{Said, apply_crds, install_crds, kubectl, run};
 
 /// By when something must have happened that takes a few seconds on an idle machine.
 pub const SOON: Duration = Duration::from_mins(1);
@@ -63,11 +63,33 @@ pub fn now() -> jiff::Timestamp {
     Clock::system().now()
 }
 
+/// Which namespaces the controllers of a world serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// The world's; they are at home in it.
+    Namespaced,
+    /// All of them, from a namespace of their own.
+    Cluster,
+}
+
+/// A testbed for one test, with the definitions of Tidegate. Its state is kept under that of the shared one: what its
+/// controllers ask for counts, too (`testbed permissions`).
+pub async fn own_testbed(name: &str, wanted: impl FnOnce(Options) -> Options) -> Testbed {
+    let shared = Testbed::attach_from_env().await.unwrap();
+    let folder = shared.state().folder.join("own").join(name);
+    let options = Options::own(shared.state().binaries.clone()).unwrap();
+    let options = wanted(options).state(Some(folder));
+    let testbed = Testbed::start(options).await.unwrap();
+    apply_crds(&testbed).await;
+    testbed
+}
+
 /// A namespace with the chart's ServiceAccount and rules. It is deleted with this value; after a failure what was in it
 /// is printed.
 pub struct World {
     testbed: Testbed,
     namespace: String,
+    mode: Mode,
     folder: TempDir,
     controllers: AtomicUsize,
 }
@@ -82,19 +104,39 @@ impl World {
 
     /// A namespace of this name in a testbed that has the definitions already.
     pub async fn on(testbed: Testbed, namespace: &str) -> Self {
+        Self::begin(testbed, namespace, Mode::Namespaced).await
+    }
+
+    /// The same, with controllers that serve all namespaces: nobody else may use the testbed.
+    pub async fn cluster_wide(testbed: Testbed, namespace: &str) -> Self {
+        Self::begin(testbed, namespace, Mode::Cluster).await
+    }
+
+    async fn begin(testbed: Testbed, namespace: &str, mode: Mode) -> Self {
         let world = Self {
             namespace: namespace.to_owned(),
+            mode,
             folder: tempfile::tempdir().unwrap(),
             controllers: AtomicUsize::new(0),
             testbed,
         };
-        let object =
-            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
-        let identity = chart(&world.testbed).await.replace(NAMESPACE, namespace);
-        let manifests = format!("{object}\n---\n{identity}");
+        let home = world.home();
+        let spaces = [namespace, home].map(
+            |name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
+        );
+        let identity = chart(&world.testbed, mode).await.replace(NAMESPACE, home);
+        let manifests = format!("{}\n---\n{identity}", documents(&spaces));
         let applied = kubectl(&world.testbed, &["apply", "-f", "-"], &manifests).await;
         assert!(applied.ok, "{}", applied.stderr);
         world
+    }
+
+    /// The namespace of the controllers.
+    fn home(&self) -> &str {
+        match self.mode {
+            Mode::Namespaced => &self.namespace,
+            Mode::Cluster => "tidegate-home",
+        }
     }
 
     /// The testbed.
@@ -178,7 +220,7 @@ impl World {
         list["items"].as_array().unwrap().clone()
     }
 
-    /// A merge patch, as a person with another tool writes it.
+    /// A merge patch, as a person with another tool writes it. The name may end with a subresource, `demo/status`.
     pub async fn patch(&self, plural: &str, name: &str, patch: &Value) -> Value {
         let uri = format!("{}/{name}?fieldManager=somebody", self.collection(plural));
         let request = http::Request::patch(uri)
@@ -204,6 +246,7 @@ impl World {
             "httproutes" => "/apis/gateway.networking.k8s.io/v1",
             "events" => "/apis/events.k8s.io/v1",
             "leases" => "/apis/coordination.k8s.io/v1",
+            "roles" => "/apis/rbac.authorization.k8s.io/v1",
             "rollouts" | "analysisruns" | "analysistemplates" => "/apis/tidegate.dev/v1alpha1",
             other => panic!("the harness does not know {other}"),
         };
@@ -257,10 +300,15 @@ impl Drop for World {
     }
 }
 
-/// ServiceAccount, Role and RoleBinding as the chart renders them in namespaced mode.
-async fn chart(testbed: &Testbed) -> &'static str {
-    static RENDERED: OnceCell<String> = OnceCell::const_new();
-    RENDERED
+/// ServiceAccount, roles and bindings as the chart renders them.
+async fn chart(testbed: &Testbed, mode: Mode) -> &'static str {
+    static NAMESPACED: OnceCell<String> = OnceCell::const_new();
+    static CLUSTER: OnceCell<String> = OnceCell::const_new();
+    let (rendered, value) = match mode {
+        Mode::Namespaced => (&NAMESPACED, "mode=namespaced"),
+        Mode::Cluster => (&CLUSTER, "mode=cluster"),
+    };
+    rendered
         .get_or_init(|| async {
             let args = [
                 "template",
@@ -269,7 +317,9 @@ async fn chart(testbed: &Testbed) -> &'static str {
                 "--kube-version=1.36.0",
                 "--namespace",
                 NAMESPACE,
-                "--set=mode=namespaced,deployment.enabled=false,crds.install=false",
+                "--set=deployment.enabled=false,crds.install=false",
+                "--set",
+                value,
             ];
             let rendered = run(testbed, Program::Helm, &args, "").await;
             assert!(rendered.ok, "{}", rendered.stderr);

@@ -2,8 +2,15 @@
 
 use std::process::Stdio;
 
+use kube::{
+    Api,
+    api::{DynamicObject, ListParams},
+};
 use testbed::{Program, Testbed};
+use tidegate::api::names::{ApiNames, Kind};
 use tokio::{io::AsyncWriteExt, process::Command, sync::OnceCell};
+
+use super::harness::{SOON, eventually};
 
 /// What a program said.
 #[derive(Debug)]
@@ -60,4 +67,14 @@ pub async fn apply_crds(testbed: &Testbed) {
     ];
     let established = kubectl(testbed, &wait, "").await;
     assert!(established.ok, "{}", established.stderr);
+    // A kind that is established may still answer 429 "storage is (re)initializing" for a moment.
+    for kind in Kind::ALL {
+        let resource = ApiNames::default().resource(kind);
+        let api: Api<DynamicObject> = Api::all_with(testbed.client(), &resource);
+        eventually(SOON, &format!("{} are listed", kind.plural()), || async {
+            let listed = api.list_metadata(&ListParams::default()).await;
+            listed.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+    }
 }

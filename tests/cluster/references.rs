@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use tidegate::api::template_hash;
+
 use super::harness::{App, Rollout, SOON, World, eventually};
 
 #[tokio::test]
@@ -184,4 +186,37 @@ async fn a_quota_without_room_for_a_pod_is_told() {
 #[tokio::test]
 async fn a_quota_without_room_for_a_replica_set_is_told() {
     a_full_quota_is_told("quota-sets", "count/replicasets.apps", 1).await;
+}
+
+#[tokio::test]
+async fn a_replica_set_of_somebody_else_with_our_name_is_waited_for_and_never_adopted() {
+    let world = World::new("name-taken").await;
+    let _controller = world.controller().await;
+    let app = App::canary(1, json!([]));
+    let mut taken = app.rollout();
+    let hash = template_hash::pod_template_hash(&taken["spec"]["template"], 0);
+    let name = format!("demo-{hash}");
+    taken["apiVersion"] = json!("apps/v1");
+    taken["kind"] = json!("ReplicaSet");
+    taken["metadata"]["name"] = json!(name);
+    taken["spec"].as_object_mut().unwrap().remove("strategy");
+    taken["spec"]["replicas"] = json!(0);
+    world.apply(&[taken]).await;
+    let before = world.get("replicasets", &name).await.unwrap();
+    world.apply(&app.manifests(world.namespace())).await;
+    let waits = format!("the name {name} to be free: another ReplicaSet has it");
+    world
+        .until(SOON, &waits, |rollout| {
+            rollout.at("/status/waitingFor") == waits.as_str()
+        })
+        .await;
+    let after = world.get("replicasets", &name).await.unwrap();
+    assert_eq!(
+        [&after["metadata"]["ownerReferences"], &after["spec"]],
+        [&Value::Null, &before["spec"]]
+    );
+
+    world.delete("replicasets", &name).await;
+    world.healthy().await;
+    world.serves("v1").await;
 }

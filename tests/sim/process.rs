@@ -1,15 +1,13 @@
 //! The controller as a process of the simulated cluster: with a client, a clock and metric servers of the simulation.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use clap::Parser;
 use futures::future::BoxFuture;
-use reqwest::Url;
 use tidegate::{
     analysis::{
-        args::Secret,
         judge::MetricValue,
-        providers::{MetricSource, prometheus::FetchError},
+        providers::{Answer, MetricSource, Question, prometheus::FetchError},
     },
     cli::controller::ControllerOptions,
     controller,
@@ -40,19 +38,14 @@ impl std::fmt::Debug for Metrics {
 }
 
 impl MetricSource for Metrics {
-    fn fetch<'a>(
-        &'a self,
-        _: &'a Url,
-        query: &'a Secret,
-        _: Duration,
-    ) -> BoxFuture<'a, Result<MetricValue, FetchError>> {
+    fn fetch<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<Answer, FetchError>> {
         Box::pin(async move {
             let time = self.shared.lock().between(5, 50);
             tokio::time::sleep(time).await;
             self.shared
                 .lock()
-                .note(format_args!("query {}", query.reveal()));
-            (self.answers)(query.reveal())
+                .note(format_args!("query {}", question.query.reveal()));
+            (self.answers)(question.query.reveal()).map(Answer::from)
         })
     }
 }

@@ -114,8 +114,18 @@ impl Rules {
             let Some(hash) = is.as_ref().filter(|hash| Some(*hash) != was.as_ref()) else {
                 continue;
             };
-            self.test("T1");
             let available = after.available(hash);
+            if after.switched && role == "canary" {
+                // A preview has no traffic, and leads to a version before it has pods.
+                continue;
+            }
+            self.test("T1");
+            if after.switched && *hash == after.current && *hash != after.stable {
+                self.test("T15");
+                if after.abort || !(after.proven || after.promote_full) {
+                    broken.push(format!("T15: {hash} goes live without a proof"));
+                }
+            }
             if available == 0 {
                 broken.push(format!(
                     "T1: the {role} Service selects {hash}, of which no pod is available"
@@ -241,7 +251,7 @@ impl Rules {
     fn bring_back(&mut self, after: &Facts, now: Duration, broken: &mut Vec<String>) {
         let owed = after.abort
             && after.stable != after.current
-            && after.canary_weight > 0
+            && after.given_up_weight() > 0
             && after.available(&after.stable) >= after.replicas;
         if !owed {
             self.owed = None;
@@ -253,7 +263,7 @@ impl Rules {
             broken.push(format!(
                 "T12: {:?} after the update was given up the canary still has {}",
                 now - since,
-                after.canary_weight
+                after.given_up_weight()
             ));
         }
     }

@@ -73,3 +73,13 @@ fn an_abort_under_leader_election_survives_a_crash_at_every_write() {
 fn a_new_revision_in_mid_flight_survives_a_crash_at_every_write() {
     crash::everywhere(&stories::overtaken());
 }
+
+#[test]
+fn a_switch_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::blue_green());
+}
+
+#[test]
+fn a_switch_back_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::blue_green_back());
+}

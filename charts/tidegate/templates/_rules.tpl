@@ -11,7 +11,7 @@ listed; Rollouts are the user's, so only their status is written.
   verbs: [patch]
 - apiGroups: [tidegate.dev]
   resources: [analysisruns]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [tidegate.dev]
   resources: [analysisruns/status]
   verbs: [patch]
@@ -23,6 +23,7 @@ listed; Rollouts are the user's, so only their status is written.
   resources: [clusteranalysistemplates]
   verbs: [list, watch]
 {{- end }}
+# ReplicaSets are watched by our label. One without it that has the name of ours is read by its name.
 - apiGroups: [apps]
   resources: [replicasets]
   verbs: [get, list, watch, create, patch, delete]
@@ -34,7 +35,7 @@ listed; Rollouts are the user's, so only their status is written.
   verbs: [list, watch]
 - apiGroups: [networking.k8s.io]
   resources: [ingresses]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [list, watch, patch]

@@ -37,7 +37,16 @@ pub(super) fn record(plan: &MetricPlan, result: &mut MetricResult, outcome: &Out
             .as_deref()
             .map(|value| text::one_line(value, text::VALUE)),
         query: Some(query),
-        metadata: std::collections::BTreeMap::new(),
+        metadata: outcome
+            .metadata
+            .iter()
+            .map(|(key, value)| {
+                (
+                    key.clone(),
+                    text::one_line(value, text::MEASUREMENT_MESSAGE),
+                )
+            })
+            .collect(),
     });
     let surplus = result.measurements.len().saturating_sub(plan.retention);
     result.measurements.drain(..surplus);

@@ -29,10 +29,8 @@ pub(super) fn schedule(
             due.push(MeasureRequest {
                 index,
                 metric: plan.name.clone(),
-                address: plan.address.clone(),
-                query: plan.query.clone(),
+                source: plan.source.clone(),
                 conditions: plan.conditions.clone(),
-                timeout: plan.timeout,
             });
         } else if next.is_none_or(|(earliest, _)| at < earliest) {
             next = Some((at, &plan.name));

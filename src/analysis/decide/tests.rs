@@ -1,3 +1,4 @@
+mod combinations;
 mod properties;
 mod run;
 mod timing;

@@ -60,7 +60,7 @@ fn defaults_are_those_people_know() {
     );
     assert_eq!(
         (
-            plan.timeout,
+            plan.source.timeout,
             plan.retention,
             plan.dry_run,
             plan.no_data_policy,
@@ -74,7 +74,7 @@ fn defaults_are_those_people_know() {
             4
         )
     );
-    assert_eq!(plan.query.shown(), "errors{service=\"shop\"}");
+    assert_eq!(plan.source.query.shown(), "errors{service=\"shop\"}");
 }
 
 #[test]
@@ -112,6 +112,39 @@ fn fields_are_read_with_their_arguments() {
         (NoDataPolicy::Hold, 7)
     );
     assert_eq!(plan.conditions.success.unwrap().text(), "result[0] < 3");
+}
+
+#[test]
+fn a_query_says_how_it_is_asked() {
+    let secret = |name: &str| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": "s", "key": name}}});
+    let spec = spec(json!({
+        "args": [secret("user"), secret("password"), secret("ca"), secret("tenant"), {"name": "back", "value": "5m"}],
+        "metrics": [metric(json!({"provider": {"prometheus": {
+            "query": "up",
+            "headers": [{"key": "X-Scope-OrgID", "value": "t-{{args.tenant}}"}],
+            // As objects that were written by Argo Rollouts have it.
+            "authentication": {"sigv4": {}, "oauth2": {}, "basicAuth": {"username": "{{ args.user }}", "password": "{{args.password}}"}},
+            "caCert": "{{args.ca}}",
+            "rangeQuery": {"start": "now() - duration(\"{{args.back}}\")", "end": "now()", "step": "1m"},
+        }}}))],
+    }));
+    let source = plan(&spec).unwrap().remove(0).source;
+    let header = &source.headers[0];
+    assert_eq!(
+        (header.0.as_str(), header.1.shown()),
+        ("x-scope-orgid", "t-***".to_owned())
+    );
+    let range = source.range.clone().unwrap();
+    assert_eq!(
+        range
+            .at("2026-01-02T03:04:05Z".parse().unwrap())
+            .unwrap()
+            .shown(),
+        "2026-01-02T02:59:05Z to 2026-01-02T03:04:05Z every 1m"
+    );
+    let secrets: Vec<&str> = source.secrets().map(|(argument, _)| argument).collect();
+    assert_eq!(secrets, ["tenant", "user", "password", "ca"]);
+    assert!(source.basic_auth.is_some() && !source.insecure);
 }
 
 #[test]
@@ -200,27 +233,64 @@ fn what_cannot_be_used_is_refused_by_name() {
             format!("{m}.provider.prometheus.timeout: it is 0 seconds; it is 1 to 300"),
         ),
         (
-            json!({"provider": {"prometheus": {"insecure": true}}}),
+            json!({"provider": {"prometheus": {"insecure": true, "caCert": "PEM"}}}),
             format!(
-                "{m}.provider.prometheus.insecure: it is not supported by this release; remove it"
+                "{m}.provider.prometheus.insecure: it accepts any certificate, so that caCert means nothing; keep one of them"
             ),
         ),
         (
-            json!({"provider": {"prometheus": {"headers": [{"key": "a", "value": "b"}]}}}),
+            json!({"provider": {"prometheus": {"headers": [{"key": "a b", "value": "c"}]}}}),
+            format!("{m}.provider.prometheus.headers[0].key: it is no name of a header"),
+        ),
+        (
+            json!({"provider": {"prometheus": {"headers": [{"key": "Host", "value": "kubernetes"}]}}}),
             format!(
-                "{m}.provider.prometheus.headers: it is not supported by this release; remove it"
+                "{m}.provider.prometheus.headers[0].key: \"host\" is set by the controller; remove it"
             ),
         ),
         (
-            json!({"provider": {"prometheus": {"authentication": {}}}}),
+            json!({"provider": {"prometheus": {"headers": [{"key": "a", "value": "b\r\nc: d"}]}}}),
             format!(
-                "{m}.provider.prometheus.authentication: it is not supported by this release; remove it"
+                "{m}.provider.prometheus.headers[0].value: it has characters that a header cannot have"
             ),
         ),
         (
-            json!({"provider": {"prometheus": {"rangeQuery": {}}}}),
+            json!({"provider": {"prometheus": {"headers": [{"key": "a", "value": "{{args.x}}"}]}}}),
             format!(
-                "{m}.provider.prometheus.rangeQuery: it is not supported by this release; remove it"
+                "{m}.provider.prometheus.headers[0].value: argument \"x\" is not declared; add it to args"
+            ),
+        ),
+        (
+            json!({"provider": {"prometheus": {"authentication": {"sigv4": {"region": "eu"}}}}}),
+            format!(
+                "{m}.provider.prometheus.authentication.sigv4: it is not supported by this release; remove it"
+            ),
+        ),
+        (
+            json!({"provider": {"prometheus": {"authentication": {"oauth2": {"clientId": "me"}}}}}),
+            format!(
+                "{m}.provider.prometheus.authentication.oauth2: it is not supported by this release; remove it"
+            ),
+        ),
+        (
+            json!({"provider": {"prometheus": {"authentication": {"basicAuth": {"username": "me"}}}}}),
+            format!(
+                "{m}.provider.prometheus.authentication.basicAuth.password: it is missing; give user name and password"
+            ),
+        ),
+        (
+            json!({"provider": {"prometheus": {
+                "authentication": {"basicAuth": {"username": "me", "password": "p"}},
+                "headers": [{"key": "authorization", "value": "Bearer x"}],
+            }}}),
+            format!(
+                "{m}.provider.prometheus.authentication.basicAuth: there is a header Authorization too; keep one of them"
+            ),
+        ),
+        (
+            json!({"provider": {"prometheus": {"rangeQuery": {"start": "now()", "end": "now()"}}}}),
+            format!(
+                "{m}.provider.prometheus.rangeQuery.step: it is missing; write something like 1m"
             ),
         ),
         (
@@ -276,7 +346,7 @@ fn what_cannot_be_used_is_refused_by_name() {
         ),
         (
             json!({"args": [secret], "metrics": [metric(json!({"successCondition": "result[0] < {{args.s}}", "provider": {"prometheus": {"query": "up"}}}))]}),
-            "spec.metrics[0].successCondition: argument \"s\" comes from a Secret and may be used in the query only",
+            "spec.metrics[0].successCondition: argument \"s\" comes from a Secret and may be used in query, headers, basicAuth and caCert only",
         ),
     ] {
         assert_eq!(problems(&spec(change.clone())), [problem], "{change}");

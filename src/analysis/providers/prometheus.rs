@@ -8,11 +8,10 @@ mod answer;
 use std::time::Duration;
 
 use futures::StreamExt;
-use reqwest::Url;
+use reqwest::{Certificate, Url};
 use thiserror::Error;
 
-use crate::analysis::args::Secret;
-use crate::analysis::judge::MetricValue;
+use super::{Answer, Question, Trust};
 use crate::analysis::text;
 use crate::api::duration;
 
@@ -69,53 +68,98 @@ pub enum FetchError {
     /// The result is of a type that is not judged.
     #[error("the result is of type {0}; use a query whose result is a vector or a scalar")]
     ResultType(String),
+    /// The authorities cannot be used.
+    #[error(
+        "caCert has no certificates in PEM that can be used; give those of the authority that signed the server's"
+    )]
+    Authorities,
+    /// There are too many points.
+    #[error(
+        "the result has {0} points; at most {MAX_SERIES} are judged, aggregate in the query or use a longer step"
+    )]
+    TooManyPoints(usize),
     /// There are too many series.
     #[error("the result has {0} series; at most {MAX_SERIES} are judged, aggregate in the query")]
     TooManySeries(usize),
 }
 
-/// The client for all metric servers: it follows no redirect and uses no proxy of its environment.
+/// The client for metric servers that the system's authorities know: it follows no redirect and uses no proxy of its
+/// environment.
 pub fn client() -> Result<reqwest::Client, reqwest::Error> {
+    builder().build()
+}
+
+fn builder() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
-        .build()
 }
 
-/// Asks for the value of `query` now. `timeout` bounds everything.
-pub async fn fetch(
-    client: &reqwest::Client,
-    address: &Url,
-    query: &Secret,
-    timeout: Duration,
-) -> Result<MetricValue, FetchError> {
-    tokio::time::timeout(timeout, ask(client, address, query, timeout))
+/// A client for one question to a server that the system's authorities need not know. `None`: the common one will do.
+fn client_for(trust: &Trust) -> Result<Option<reqwest::Client>, FetchError> {
+    let builder = match trust {
+        Trust::System => return Ok(None),
+        Trust::Anybody => builder().tls_danger_accept_invalid_certs(true),
+        Trust::Authorities(bundle) => {
+            let authorities = Certificate::from_pem_bundle(bundle.as_bytes())
+                .map_err(|_| FetchError::Authorities)?;
+            if authorities.is_empty() {
+                return Err(FetchError::Authorities);
+            }
+            builder().tls_certs_only(authorities)
+        }
+    };
+    builder
+        .build()
+        .map(Some)
+        .map_err(|_| FetchError::Authorities)
+}
+
+/// Asks the question. Its timeout bounds everything.
+pub async fn fetch(client: &reqwest::Client, question: &Question) -> Result<Answer, FetchError> {
+    tokio::time::timeout(question.timeout, ask(client, question))
         .await
         .unwrap_or_else(|_| {
             Err(FetchError::Timeout {
-                host: host(address),
-                timeout,
+                host: host(&question.address),
+                timeout: question.timeout,
             })
         })
 }
 
-async fn ask(
-    client: &reqwest::Client,
-    address: &Url,
-    query: &Secret,
-    timeout: Duration,
-) -> Result<MetricValue, FetchError> {
+async fn ask(client: &reqwest::Client, question: &Question) -> Result<Answer, FetchError> {
+    let address = &question.address;
+    let own = client_for(&question.trust)?;
+    let client = own.as_ref().unwrap_or(client);
     let prometheus = prometheus_http_query::Client::from(client.clone(), address.as_str())
         .map_err(|error| FetchError::Address(text::one_line(&error.to_string(), 200)))?;
-    let request = prometheus
-        .query(query.reveal())
-        .timeout(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
-    let response = if query.reveal().len() > MAX_QUERY_IN_URL {
-        request.post_raw().await
+    let query = question.query.reveal();
+    let timeout = i64::try_from(question.timeout.as_millis()).unwrap_or(i64::MAX);
+    let post = query.len() > MAX_QUERY_IN_URL;
+    let headers = question.headers.iter();
+    let response = if let Some(range) = &question.range {
+        let (start, end) = (range.start.as_second(), range.end.as_second());
+        let request = prometheus.query_range(query, start, end, range.step.as_secs_f64());
+        let request = headers.fold(request.timeout(timeout), |request, (name, value)| {
+            request.header(name.clone(), value.clone())
+        });
+        if post {
+            request.post_raw().await
+        } else {
+            request.get_raw().await
+        }
     } else {
-        request.get_raw().await
+        let request = prometheus.query(query).timeout(timeout);
+        let request = headers.fold(request, |request, (name, value)| {
+            request.header(name.clone(), value.clone())
+        });
+        if post {
+            request.post_raw().await
+        } else {
+            request.get_raw().await
+        }
     };
     let response = response.map_err(|error| unreachable_server(address, &error))?;
     let status = response.status().as_u16();
@@ -147,6 +191,11 @@ fn unreachable_server(address: &Url, error: &(dyn std::error::Error + 'static)) 
         Some(error) if error.is_timeout() => "the connection timed out".to_owned(),
         Some(_) => "the request failed".to_owned(),
         None => text::one_line(&innermost.to_string(), 200),
+    };
+    let reason = if reason.contains("certificate") {
+        format!("{reason}; give the certificate of its authority in caCert")
+    } else {
+        reason
     };
     FetchError::Unreachable {
         host: host(address),

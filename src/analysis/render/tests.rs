@@ -173,21 +173,13 @@ fn arguments_come_from_the_rollout_else_from_the_template() {
 
 #[test]
 fn what_could_not_run_is_refused() {
-    let one = template(json!([]), json!({}));
-    let mut nested = one.clone();
-    nested.spec.templates = vec![crate::api::analysis::AnalysisTemplateRef::default()];
+    let many: Vec<Value> = (0..51)
+        .map(|index| json!({"name": format!("a{index}"), "value": ""}))
+        .collect();
     for (templates, error) in [
         (
             vec![],
             "the analysis names no template; no data is never a success: name one in templates",
-        ),
-        (
-            vec![one.clone(), one.clone()],
-            "the analysis names 2 templates; this release supports one, put the metrics into one template",
-        ),
-        (
-            vec![nested],
-            "AnalysisTemplate \"errors\" refers to other templates (spec.templates); this release does not support that, put the metrics into one template",
         ),
         (
             vec![template(json!([]), json!({"interval": "soon"}))],
@@ -197,9 +189,145 @@ fn what_could_not_run_is_refused() {
             vec![template(json!([]), json!({"interval": "1m"}))],
             "metric \"errors\" of AnalysisTemplate \"errors\" has an interval but no count, so this analysis would never end; set count (or consecutiveSuccessLimit)",
         ),
+        (
+            vec![template(json!(many), json!({}))],
+            "AnalysisTemplate \"errors\" cannot be used: spec.args: there are 51 entries; at most 50 are allowed",
+        ),
+        (
+            vec![named("none", json!({}))],
+            "AnalysisTemplate none cannot be used: spec.metrics: there is no metric: no data is never a success; add one",
+        ),
     ] {
         let found =
             run(&RolloutAnalysis::default(), &templates, true).map_err(|error| error.to_string());
+        assert_eq!(found, Err(error.to_owned()));
+    }
+}
+
+/// A template of this name with these fields.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "reads better with json! at the call"
+)]
+fn named(name: &str, spec: Value) -> Template {
+    Template {
+        shown: format!("AnalysisTemplate {name}"),
+        spec: serde_json::from_value(spec).expect("a template"),
+    }
+}
+
+fn metric(name: &str, query: &str) -> Value {
+    json!({"name": name, "provider": {"prometheus": {"query": query}}})
+}
+
+#[test]
+fn several_templates_make_one_run() {
+    let templates = [
+        named(
+            "a",
+            json!({
+                "metrics": [metric("errors", "errors{s=\"{{args.service}}\"}"), metric("busy", "busy")],
+                "args": [{"name": "service"}, {"name": "shared", "value": "1"}],
+                "dryRun": [{"metricName": "busy"}],
+                "measurementRetention": [{"metricName": "errors", "limit": 20}],
+            }),
+        ),
+        named(
+            "b",
+            json!({
+                "metrics": [metric("latency", "latency{s=\"{{args.service}}\"} > {{args.shared}}")],
+                "args": [{"name": "shared", "value": "1"}, {"name": "service", "value": "default"}, {"name": "own", "value": "x"}],
+                "dryRun": [{"metricName": "busy"}, {"metricName": "latency"}],
+            }),
+        ),
+    ];
+    let analysis = analysis(json!({
+        "dryRun": [{"metricName": "errors"}],
+        "measurementRetention": [{"metricName": "errors", "limit": 5}],
+        "args": [{"name": "own", "value": "y"}],
+    }));
+    let run = run(&analysis, &templates, true).unwrap();
+    assert_eq!(
+        run["spec"],
+        json!({
+            "metrics": [
+                metric("errors", "errors{s=\"{{args.service}}\"}"),
+                metric("busy", "busy"),
+                metric("latency", "latency{s=\"{{args.service}}\"} > {{args.shared}}"),
+            ],
+            "args": [
+                {"name": "service", "value": "default"},
+                {"name": "shared", "value": "1"},
+                {"name": "own", "value": "y"},
+            ],
+            "dryRun": [{"metricName": "busy"}, {"metricName": "latency"}, {"metricName": "errors"}],
+            "measurementRetention": [{"metricName": "errors", "limit": 5}],
+        })
+    );
+}
+
+#[test]
+fn templates_that_do_not_fit_together_are_refused() {
+    let secret =
+        |key: &str| json!({"name": "x", "valueFrom": {"secretKeyRef": {"name": "s", "key": key}}});
+    let with = |name: &str, argument: Value| {
+        named(
+            name,
+            json!({"metrics": [metric(name, "up")], "args": [argument]}),
+        )
+    };
+    for (first, second, error) in [
+        (
+            named("a", json!({"metrics": [metric("up", "1")]})),
+            named(
+                "b",
+                json!({"metrics": [metric("other", "1"), metric("up", "1")]}),
+            ),
+            "metric \"up\" is in AnalysisTemplate a and in AnalysisTemplate b; metric names are unique in an analysis, rename one",
+        ),
+        (
+            with("a", json!({"name": "x", "value": "1"})),
+            with("b", json!({"name": "x", "value": "2"})),
+            "argument \"x\" has different defaults in AnalysisTemplate a and AnalysisTemplate b; make them the same, or rename one",
+        ),
+        (
+            with("a", secret("k")),
+            with("b", secret("l")),
+            "argument \"x\" has different defaults in AnalysisTemplate a and AnalysisTemplate b; make them the same, or rename one",
+        ),
+        (
+            with("a", json!({"name": "y", "value": "1"})),
+            with("b", json!({"name": "x"})),
+            "argument \"x\" of AnalysisTemplate b has no value; give it one in the Rollout's args",
+        ),
+        (
+            named("a", json!({"metrics": [metric("a", "1")]})),
+            named(
+                "b",
+                json!({"metrics": [metric("b", "1"), metric("c", "{{args.nobody}}")]}),
+            ),
+            "AnalysisTemplate b cannot be used: spec.metrics[1].provider.prometheus.query: argument \"nobody\" is not declared; add it to args",
+        ),
+        (
+            named(
+                "a",
+                json!({"metrics": [metric("a", "1")], "dryRun": [{"metricName": "typo"}]}),
+            ),
+            named("b", json!({"metrics": [metric("b", "")]})),
+            "AnalysisTemplate a, AnalysisTemplate b cannot be used: spec.dryRun[0].metricName: \"typo\" matches the name of no metric. \
+             AnalysisTemplate b cannot be used: spec.metrics[0].provider.prometheus.query: it is missing; give a PromQL query",
+        ),
+        (
+            named("a", json!({"metrics": [metric("a", "1")]})),
+            named(
+                "b",
+                json!({"metrics": [{"name": "b", "interval": "1m", "provider": {"prometheus": {"query": "1"}}}]}),
+            ),
+            "metric \"b\" of AnalysisTemplate b has an interval but no count, so this analysis would never end; set count (or consecutiveSuccessLimit)",
+        ),
+    ] {
+        let found = run(&RolloutAnalysis::default(), &[first, second], true)
+            .map_err(|error| error.to_string());
         assert_eq!(found, Err(error.to_owned()));
     }
 }

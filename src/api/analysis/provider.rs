@@ -58,21 +58,26 @@ pub struct PrometheusMetric {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 16384))]
     pub query: Option<String>,
-    /// How the controller authenticates. Not supported yet.
+    /// How the controller authenticates. A bearer token is sent with `headers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authentication: Option<PrometheusAuthentication>,
     /// Seconds after which a query is given up. Defaults to 30.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 300))]
     pub timeout: Option<i64>,
-    /// Accept any TLS certificate. Not supported yet.
+    /// Accept any TLS certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub insecure: Option<bool>,
-    /// Headers sent with each query. Not supported yet.
+    /// Certificates in PEM of the authorities that may have signed the server's, in the place of those of the system. May be
+    /// an argument from a Secret, `{{args.<name>}}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 65536))]
+    pub ca_cert: Option<String>,
+    /// Headers sent with each query, such as `Authorization` or `X-Scope-OrgID`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub headers: Vec<Header>,
-    /// Ask for a range instead of a point in time. Not supported yet.
+    /// Ask for a range instead of a point in time. `result` is then a list of all values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range_query: Option<RangeQuery>,
 }
@@ -81,10 +86,10 @@ pub struct PrometheusMetric {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PrometheusAuthentication {
-    /// Sign requests for Amazon Managed Prometheus.
+    /// Sign requests for Amazon Managed Prometheus. Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sigv4: Option<Sigv4>,
-    /// Get a token by OAuth2 client credentials.
+    /// Get a token by OAuth2 client credentials. Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth2: Option<OAuth2>,
     /// User name and password.
@@ -130,11 +135,13 @@ pub struct OAuth2 {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BasicAuth {
-    /// The user's name.
+    /// The user's name. May be an argument from a Secret, `{{args.<name>}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub username: Option<String>,
     /// The password, as `{{args.<name>}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub password: Option<String>,
 }
 
@@ -145,23 +152,27 @@ pub struct Header {
     /// The header's name.
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
-    /// The header's value.
+    /// The header's value. May hold arguments, also from Secrets, as `{{args.<name>}}`.
     #[schemars(length(max = 4096))]
     pub value: String,
 }
 
-/// The range of a range query.
+/// The range of a range query. All fields are needed.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RangeQuery {
-    /// Expression for the start of the range.
+    /// The start of the range: `now()` or `date("2026-01-02T03:04:05Z")`, and durations before or after it, such as
+    /// `now() - duration("5m")`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub start: Option<String>,
-    /// Expression for the end of the range.
+    /// The end of the range, such as `now()`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
     pub end: Option<String>,
     /// Distance of two points, such as `1m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub step: Option<String>,
 }
 

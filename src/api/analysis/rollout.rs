@@ -11,7 +11,7 @@ use super::template::{DryRun, FieldRef, MeasurementRetention};
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutAnalysis {
-    /// The templates to run. More than one is not supported yet.
+    /// The templates to run, with those they refer to. Their metrics are measured in one AnalysisRun.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub templates: Vec<AnalysisTemplateRef>,
@@ -36,42 +36,13 @@ pub struct RolloutAnalysis {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutAnalysisBackground {
-    /// The templates to run. More than one is not supported yet.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 20))]
-    pub templates: Vec<AnalysisTemplateRef>,
-    /// Arguments for the templates. They override the defaults the templates declare.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50))]
-    pub args: Vec<AnalysisRunArgument>,
-    /// Metrics that are measured and reported but decide nothing, beside those the templates name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50))]
-    pub dry_run: Vec<DryRun>,
-    /// How many measurements are kept per metric, where 10 is not right.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 50))]
-    pub measurement_retention: Vec<MeasurementRetention>,
-    /// Labels and annotations of the AnalysisRun.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub analysis_run_metadata: Option<AnalysisRunMetadata>,
+    /// What is measured.
+    #[serde(flatten)]
+    pub analysis: RolloutAnalysis,
     /// The index of the step at which the analysis starts. Defaults to 0: as soon as the update starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub starting_step: Option<i32>,
-}
-
-impl RolloutAnalysisBackground {
-    /// The analysis without the step it starts at.
-    pub fn analysis(&self) -> RolloutAnalysis {
-        RolloutAnalysis {
-            templates: self.templates.clone(),
-            args: self.args.clone(),
-            dry_run: self.dry_run.clone(),
-            measurement_retention: self.measurement_retention.clone(),
-            analysis_run_metadata: self.analysis_run_metadata.clone(),
-        }
-    }
 }
 
 /// Names a template.

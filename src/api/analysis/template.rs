@@ -27,7 +27,7 @@ pub struct AnalysisTemplateSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub measurement_retention: Vec<MeasurementRetention>,
-    /// Other templates whose metrics and arguments are added to this one's.
+    /// Other templates whose metrics and arguments are added to this one's: each once, at most 8 levels deep.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub templates: Vec<AnalysisTemplateRef>,

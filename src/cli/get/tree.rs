@@ -12,7 +12,7 @@ use super::{
     style::{self, BOLD, DIM, GOOD, MOVING, paint},
 };
 use crate::{
-    api::names::ApiNames,
+    api::{names::ApiNames, strategy::Declared},
     cli::{
         cluster::Family,
         rollout::{Rollout, annotation},
@@ -135,10 +135,19 @@ fn role(rollout: &Rollout, hash: &str) -> Option<&'static str> {
     let status = &rollout.status;
     if hash.is_empty() {
         None
+    } else if status.blue_green.active_selector.as_deref() == Some(hash) {
+        Some(if hash == status.stable_rs {
+            "stable, active"
+        } else {
+            "active"
+        })
     } else if hash == status.stable_rs {
         Some("stable")
     } else if hash == status.current_pod_hash {
-        Some("canary")
+        Some(match rollout.spec.strategy.declared() {
+            Some(Declared::BlueGreen(_)) => "preview",
+            Some(Declared::Canary(_)) | None => "canary",
+        })
     } else {
         None
     }

@@ -8,7 +8,10 @@ use super::{
     pauses,
 };
 use crate::{
-    analysis::render::{self, RunRequest, Template},
+    analysis::{
+        render::{self, RunRequest},
+        templates::{self, TemplateKey, TemplatesError},
+    },
     api::{
         analysis::{AnalysisPhase, AnalysisTemplateRef, RolloutAnalysis},
         rollout_status::{AnalysisRunReference, PauseReason, RolloutStatus},
@@ -16,7 +19,7 @@ use crate::{
     },
     rollout::{
         decision::{Action, Outcome, Target},
-        snapshot::{AnalysisRunView, TemplateKey},
+        snapshot::AnalysisRunView,
     },
 };
 
@@ -264,7 +267,7 @@ pub(super) fn run_all(pass: &mut Pass<'_>) {
             && run(pass, Role::Background).is_none()
             && pass.hold.is_none()
         {
-            let analysis = analysis.analysis();
+            let analysis = analysis.analysis.clone();
             if let Err(why) = create(pass, &analysis, Role::Background) {
                 pass.wait(why, None);
             }
@@ -336,33 +339,29 @@ pub fn template_refs(strategy: Declared<'_>) -> Vec<TemplateKey> {
     let mut keys: Vec<TemplateKey> = analyses
         .iter()
         .flat_map(|(_, analysis)| &analysis.templates)
-        .map(key)
+        .map(TemplateKey::from)
         .collect();
     keys.sort();
     keys.dedup();
     keys
 }
 
-fn key(template: &AnalysisTemplateRef) -> TemplateKey {
-    TemplateKey {
-        name: template.template_name.clone(),
-        cluster_scope: template.cluster_scope.unwrap_or(false),
-    }
+/// What is wrong with the templates that the spec leads to, wherever it does.
+pub(super) fn template_problems(pass: &Pass<'_>) -> Vec<TemplatesError> {
+    let references: Vec<AnalysisTemplateRef> = template_refs(pass.strategy)
+        .iter()
+        .map(AnalysisTemplateRef::from)
+        .collect();
+    templates::resolve(&references, &pass.snapshot.templates).problems
 }
 
 fn create(pass: &mut Pass<'_>, analysis: &RolloutAnalysis, role: Role) -> Result<(), String> {
     let name = name(pass, role);
-    let mut templates = Vec::new();
-    for template in &analysis.templates {
-        let key = key(template);
-        match pass.snapshot.templates.get(&key) {
-            Some(Ok(spec)) => templates.push(Template {
-                shown: key.shown(),
-                spec: spec.clone(),
-            }),
-            Some(Err(why)) => return Err(format!("{} to be readable: {why}", key.shown())),
-            None => return Err(format!("{} to exist", key.shown())),
-        }
+    let resolved = templates::resolve(&analysis.templates, &pass.snapshot.templates);
+    match resolved.problems.first() {
+        Some(TemplatesError::Missing(key)) => return Err(format!("{} to exist", key.shown())),
+        Some(problem) => return Err(problem.to_string()),
+        None => {}
     }
     let names = &pass.snapshot.names;
     let rollout = &pass.snapshot.rollout;
@@ -388,7 +387,7 @@ fn create(pass: &mut Pass<'_>, analysis: &RolloutAnalysis, role: Role) -> Result
             pass.status.revision.unwrap_or(0).to_string(),
         )]),
         analysis,
-        templates: &templates,
+        templates: &resolved.templates,
         rollout: &rollout.object,
         stable_hash: Some(pass.status.stable_rs.as_str()).filter(|hash| !hash.is_empty()),
         latest_hash: &pass.revisions.new_hash,

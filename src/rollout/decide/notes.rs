@@ -7,7 +7,7 @@ use super::{
     replica_set,
 };
 use crate::{
-    api::rollout_status::{AnalysisRunReference, RolloutStatus},
+    api::rollout_status::AnalysisRunReference,
     rollout::{
         decision::{Action, Note},
         snapshot::Snapshot,
@@ -42,17 +42,9 @@ pub(super) fn tell_edges(pass: &mut Pass<'_>) {
         }
         (true | false, _) => {}
     }
-    let runs = |status: &RolloutStatus| {
-        let (canary, blue_green) = (&status.canary, &status.blue_green);
-        [
-            canary.current_step_analysis_run_status.clone(),
-            canary.current_background_analysis_run_status.clone(),
-            blue_green.pre_promotion_analysis_run_status.clone(),
-            blue_green.post_promotion_analysis_run_status.clone(),
-        ]
-    };
-    for (old, new) in runs(&old).iter().zip(runs(&pass.status)) {
-        tell_run(pass, old.as_ref(), new.as_ref());
+    let new = pass.status.clone();
+    for (old, new) in old.analysis_runs().into_iter().zip(new.analysis_runs()) {
+        tell_run(pass, old, new);
     }
 }
 

@@ -10,6 +10,7 @@ use std::fmt;
 
 use super::{analyses, pass::Pass};
 use crate::{
+    analysis::templates::TemplatesError,
     api::{
         analysis::RolloutAnalysis,
         canary::CanaryStrategy,
@@ -189,7 +190,7 @@ fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
     }
     canary_scale::check(canary, errors);
     if let Some(background) = &canary.analysis {
-        check_analysis(&background.analysis(), &at("analysis"), errors);
+        check_analysis(&background.analysis, &at("analysis"), errors);
         let starting = background.starting_step.unwrap_or(0);
         if usize::try_from(starting).map_or(true, |starting| starting >= canary.steps.len().max(1))
         {
@@ -346,16 +347,11 @@ fn check_step(step: &CanaryStep, path: &str, max: i32, errors: &mut Errors) {
 }
 
 fn check_analysis(analysis: &RolloutAnalysis, path: &str, errors: &mut Errors) {
-    match analysis.templates.len() {
-        0 => errors.add(
+    if analysis.templates.is_empty() {
+        errors.add(
             format!("{path}.templates"),
             "names no template; an empty analysis would prove nothing",
-        ),
-        1 => {}
-        _ => errors.add(
-            format!("{path}.templates"),
-            "more than one template is not supported yet; name one",
-        ),
+        );
     }
 }
 
@@ -403,14 +399,15 @@ pub(super) fn check(pass: &mut Pass<'_>) {
             message,
         });
     }
-    for key in analyses::template_refs(strategy) {
-        match pass.snapshot.templates.get(&key) {
-            None => pass.missing.push(key.shown()),
-            Some(Err(why)) => wrong.push(FieldError {
-                path: key.shown(),
-                message: why.clone(),
+    for problem in analyses::template_problems(pass) {
+        match problem {
+            TemplatesError::Missing(key) => pass.missing.push(key.shown()),
+            TemplatesError::Unreadable { .. }
+            | TemplatesError::Cycle(_)
+            | TemplatesError::TooDeep(_) => wrong.push(FieldError {
+                path: "spec.strategy".to_owned(),
+                message: problem.to_string(),
             }),
-            Some(Ok(_)) => {}
         }
     }
     if let Some(refusal) = &pass.snapshot.refusal

@@ -59,7 +59,7 @@ impl Identity {
     }
 
     /// The server side: HTTP/1.1 only.
-    pub(super) fn server(&self) -> Result<Arc<ServerConfig>> {
+    pub fn server(&self) -> Result<Arc<ServerConfig>> {
         let chain = certificates(&self.certificate_pem).context("the fault proxy's certificate")?;
         let key = PrivateKeyDer::from_pem_slice(self.key_pem.as_bytes())
             .context("the fault proxy's key")?;

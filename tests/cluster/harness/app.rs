@@ -11,7 +11,8 @@ pub struct App {
     replicas: u32,
     drain: u32,
     spec: Value,
-    canary: Value,
+    kind: &'static str,
+    strategy: Value,
 }
 
 /// Seconds: as long as a proxy on a busy machine may take to hear that a pod goes away.
@@ -25,7 +26,8 @@ impl App {
             replicas,
             drain: DRAIN,
             spec: json!({}),
-            canary: json!({
+            kind: "canary",
+            strategy: json!({
                 "stableService": "demo-stable",
                 "canaryService": "demo-canary",
                 "trafficRouting": {"nginx": {"stableIngress": "demo"}},
@@ -43,8 +45,27 @@ impl App {
             replicas,
             drain: DRAIN,
             spec: json!({}),
-            canary: json!({"maxSurge": 1, "maxUnavailable": 0, "steps": steps}),
+            kind: "canary",
+            strategy: json!({"maxSurge": 1, "maxUnavailable": 0, "steps": steps}),
         }
+    }
+
+    /// A switch behind an Ingress.
+    pub fn blue_green(replicas: u32, fields: Value) -> Self {
+        let app = Self {
+            router: true,
+            replicas,
+            drain: DRAIN,
+            spec: json!({}),
+            kind: "blueGreen",
+            strategy: json!({
+                "activeService": "demo-stable",
+                "previewService": "demo-canary",
+                "scaleDownDelaySeconds": 3,
+                "abortScaleDownDelaySeconds": 3,
+            }),
+        };
+        app.strategy(fields)
     }
 
     /// With pods that serve so many seconds after SIGTERM; 0 closes at once.
@@ -59,9 +80,9 @@ impl App {
         self
     }
 
-    /// With these fields of `spec.strategy.canary`.
+    /// With these fields of the strategy.
     pub fn strategy(mut self, fields: Value) -> Self {
-        json_patch::merge(&mut self.canary, &fields);
+        json_patch::merge(&mut self.strategy, &fields);
         self
     }
 
@@ -79,7 +100,7 @@ impl App {
             "replicas": self.replicas,
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
-            "strategy": {"canary": self.canary},
+            "strategy": {self.kind: self.strategy},
         });
         json_patch::merge(&mut spec, &self.spec);
         json!({

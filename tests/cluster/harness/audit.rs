@@ -34,7 +34,7 @@ impl Asked {
 impl World {
     /// Everything that controllers of this namespace have asked, in order of the answers.
     pub fn asked(&self) -> Vec<Asked> {
-        let user = format!("system:serviceaccount:{}:tidegate", self.namespace());
+        let user = format!("system:serviceaccount:{}:tidegate", self.home());
         let log = fs::read_to_string(self.testbed().audit_log_path()).unwrap();
         let own = log.lines().filter(|line| line.contains(&user));
         // The last line may be half written.

@@ -18,7 +18,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::{SOON, World, eventually, last_lines};
+use super::{Mode, SOON, World, eventually, last_lines};
 
 /// A lease that another replica may take after four seconds.
 pub const QUICK_LEASE: [&str; 6] = [
@@ -58,7 +58,7 @@ impl World {
             .join(format!("controller-{number}.kubeconfig"));
         // A token of its own for each: the audit log tells them apart.
         self.testbed()
-            .service_account_kubeconfig(self.namespace(), "tidegate", server, &kubeconfig)
+            .service_account_kubeconfig(self.home(), "tidegate", server, &kubeconfig)
             .await
             .unwrap();
         let log = self.folder().join(format!("controller-{number}.log"));
@@ -67,13 +67,18 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command
             .arg("controller")
-            .args(["--watch-namespace", self.namespace()])
-            .args(["--namespace", self.namespace()])
+            .args(["--namespace", self.home()])
             .args(["--health-address", &address])
             .arg("--kubeconfig")
             .arg(&kubeconfig)
             .args(["--log-level", "info,tidegate=debug"])
             .args(options);
+        match self.mode {
+            Mode::Namespaced => {
+                command.args(["--watch-namespace", self.namespace()]);
+            }
+            Mode::Cluster => {}
+        }
         if let Ok(prometheus) = self.testbed().prometheus_url() {
             command.args(["--prometheus-address", prometheus]);
         }
@@ -126,6 +131,11 @@ impl Controller {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Where it logs.
+    pub fn log_path(&self) -> PathBuf {
+        self.log.clone()
+    }
+
     /// Kills it, as a crash does.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
@@ -139,6 +149,12 @@ impl Controller {
             .await
             .expect("it ends after SIGTERM")
             .unwrap()
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn ended(mut self) -> std::process::ExitStatus {
+        let ended = tokio::time::timeout(SOON, self.child.wait()).await;
+        ended.expect("it ends by itself").unwrap()
     }
 
     /// Waits until it says that it leads.

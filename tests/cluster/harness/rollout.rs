@@ -158,6 +158,22 @@ impl World {
             .collect()
     }
 
+    /// Says for the kubelet whether a pod is ready: `True` or `False`.
+    pub async fn set_ready(&self, pod: &str, status: &str) {
+        let mut object = self.get("pods", pod).await.expect("the pod");
+        let conditions = object["status"]["conditions"].as_array_mut().unwrap();
+        for condition in conditions.iter_mut() {
+            if ["Ready", "ContainersReady"]
+                .iter()
+                .any(|type_| condition["type"] == *type_)
+            {
+                condition["status"] = json!(status);
+            }
+        }
+        let patch = json!({"status": {"conditions": conditions}});
+        self.patch("pods", &format!("{pod}/status"), &patch).await;
+    }
+
     /// Waits until only pods of this version are left.
     pub async fn only_pods_of(&self, hash: &str) {
         eventually(SOON, "the other version's pods are gone", || async {

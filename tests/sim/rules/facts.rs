@@ -30,6 +30,10 @@ pub(super) struct Facts {
     pub(super) promote_full: bool,
     pub(super) pause_since: Option<Timestamp>,
     pub(super) step_run: Option<String>,
+    /// What has to be proven before a switch is.
+    pub(super) proven: bool,
+    /// All traffic goes over at once.
+    pub(super) switched: bool,
     pub(super) sets: BTreeMap<String, Set>,
     pub(super) services: BTreeSet<String>,
     pub(super) stable_pin: Option<String>,
@@ -46,12 +50,19 @@ impl Facts {
             return Self::default();
         };
         let (spec, status) = (&rollout["spec"], &rollout["status"]);
-        let canary = &spec["strategy"]["canary"];
+        let (canary, blue_green) = (&spec["strategy"]["canary"], &spec["strategy"]["blueGreen"]);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let (stable_service, canary_service) = (
-            text(&canary["stableService"]),
-            text(&canary["canaryService"]),
-        );
+        let (stable_service, canary_service) = if blue_green.is_null() {
+            (
+                text(&canary["stableService"]),
+                text(&canary["canaryService"]),
+            )
+        } else {
+            (
+                text(&blue_green["activeService"]),
+                text(&blue_green["previewService"]),
+            )
+        };
         let services: BTreeMap<&str, &Value> = store
             .list("services")
             .map(|(key, service)| (key.name.as_str(), service))
@@ -90,6 +101,8 @@ impl Facts {
                 .as_str()
                 .and_then(|time| time.parse().ok()),
             step_run: step_run(store, &current, step),
+            proven: blue_green["prePromotionAnalysis"].is_null() || is_proven(store, &current),
+            switched: !blue_green.is_null(),
             current,
             sets,
             services: services.keys().map(|name| (*name).to_owned()).collect(),
@@ -120,6 +133,15 @@ impl Facts {
         weights
     }
 
+    /// What an update that was given up still has: of a canary the weight of its Service, of a switch that of the version.
+    pub(super) fn given_up_weight(&self) -> i64 {
+        if self.switched {
+            self.weights().get(&self.current).copied().unwrap_or(0)
+        } else {
+            self.canary_weight
+        }
+    }
+
     pub(super) fn available(&self, hash: &str) -> i64 {
         self.sets.get(hash).map_or(0, |set| set.available)
     }
@@ -129,6 +151,16 @@ impl Facts {
         let product = self.replicas * weight;
         product / self.total() + i64::from(product % self.total() != 0)
     }
+}
+
+/// The analysis before the switch has said yes.
+fn is_proven(store: &Store, current: &str) -> bool {
+    store.list("analysisruns").any(|(_, run)| {
+        let labels = &run["metadata"]["labels"];
+        labels[HASH] == current
+            && labels["tidegate.dev/rollout-type"] == "PrePromotion"
+            && run["status"]["phase"] == "Successful"
+    })
 }
 
 /// The phase of the analysis of a step, if there is one.

@@ -226,3 +226,38 @@ fn stable_must_not_move_in_mid_canary() {
     let broken = broken_by(async |shared| status(shared, "stableRS", &json!("two")));
     assert_eq!(broken, ["T14"]);
 }
+
+/// From a canary without weight to a release that is to be switched after an analysis.
+async fn before_the_switch(shared: &Shared) {
+    weight(shared, "0");
+    put(shared, By::Person, ("rollouts", "web"), |rollout| {
+        rollout["spec"]["strategy"] = json!({"blueGreen": {
+            "activeService": "web-stable", "previewService": "web-canary",
+            "prePromotionAnalysis": {"templates": [{"templateName": "errors"}]},
+        }});
+    });
+    tokio::time::sleep(Duration::from_secs(10)).await;
+}
+
+#[test]
+fn nothing_must_go_live_without_its_proof() {
+    let broken = broken_by(async |shared| {
+        before_the_switch(shared).await;
+        pin(shared, "web-stable", &json!("two"));
+    });
+    assert_eq!(broken, ["T15"]);
+}
+
+#[test]
+fn what_is_given_up_must_be_switched_back() {
+    let broken = broken_by(async |shared| {
+        before_the_switch(shared).await;
+        put(shared, By::Person, ("services", "web-stable"), |service| {
+            service["spec"]["selector"][HASH] = json!("two");
+        });
+        status(shared, "abort", &json!(true));
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        status(shared, "message", &json!("still here"));
+    });
+    assert_eq!(broken, ["T12"]);
+}

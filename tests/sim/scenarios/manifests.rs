@@ -4,6 +4,11 @@ use serde_json::{Value, json};
 
 /// The Rollout `web` with these canary fields beside its steps.
 pub(in crate::sim) fn rollout(replicas: i32, image: &str, canary: &Value) -> Value {
+    with_strategy(replicas, image, &json!({ "canary": canary }))
+}
+
+/// The Rollout `web` with this strategy.
+pub(in crate::sim) fn with_strategy(replicas: i32, image: &str, strategy: &Value) -> Value {
     json!({
         "apiVersion": "tidegate.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "web"},
         "spec": {
@@ -13,7 +18,7 @@ pub(in crate::sim) fn rollout(replicas: i32, image: &str, canary: &Value) -> Val
                 "metadata": {"labels": {"app": "web"}},
                 "spec": {"containers": [{"name": "web", "image": image}]},
             },
-            "strategy": {"canary": canary},
+            "strategy": strategy,
         },
     })
 }
@@ -40,13 +45,13 @@ pub(in crate::sim) fn ingress(service: &str) -> Value {
     })
 }
 
-/// Two measurements, five seconds apart; one that is bad fails.
-pub(in crate::sim) fn template() -> Value {
+/// Two measurements, five seconds apart; one that is bad fails. The query is the name.
+pub(in crate::sim) fn template(name: &str) -> Value {
     json!({
-        "apiVersion": "tidegate.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "errors"},
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": name},
         "spec": {"metrics": [{
             "name": "errors", "interval": "5s", "count": 2, "successCondition": "result[0] < 0.05",
-            "provider": {"prometheus": {"query": "errors"}},
+            "provider": {"prometheus": {"query": name}},
         }]},
     })
 }

@@ -53,24 +53,84 @@ fn strategy() -> Value {
 fn deployed() -> Vec<Beat> {
     vec![
         Beat::Do(|stage| {
-            stage.create(manifests::service("web-stable"));
-            stage.create(manifests::service("web-canary"));
-            stage.create(manifests::ingress("web-stable"));
-            stage.create(manifests::template());
-            stage.create(manifests::rollout(5, "web:1", &strategy()));
+            apply(stage, &json!({ "canary": strategy() }));
         }),
         Beat::Until("the first version", is_healthy),
-        Beat::Until("endpoints of the stable Service", |get| {
-            get("endpointslices/web-stable-slice")["endpoints"]
-                .as_array()
-                .is_some_and(|all| {
-                    all.len() == 5 && all.iter().all(|one| one["conditions"]["ready"] == true)
-                })
-        }),
+        Beat::Until("endpoints of the stable Service", serves),
         // A proxy may be a second behind.
         Beat::Pause(Duration::from_secs(2)),
         Beat::Do(Stage::open_traffic),
     ]
+}
+
+fn apply(stage: &Stage, strategy: &Value) {
+    stage.create(manifests::service("web-stable"));
+    stage.create(manifests::service("web-canary"));
+    stage.create(manifests::ingress("web-stable"));
+    stage.create(manifests::template("errors"));
+    stage.create(manifests::template("after"));
+    stage.create(manifests::with_strategy(5, "web:1", strategy));
+}
+
+fn serves(get: Get<'_>) -> bool {
+    get("endpointslices/web-stable-slice")["endpoints"]
+        .as_array()
+        .is_some_and(|all| {
+            all.len() == 5 && all.iter().all(|one| one["conditions"]["ready"] == true)
+        })
+}
+
+/// The first version behind an active and a preview Service, and requests come in.
+fn deployed_blue_green() -> Vec<Beat> {
+    let mut story = deployed();
+    story[0] = Beat::Do(|stage| {
+        let strategy = json!({"blueGreen": {
+            "activeService": "web-stable", "previewService": "web-canary",
+            "previewReplicaCount": 2, "autoPromotionSeconds": 5,
+            "scaleDownDelaySeconds": 10, "abortScaleDownDelaySeconds": 10,
+            "prePromotionAnalysis": {"templates": [{"templateName": "errors"}]},
+            "postPromotionAnalysis": {"templates": [{"templateName": "after"}]},
+        }});
+        apply(stage, &strategy);
+    });
+    story
+}
+
+/// A preview, its proof, the switch, and its proof.
+pub(super) fn blue_green() -> Scenario {
+    let story = vec![
+        Beat::Do(second_version),
+        Beat::Until("the pause before the switch", |get| {
+            get("rollouts/web")["status"]["message"] == "BlueGreenPause"
+        }),
+        Beat::Until("the second version", is_healthy),
+    ];
+    Scenario {
+        story: [deployed_blue_green(), story].concat(),
+        ..routed("blue-green", Vec::new())
+    }
+}
+
+/// The proof after the switch is bad, and everything goes back.
+pub(super) fn blue_green_back() -> Scenario {
+    let story = vec![
+        Beat::Do(second_version),
+        Beat::Until("the abort", |get| {
+            get("rollouts/web")["status"]["abort"] == true
+        }),
+        Beat::Until("the first version to serve again", |get| {
+            let status = &get("rollouts/web")["status"];
+            status["blueGreen"]["activeSelector"] == status["stableRS"]
+        }),
+    ];
+    Scenario {
+        answers: Arc::new(|query| {
+            let share = if query == "after" { 0.5 } else { 0.0 };
+            Ok(MetricValue::Vector(vec![share]))
+        }),
+        story: [deployed_blue_green(), story].concat(),
+        ..routed("blue-green, switched back", Vec::new())
+    }
 }
 
 fn second_version(stage: &Stage) {

@@ -104,6 +104,7 @@ impl Run {
             started_at: self.now,
             finished_at: self.now,
             query: "up".into(),
+            metadata: BTreeMap::new(),
             value: Some("0.21".into()),
             judgement: Judgement {
                 phase,

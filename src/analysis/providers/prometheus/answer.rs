@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{FetchError, MAX_SERIES};
+use super::{Answer, FetchError, MAX_SERIES};
 use crate::analysis::judge::MetricValue;
 use crate::analysis::text;
 
@@ -11,13 +11,18 @@ use crate::analysis::text;
 /// taken out in between, and one that was cut in two would not be found.
 const MAX_DETAIL: usize = 4_096;
 
+/// The most warnings that are kept.
+const MAX_WARNINGS: usize = 5;
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct Body {
     status: String,
     data: Option<Data>,
     error_type: Option<String>,
     error: Option<String>,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -28,8 +33,8 @@ struct Data {
 }
 
 /// The value in an answer with this HTTP status.
-pub fn parse(status: u16, body: &[u8]) -> Result<MetricValue, FetchError> {
-    let answer: Result<Answer, _> = serde_json::from_slice(body);
+pub fn parse(status: u16, body: &[u8]) -> Result<Answer, FetchError> {
+    let answer: Result<Body, _> = serde_json::from_slice(body);
     if status != 200 {
         // Of a body that is not Prometheus' own error nothing is repeated: it may be any page the controller can reach.
         let detail = answer.ok().and_then(|answer| detail(&answer));
@@ -45,7 +50,7 @@ pub fn parse(status: u16, body: &[u8]) -> Result<MetricValue, FetchError> {
     let data = answer
         .data
         .ok_or_else(|| FetchError::NotPrometheus("it has no data".into()))?;
-    match data.result_type.as_str() {
+    let value = match data.result_type.as_str() {
         "scalar" => sample(&data.result)
             .and_then(number)
             .map(MetricValue::Scalar),
@@ -58,8 +63,16 @@ pub fn parse(status: u16, body: &[u8]) -> Result<MetricValue, FetchError> {
             })
             .map(MetricValue::Text),
         "vector" => vector(&data.result),
+        "matrix" => matrix(&data.result),
         other => Err(FetchError::ResultType(text::one_line(other, 32))),
-    }
+    }?;
+    let warnings = answer.warnings.iter().take(MAX_WARNINGS);
+    Ok(Answer {
+        value,
+        warnings: warnings
+            .map(|warning| text::one_line(warning, MAX_DETAIL))
+            .collect(),
+    })
 }
 
 fn vector(result: &Value) -> Result<MetricValue, FetchError> {
@@ -78,6 +91,31 @@ fn vector(result: &Value) -> Result<MetricValue, FetchError> {
             .ok_or_else(|| malformed("a series without a value"))?;
         sample(value).and_then(number)
     });
+    numbers.collect::<Result<_, _>>().map(MetricValue::Vector)
+}
+
+/// All points of all series in one list.
+fn matrix(result: &Value) -> Result<MetricValue, FetchError> {
+    let series = result
+        .as_array()
+        .ok_or_else(|| malformed("a matrix that is no list"))?;
+    let mut points = Vec::new();
+    for one in series {
+        if one.get("histograms").is_some() {
+            return Err(FetchError::ResultType("histogram".into()));
+        }
+        let values = one
+            .get("values")
+            .and_then(Value::as_array)
+            .ok_or_else(|| malformed("a series without values"))?;
+        points.extend(values);
+    }
+    if points.len() > MAX_SERIES {
+        return Err(FetchError::TooManyPoints(points.len()));
+    }
+    let numbers = points
+        .into_iter()
+        .map(|point| sample(point).and_then(number));
     numbers.collect::<Result<_, _>>().map(MetricValue::Vector)
 }
 
@@ -101,7 +139,7 @@ fn malformed(what: &str) -> FetchError {
     FetchError::NotPrometheus(what.into())
 }
 
-fn detail(answer: &Answer) -> Option<String> {
+fn detail(answer: &Body) -> Option<String> {
     let error = answer.error.as_deref()?;
     let kind = answer.error_type.as_deref()?;
     Some(text::one_line(&format!("{kind}: {error}"), MAX_DETAIL))

@@ -59,7 +59,6 @@ fn active_target(pass: &Pass<'_>, at: Option<&String>) -> String {
         pass.revisions.new_hash.clone(),
     );
     match pass.mode() {
-        Mode::Stable | Mode::Aborted => stable,
         Mode::Stepping | Mode::Full if has_switched(pass) => {
             let serves = |set: Option<&ReplicaSetView>, least: i32| {
                 set.is_some_and(|set| set.available >= least)
@@ -74,7 +73,7 @@ fn active_target(pass: &Pass<'_>, at: Option<&String>) -> String {
         }
         // Held right after the switch, before it was recorded: it is no time to move anything.
         Mode::Stepping | Mode::Full if pass.frozen() && at == Some(&new) => new,
-        Mode::Stepping | Mode::Full => stable,
+        Mode::Stable | Mode::Aborted | Mode::Stepping | Mode::Full => stable,
     }
 }
 
@@ -121,9 +120,8 @@ fn preview_target(
 ) -> Option<String> {
     let new = pass.revisions.new.map(|_| pass.revisions.new_hash.clone());
     match pass.mode() {
-        Mode::Stable => new,
         Mode::Stepping | Mode::Full if pass.hold.is_some() && at.is_some() => None,
-        Mode::Stepping | Mode::Full => new,
+        Mode::Stable | Mode::Stepping | Mode::Full => new,
         Mode::Aborted if at == new.as_ref() && at.is_some() => {
             // What was given up can be looked at as long as its pods are kept.
             let kept = size::kept_until(pass, strategy);

@@ -7,10 +7,10 @@ use crate::api::{analysis::AnalysisPhase, request::Verb, rollout_status::Phase};
 
 impl World {
     /// With the strategy blueGreen; its Services have the names of those of a canary, for the parts they play are the same.
-    pub(super) fn blue_green(mut self, fields: Value) -> Self {
+    pub(super) fn blue_green(mut self, fields: &Value) -> Self {
         self = self.services();
         let mut strategy = json!({"activeService": "demo-stable", "previewService": "demo-canary"});
-        json_patch::merge(&mut strategy, &fields);
+        json_patch::merge(&mut strategy, fields);
         if strategy.get("previewService").is_none() {
             self.services.remove("demo-canary");
         }
@@ -27,7 +27,7 @@ pub(super) fn analyses() -> Value {
     })
 }
 
-fn deployed(fields: Value) -> World {
+fn deployed(fields: &Value) -> World {
     world().blue_green(fields).deployed()
 }
 
@@ -39,7 +39,7 @@ fn done(world: &mut World, play: impl FnOnce(&mut World)) -> Vec<String> {
 
 #[test]
 fn the_whole_of_a_release() {
-    let mut world = deployed(analyses());
+    let mut world = deployed(&analyses());
     let done = done(&mut world, |world| {
         world.declare("v2");
         world.play();
@@ -63,7 +63,7 @@ fn the_whole_of_a_release() {
 fn the_old_version_stays_for_the_delay_after_the_switch() {
     for (delay, least, most) in [(None, 30, 33), (Some(100), 100, 103), (Some(0), 5, 8)] {
         let fields = delay.map_or(json!({}), |delay| json!({"scaleDownDelaySeconds": delay}));
-        let mut world = deployed(fields);
+        let mut world = deployed(&fields);
         world.declare("v2");
         world.play_until(|world| world.behind("demo-stable") == "v2");
         let switched = world.now;
@@ -75,7 +75,7 @@ fn the_old_version_stays_for_the_delay_after_the_switch() {
 
 #[test]
 fn a_version_goes_live_only_when_all_its_pods_are_available() {
-    let mut world = deployed(json!({})).broken("v2");
+    let mut world = deployed(&json!({})).broken("v2");
     world.declare("v2");
     world.play_for(30);
     world.heal("v2", 3, world.now);
@@ -89,7 +89,7 @@ fn a_version_goes_live_only_when_all_its_pods_are_available() {
 
 #[test]
 fn without_auto_promotion_a_person_switches() {
-    let mut world = deployed(json!({"autoPromotionEnabled": false}));
+    let mut world = deployed(&json!({"autoPromotionEnabled": false}));
     world.declare("v2");
     world.play();
     assert_eq!(world.status.phase, Some(Phase::Paused));
@@ -110,7 +110,7 @@ fn without_auto_promotion_a_person_switches() {
 
 #[test]
 fn a_cleared_pause_is_a_promotion() {
-    let mut world = deployed(json!({"autoPromotionEnabled": false}));
+    let mut world = deployed(&json!({"autoPromotionEnabled": false}));
     world.declare("v2");
     world.play();
     world.by_person = true;
@@ -125,7 +125,7 @@ fn auto_promotion_seconds_count_from_the_end_of_the_analysis() {
         let mut fields = analyses();
         fields["autoPromotionSeconds"] = json!(40);
         fields["autoPromotionEnabled"] = json!(enabled);
-        let mut world = deployed(fields);
+        let mut world = deployed(&fields);
         world.declare("v2");
         world.play_until(|world| !world.status.pause_conditions.is_empty());
         let paused = world.now;
@@ -140,7 +140,7 @@ fn auto_promotion_seconds_count_from_the_end_of_the_analysis() {
 
 #[test]
 fn a_preview_is_small_until_the_switch_is_decided() {
-    let mut world = deployed(json!({"previewReplicaCount": 1, "autoPromotionEnabled": false}));
+    let mut world = deployed(&json!({"previewReplicaCount": 1, "autoPromotionEnabled": false}));
     world.declare("v2");
     world.play();
     assert_eq!((world.size("v1"), world.size("v2")), (4, 1));
@@ -154,7 +154,7 @@ fn a_preview_is_small_until_the_switch_is_decided() {
 
 #[test]
 fn bad_news_before_the_switch_end_the_release_and_the_preview_stays_for_the_delay() {
-    let mut world = deployed(analyses()).verdict("-pre", Some(AnalysisPhase::Failed));
+    let mut world = deployed(&analyses()).verdict("-pre", Some(AnalysisPhase::Failed));
     world.declare("v2");
     world.play_until(|world| world.status.abort);
     let aborted = world.now;
@@ -168,7 +168,7 @@ fn bad_news_before_the_switch_end_the_release_and_the_preview_stays_for_the_dela
 
 #[test]
 fn bad_news_after_the_switch_switch_back_at_once() {
-    let mut world = deployed(analyses()).verdict("-post", Some(AnalysisPhase::Failed));
+    let mut world = deployed(&analyses()).verdict("-post", Some(AnalysisPhase::Failed));
     world.declare("v2");
     world.play_until(|world| world.behind("demo-stable") == "v2");
     let done = done(&mut world, |world| {
@@ -182,7 +182,7 @@ fn bad_news_after_the_switch_switch_back_at_once() {
 
 #[test]
 fn one_pod_of_the_old_version_is_enough_for_the_way_back() {
-    let mut world = deployed(analyses()).verdict("-post", None);
+    let mut world = deployed(&analyses()).verdict("-post", None);
     world.declare("v2");
     world.play_until(|world| world.behind("demo-stable") == "v2");
     world.lose_pods("v1", 3, 1_000);
@@ -195,7 +195,7 @@ fn one_pod_of_the_old_version_is_enough_for_the_way_back() {
 fn with_abort_delay_0_the_preview_is_kept() {
     let mut fields = analyses();
     fields["abortScaleDownDelaySeconds"] = json!(0);
-    let mut world = deployed(fields).verdict("-pre", Some(AnalysisPhase::Error));
+    let mut world = deployed(&fields).verdict("-pre", Some(AnalysisPhase::Error));
     world.declare("v2");
     world.play();
     assert_eq!(world.size("v2"), 4);
@@ -205,7 +205,7 @@ fn with_abort_delay_0_the_preview_is_kept() {
 #[test]
 fn an_inconclusive_analysis_asks_a_person() {
     for (run, then) in [("-pre", "v1"), ("-post", "v2")] {
-        let mut world = deployed(analyses()).verdict(run, Some(AnalysisPhase::Inconclusive));
+        let mut world = deployed(&analyses()).verdict(run, Some(AnalysisPhase::Inconclusive));
         world.declare("v2");
         world.play();
         assert_eq!(world.status.message, "InconclusiveAnalysisRun", "{run}");
@@ -219,7 +219,7 @@ fn an_inconclusive_analysis_asks_a_person() {
 
 #[test]
 fn a_promotion_when_nothing_waits_for_it_skips_nothing() {
-    let mut world = deployed(analyses()).verdict("-pre", None);
+    let mut world = deployed(&analyses()).verdict("-pre", None);
     world.declare("v2");
     world.play();
     world.ask("1", Verb::Promote);
@@ -233,7 +233,7 @@ fn a_promotion_when_nothing_waits_for_it_skips_nothing() {
 fn a_full_promotion_skips_pause_and_analyses_but_not_the_pods() {
     let mut fields = analyses();
     fields["autoPromotionEnabled"] = json!(false);
-    let mut world = deployed(fields).verdict("-pre", None);
+    let mut world = deployed(&fields).verdict("-pre", None);
     world.declare("v2");
     world.ask("1", Verb::PromoteFull);
     world.play_until(|world| world.size("v2") == 4);
@@ -247,7 +247,7 @@ fn a_full_promotion_skips_pause_and_analyses_but_not_the_pods() {
 fn going_back_while_the_old_pods_are_there_is_immediate() {
     let mut fields = analyses();
     fields["autoPromotionEnabled"] = json!(false);
-    let mut world = deployed(fields);
+    let mut world = deployed(&fields);
     world.declare("v2");
     world.play();
     world.ask("1", Verb::Promote);
@@ -270,7 +270,7 @@ fn going_back_while_the_old_pods_are_there_is_immediate() {
 
 #[test]
 fn a_version_that_was_given_up_is_never_gone_back_to_without_proof() {
-    let mut world = deployed(analyses()).verdict("-post", Some(AnalysisPhase::Failed));
+    let mut world = deployed(&analyses()).verdict("-post", Some(AnalysisPhase::Failed));
     world.declare("v2");
     world.play_until(|world| world.status.abort);
     world.declare("v3");
@@ -283,7 +283,7 @@ fn a_version_that_was_given_up_is_never_gone_back_to_without_proof() {
 
 #[test]
 fn another_version_after_the_switch_goes_back_to_the_proven_one_first() {
-    let mut world = deployed(analyses()).verdict("-post", None);
+    let mut world = deployed(&analyses()).verdict("-post", None);
     world.declare("v2");
     world.play_until(|world| world.behind("demo-stable") == "v2");
     world.declare("v3");
@@ -296,7 +296,7 @@ fn another_version_after_the_switch_goes_back_to_the_proven_one_first() {
 #[test]
 fn a_size_declared_with_a_version_is_for_that_version() {
     for replicas in [2, 7] {
-        let mut world = deployed(json!({"autoPromotionEnabled": false}));
+        let mut world = deployed(&json!({"autoPromotionEnabled": false}));
         world.declare("v2");
         world.set("/replicas", json!(replicas));
         world.play();
@@ -310,7 +310,7 @@ fn a_size_declared_with_a_version_is_for_that_version() {
 #[test]
 fn a_size_declared_during_an_update_is_about_the_load() {
     for (replicas, live) in [(9, 9), (2, 4)] {
-        let mut world = deployed(json!({"autoPromotionEnabled": false}));
+        let mut world = deployed(&json!({"autoPromotionEnabled": false}));
         world.declare("v2");
         world.play();
         world.set("/replicas", json!(replicas));
@@ -325,7 +325,7 @@ fn a_size_declared_during_an_update_is_about_the_load() {
 
 #[test]
 fn autoscalers_see_the_version_that_serves() {
-    let mut world = deployed(json!({"autoPromotionEnabled": false}));
+    let mut world = deployed(&json!({"autoPromotionEnabled": false}));
     let selector = |world: &World, version: &str| {
         format!(
             "app=demo,tidegate.dev/pod-template-hash={}",
@@ -345,7 +345,7 @@ fn autoscalers_see_the_version_that_serves() {
 
 #[test]
 fn pods_that_vanish_after_the_switch_bring_the_old_version_back() {
-    let mut world = deployed(analyses()).verdict("-post", None);
+    let mut world = deployed(&analyses()).verdict("-post", None);
     world.declare("v2");
     world.play_until(|world| world.behind("demo-stable") == "v2");
     world.lose_pods("v2", 4, 20);
@@ -357,7 +357,7 @@ fn pods_that_vanish_after_the_switch_bring_the_old_version_back() {
 
 #[test]
 fn at_most_as_many_old_versions_stay_as_the_limit_says() {
-    let mut world = deployed(json!({
+    let mut world = deployed(&json!({
         "scaleDownDelaySeconds": 1000, "scaleDownDelayRevisionLimit": 1,
     }));
     for version in ["v2", "v3"] {
@@ -398,7 +398,7 @@ fn a_change_of_strategy_keeps_what_serves() {
 fn the_words_that_clients_match_on() {
     let mut fields = analyses();
     fields["autoPromotionSeconds"] = json!(10);
-    let mut world = deployed(fields);
+    let mut world = deployed(&fields);
     world.declare("v2");
     let mut messages: Vec<String> = Vec::new();
     for _ in 0..100 {
