@@ -117,6 +117,18 @@ fn a_smaller_scale_takes_pods_away_at_once_and_leaves_the_weight() {
     world.ask("1", Verb::Promote);
     world.reconcile_all();
     assert_eq!(pods_and_weight(&world), (1, 50), "{world}");
+    let told = |what: &str| {
+        world
+            .log
+            .iter()
+            .position(|line| line.contains(what))
+            .unwrap()
+    };
+    let (asked, done) = (told("scale v2 to 1"), told("completed (setCanaryScale"));
+    assert!(
+        asked < done,
+        "the step is done when the count is reached\n{world}"
+    );
     world.play();
     assert_eq!(world.status.current_step_index, Some(3), "{world}");
     assert_eq!(pods_and_weight(&world), (1, 50), "{world}");
