@@ -67,7 +67,7 @@ pub enum ArgError {
     NoValue(String),
     /// A secret where its value would be shown.
     #[error(
-        "argument \"{0}\" comes from a Secret and may be used in query, headers, basicAuth and caCert only"
+        "argument \"{0}\" comes from a Secret and may be used in query, headers, authentication and caCert only"
     )]
     SecretNotHere(String),
     /// Something else between the braces.
@@ -257,7 +257,7 @@ mod tests {
             (
                 "{{args.token}}",
                 Err(
-                    "argument \"token\" comes from a Secret and may be used in query, headers, basicAuth and caCert only",
+                    "argument \"token\" comes from a Secret and may be used in query, headers, authentication and caCert only",
                 ),
             ),
         ] {

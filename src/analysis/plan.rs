@@ -2,6 +2,7 @@
 //!
 //! Whatever a spec may hold that this release does not do is refused here, by name.
 
+mod credentials;
 mod fields;
 mod limits;
 mod provider;
@@ -18,6 +19,7 @@ use super::judge::Conditions;
 use crate::api::analysis::{AnalysisRunSpec, Argument, Metric, NoDataPolicy};
 use fields::Fields;
 
+pub use credentials::Credentials;
 pub use provider::{MAX_CA_CERT, PrometheusPlan};
 pub use range::{MAX_POINTS, Range, TimeRange};
 
@@ -102,18 +104,7 @@ pub fn plan(spec: &AnalysisRunSpec) -> Result<Vec<MetricPlan>, Vec<FieldError>> 
         );
         return Err(errors.into_errors());
     }
-    for (field, count) in [
-        ("args", spec.args.len()),
-        ("dryRun", spec.dry_run.len()),
-        ("measurementRetention", spec.measurement_retention.len()),
-    ] {
-        if count > MAX_ENTRIES {
-            errors.add(
-                format!("spec.{field}"),
-                format!("there are {count} entries; at most {MAX_ENTRIES} are allowed"),
-            );
-        }
-    }
+    check_counts(spec, &mut errors);
     check_args(&spec.args, &mut errors);
     let args = Args::new(&spec.args);
     let dry_run = patterns(
@@ -183,6 +174,21 @@ pub fn plan(spec: &AnalysisRunSpec) -> Result<Vec<MetricPlan>, Vec<FieldError>> 
         Ok(plans)
     } else {
         Err(errors)
+    }
+}
+
+fn check_counts(spec: &AnalysisRunSpec, errors: &mut Fields) {
+    for (field, count) in [
+        ("args", spec.args.len()),
+        ("dryRun", spec.dry_run.len()),
+        ("measurementRetention", spec.measurement_retention.len()),
+    ] {
+        if count > MAX_ENTRIES {
+            errors.add(
+                format!("spec.{field}"),
+                format!("there are {count} entries; at most {MAX_ENTRIES} are allowed"),
+            );
+        }
     }
 }
 

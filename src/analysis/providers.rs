@@ -9,8 +9,10 @@ use reqwest::Url;
 use super::args::Secret;
 use super::judge::MetricValue;
 use super::plan::TimeRange;
+use oauth2::TokenError;
 use prometheus::FetchError;
 
+pub mod oauth2;
 pub mod prometheus;
 
 /// A question to a metric server, whole: its address was checked, its secrets are in place.
@@ -26,6 +28,21 @@ pub struct Question {
     pub headers: HeaderMap,
     /// Whose word is taken for who the server is.
     pub trust: Trust,
+    /// Bounds everything.
+    pub timeout: Duration,
+}
+
+/// A question to who issues tokens (OAuth2 client credentials).
+#[derive(Clone, Debug)]
+pub struct TokenRequest {
+    /// Where tokens are issued; it was checked as the address of a metric server is.
+    pub address: Url,
+    /// The client's identity.
+    pub client_id: Secret,
+    /// The client's secret.
+    pub client_secret: Secret,
+    /// What is asked for, separated by spaces.
+    pub scope: String,
     /// Bounds everything.
     pub timeout: Duration,
 }
@@ -64,10 +81,17 @@ impl From<MetricValue> for Answer {
 pub trait MetricSource: fmt::Debug + Send + Sync {
     /// Asks.
     fn fetch<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<Answer, FetchError>>;
+
+    /// Asks for a token.
+    fn token<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Secret, TokenError>>;
 }
 
 impl MetricSource for reqwest::Client {
     fn fetch<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<Answer, FetchError>> {
         Box::pin(prometheus::fetch(self, question))
+    }
+
+    fn token<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Secret, TokenError>> {
+        Box::pin(oauth2::token(self, request))
     }
 }

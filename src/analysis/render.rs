@@ -309,9 +309,7 @@ fn merged<'a, T: Clone + 'a>(
 }
 
 /// The arguments that the templates declare, each once, with the template to name.
-fn declared<'a>(
-    templates: &'a [Template],
-) -> Result<Vec<(&'a Argument, &'a Template)>, RenderError> {
+fn declared(templates: &[Template]) -> Result<Vec<(&Argument, &Template)>, RenderError> {
     let mut all: Vec<(&Argument, &Template)> = Vec::new();
     let has_default =
         |argument: &Argument| argument.value.is_some() || argument.value_from.is_some();

@@ -409,10 +409,10 @@ fn templates(
     caches: &Caches,
     names: &ApiNames,
 ) -> Templates {
-    let named = strategy
+    let references = strategy
         .map(super::decide::template_refs)
         .unwrap_or_default();
-    templates::reach(named, |key| {
+    templates::reach(references, |key| {
         let object = if key.cluster_scope {
             let Some(store) = &caches.cluster_templates else {
                 return Some(Err(NO_CLUSTER_TEMPLATES.to_owned()));

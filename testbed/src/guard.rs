@@ -28,7 +28,7 @@ pub struct Guard {
     _serving: AbortOnDropHandle<()>,
 }
 
-struct Post {
+struct Gate {
     upstream: String,
     authorization: String,
     others: HeaderMap,
@@ -52,13 +52,13 @@ impl Guard {
             .local_addr()
             .context("the guard has no address")?
             .port();
-        let post = Arc::new(Post {
+        let gate = Arc::new(Gate {
             upstream: upstream.trim_end_matches('/').to_owned(),
             authorization: authorization.to_owned(),
             others,
             client: Client::builder(TokioExecutor::new()).build_http(),
         });
-        let serving = tokio::spawn(serve(listener, acceptor, post));
+        let serving = tokio::spawn(serve(listener, acceptor, gate));
         Ok(Self {
             url: format!("https://{address}:{port}"),
             ca_pem: identity.ca_pem,
@@ -77,7 +77,7 @@ impl Guard {
     }
 }
 
-async fn serve(listener: TcpListener, tls: TlsAcceptor, post: Arc<Post>) {
+async fn serve(listener: TcpListener, tls: TlsAcceptor, gate: Arc<Gate>) {
     let mut connections = JoinSet::new();
     loop {
         // A failed accept is the peer's reset.
@@ -85,18 +85,18 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, post: Arc<Post>) {
             continue;
         };
         while connections.try_join_next().is_some() {}
-        connections.spawn(serve_one(stream, tls.clone(), Arc::clone(&post)));
+        connections.spawn(serve_one(stream, tls.clone(), Arc::clone(&gate)));
     }
 }
 
-async fn serve_one(stream: TcpStream, tls: TlsAcceptor, post: Arc<Post>) {
+async fn serve_one(stream: TcpStream, tls: TlsAcceptor, gate: Arc<Gate>) {
     // Who does not trust the certificate ends the handshake: that is what some tests want to see.
     let Ok(stream) = tls.accept(stream).await else {
         return;
     };
     let service = service_fn(move |request| {
-        let post = Arc::clone(&post);
-        async move { Ok::<_, Infallible>(post.answer(request).await) }
+        let gate = Arc::clone(&gate);
+        async move { Ok::<_, Infallible>(gate.answer(request).await) }
     });
     let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
@@ -104,7 +104,7 @@ async fn serve_one(stream: TcpStream, tls: TlsAcceptor, post: Arc<Post>) {
     }
 }
 
-impl Post {
+impl Gate {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         if !self.lets_through(request.headers()) {
             return plain(StatusCode::UNAUTHORIZED, "who are you?");

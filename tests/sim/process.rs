@@ -6,8 +6,12 @@ use clap::Parser;
 use futures::future::BoxFuture;
 use tidegate::{
     analysis::{
+        args::Secret,
         judge::MetricValue,
-        providers::{Answer, MetricSource, Question, prometheus::FetchError},
+        providers::{
+            Answer, MetricSource, Question, TokenRequest, oauth2::TokenError,
+            prometheus::FetchError,
+        },
     },
     cli::controller::ControllerOptions,
     controller,
@@ -47,6 +51,10 @@ impl MetricSource for Metrics {
                 .note(format_args!("query {}", question.query.reveal()));
             (self.answers)(question.query.reveal()).map(Answer::from)
         })
+    }
+
+    fn token<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<Secret, TokenError>> {
+        Box::pin(async { Err(TokenError::Nobody) })
     }
 }
 

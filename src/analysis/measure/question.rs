@@ -7,8 +7,8 @@ use reqwest::Url;
 use super::{Tools, now};
 use crate::analysis::args::{ArgText, Secret};
 use crate::analysis::observe::{self, Secrets};
-use crate::analysis::plan::{MAX_CA_CERT, PrometheusPlan};
-use crate::analysis::providers::{Question, Trust};
+use crate::analysis::plan::{Credentials, MAX_CA_CERT, PrometheusPlan};
+use crate::analysis::providers::{Question, TokenRequest, Trust};
 
 /// The question, and everything in it that must not be shown.
 pub(super) async fn question(
@@ -17,6 +17,9 @@ pub(super) async fn question(
     plan: &PrometheusPlan,
 ) -> Result<(Question, Vec<Secret>), String> {
     let address = address(tools, plan)?;
+    if let Some(Credentials::OAuth2 { token_url, .. }) = &plan.credentials {
+        allowed(tools, token_url)?;
+    }
     let range = plan
         .range
         .as_ref()
@@ -29,15 +32,9 @@ pub(super) async fn question(
         let value = filled(value, &secrets)?;
         headers.append(name, header(name.as_str(), value.reveal())?);
     }
-    if let Some((user, password)) = &plan.basic_auth {
-        let (user, password) = (filled(user, &secrets)?, filled(password, &secrets)?);
-        let pair = format!("{}:{}", line(&user), line(&password));
-        let encoded = BASE64_STANDARD.encode(pair);
-        headers.insert(
-            AUTHORIZATION,
-            header("Authorization", &format!("Basic {encoded}"))?,
-        );
-        hidden.push(Secret::new(encoded));
+    if let Some(credentials) = &plan.credentials {
+        let value = authorization(tools, credentials, &secrets, plan, &mut hidden).await?;
+        headers.insert(AUTHORIZATION, header("Authorization", &value)?);
     }
     let mut trust = match &plan.ca_cert {
         _ if plan.insecure => Trust::Anybody,
@@ -72,16 +69,57 @@ pub(super) async fn question(
     Ok((question, hidden))
 }
 
+/// The header that says who asks. What is in it that a server could repeat is added to `hidden`.
+async fn authorization(
+    tools: Tools<'_>,
+    credentials: &Credentials,
+    secrets: &Secrets,
+    plan: &PrometheusPlan,
+    hidden: &mut Vec<Secret>,
+) -> Result<String, String> {
+    match credentials {
+        Credentials::Basic { username, password } => {
+            let (user, password) = (filled(username, secrets)?, filled(password, secrets)?);
+            let pair = format!("{}:{}", line(&user), line(&password));
+            let encoded = BASE64_STANDARD.encode(pair);
+            let value = format!("Basic {encoded}");
+            hidden.push(Secret::new(encoded));
+            Ok(value)
+        }
+        Credentials::OAuth2 {
+            token_url,
+            client_id,
+            client_secret,
+            scope,
+        } => {
+            let request = TokenRequest {
+                address: allowed(tools, token_url)?,
+                client_id: filled(client_id, secrets)?,
+                client_secret: filled(client_secret, secrets)?,
+                scope: scope.clone(),
+                timeout: plan.timeout,
+            };
+            let token = tools.metrics.token(&request).await;
+            let token = token.map_err(|error| error.to_string())?;
+            let value = format!("Bearer {}", token.reveal());
+            hidden.push(token);
+            Ok(value)
+        }
+    }
+}
+
 /// Checked before any connection is made and before any Secret is read.
 fn address(tools: Tools<'_>, plan: &PrometheusPlan) -> Result<Url, String> {
     let default = tools.installation.address.as_deref();
     let address = plan.address.as_deref().or(default).ok_or_else(|| {
         "there is no address: set provider.prometheus.address, or start the controller with a default".to_owned()
     })?;
-    tools
-        .allow_list
-        .check(address)
-        .map_err(|error| error.to_string())
+    allowed(tools, address)
+}
+
+fn allowed(tools: Tools<'_>, address: &str) -> Result<Url, String> {
+    let checked = tools.allow_list.check(address);
+    checked.map_err(|error| error.to_string())
 }
 
 fn filled(text: &ArgText, secrets: &Secrets) -> Result<Secret, String> {

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
+use http::{HeaderName, header::AUTHORIZATION};
 
+use super::credentials::{self, Credentials, secret};
 use super::fields::{self, Fields};
 use super::range::{self, Range};
 use crate::analysis::args::{ArgText, Args};
-use crate::api::analysis::{
-    BasicAuth, Header, MetricProvider, OAuth2, PrometheusAuthentication, SecretKeyRef, Sigv4,
-};
+use crate::api::analysis::{MetricProvider, SecretKeyRef};
 
 /// Seconds after which a query is given up when nothing else is said.
 const DEFAULT_TIMEOUT: i64 = 30;
@@ -18,20 +17,6 @@ const MAX_TIMEOUT: i64 = 300;
 
 /// The longest certificate bundle, in bytes: a hundred certificates and more.
 pub const MAX_CA_CERT: usize = 1 << 18;
-/// Headers that belong to the connection, or say which server is meant: whoever may write a template may not set them.
-const RESERVED: [&str; 11] = [
-    "connection",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "accept-encoding",
-];
 
 /// What a metric asks Prometheus, and how. Secrets are references still.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,8 +31,8 @@ pub struct PrometheusPlan {
     pub timeout: Duration,
     /// Headers with their values.
     pub headers: Vec<(HeaderName, ArgText)>,
-    /// User name and password.
-    pub basic_auth: Option<(ArgText, ArgText)>,
+    /// How the controller says who it is, beside the headers.
+    pub credentials: Option<Credentials>,
     /// Certificates of the authorities that may have signed the server's.
     pub ca_cert: Option<ArgText>,
     /// Whether any certificate will do.
@@ -58,10 +43,7 @@ impl PrometheusPlan {
     /// All Secrets that it needs, each with the name of its argument.
     pub fn secrets(&self) -> impl Iterator<Item = (&str, &SecretKeyRef)> {
         let headers = self.headers.iter().map(|(_, value)| value);
-        let credentials = self
-            .basic_auth
-            .iter()
-            .flat_map(|(user, password)| [user, password]);
+        let credentials = self.credentials.iter().flat_map(Credentials::texts);
         [&self.query]
             .into_iter()
             .chain(headers)
@@ -123,14 +105,13 @@ pub(super) fn prometheus(
         .range_query
         .as_ref()
         .map(|query| range::range(&at("rangeQuery"), query, args, errors));
-    let headers = headers(&at("headers"), &metric.headers, args, errors);
-    let basic_auth = metric
-        .authentication
-        .as_ref()
-        .and_then(|authentication| basic_auth(&at("authentication"), authentication, args, errors));
-    if basic_auth.is_some() && headers.iter().any(|(name, _)| *name == AUTHORIZATION) {
+    let headers = credentials::headers(&at("headers"), &metric.headers, args, errors);
+    let credentials = metric.authentication.as_ref().and_then(|authentication| {
+        credentials::credentials(&at("authentication"), authentication, args, errors)
+    });
+    if credentials.is_some() && headers.iter().any(|(name, _)| *name == AUTHORIZATION) {
         errors.add(
-            at("authentication.basicAuth"),
+            at("authentication"),
             "there is a header Authorization too; keep one of them",
         );
     }
@@ -165,88 +146,8 @@ pub(super) fn prometheus(
         range,
         timeout: Duration::from_secs(timeout.unsigned_abs()),
         headers,
-        basic_auth,
+        credentials,
         ca_cert,
         insecure,
     })
-}
-
-/// A text in which secrets may stand.
-fn secret(path: &str, text: &str, args: &Args, errors: &mut Fields) -> Option<ArgText> {
-    args.substitute(text)
-        .map_err(|error| errors.add(path, error.to_string()))
-        .ok()
-}
-
-fn headers(
-    path: &str,
-    headers: &[Header],
-    args: &Args,
-    errors: &mut Fields,
-) -> Vec<(HeaderName, ArgText)> {
-    let mut read = Vec::new();
-    for (at, header) in headers.iter().enumerate() {
-        let path = format!("{path}[{at}]");
-        let Ok(name) = HeaderName::from_bytes(header.key.trim().as_bytes()) else {
-            errors.add(format!("{path}.key"), "it is no name of a header");
-            continue;
-        };
-        if RESERVED.contains(&name.as_str()) {
-            errors.add(
-                format!("{path}.key"),
-                format!("\"{name}\" is set by the controller; remove it"),
-            );
-            continue;
-        }
-        let path = format!("{path}.value");
-        let Some(value) = secret(&path, &header.value, args, errors) else {
-            continue;
-        };
-        if HeaderValue::from_str(value.shown().trim()).is_err() {
-            errors.add(path, "it has characters that a header cannot have");
-            continue;
-        }
-        read.push((name, value));
-    }
-    read
-}
-
-fn basic_auth(
-    path: &str,
-    authentication: &PrometheusAuthentication,
-    args: &Args,
-    errors: &mut Fields,
-) -> Option<(ArgText, ArgText)> {
-    // Objects that come from Argo Rollouts itself have all three, those that are not used empty.
-    if authentication
-        .sigv4
-        .as_ref()
-        .is_some_and(|sigv4| *sigv4 != Sigv4::default())
-    {
-        errors.unsupported(format!("{path}.sigv4"));
-    }
-    if authentication
-        .oauth2
-        .as_ref()
-        .is_some_and(|oauth2| *oauth2 != OAuth2::default())
-    {
-        errors.unsupported(format!("{path}.oauth2"));
-    }
-    let basic = authentication
-        .basic_auth
-        .as_ref()
-        .filter(|basic| **basic != BasicAuth::default())?;
-    let mut text = |name: &str, text: Option<&str>| {
-        let path = format!("{path}.basicAuth.{name}");
-        match text.filter(|text| !text.is_empty()) {
-            Some(text) => secret(&path, text, args, errors),
-            None => {
-                errors.add(path, "it is missing; give user name and password");
-                None
-            }
-        }
-    };
-    let username = text("username", basic.username.as_deref());
-    let password = text("password", basic.password.as_deref());
-    Some((username?, password?))
 }

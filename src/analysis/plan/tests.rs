@@ -144,7 +144,7 @@ fn a_query_says_how_it_is_asked() {
     );
     let secrets: Vec<&str> = source.secrets().map(|(argument, _)| argument).collect();
     assert_eq!(secrets, ["tenant", "user", "password", "ca"]);
-    assert!(source.basic_auth.is_some() && !source.insecure);
+    assert!(source.credentials.is_some() && !source.insecure);
 }
 
 #[test]
@@ -267,15 +267,29 @@ fn what_cannot_be_used_is_refused_by_name() {
             ),
         ),
         (
-            json!({"provider": {"prometheus": {"authentication": {"oauth2": {"clientId": "me"}}}}}),
+            json!({"provider": {"prometheus": {"authentication": {"oauth2": {
+                "clientId": "me", "clientSecret": "s", "scopes": ["{{args.x}}"], "tokenUrl": "https://x",
+            }}}}}),
             format!(
-                "{m}.provider.prometheus.authentication.oauth2: it is not supported by this release; remove it"
+                "{m}.provider.prometheus.authentication.oauth2.scopes: argument \"x\" is not declared; add it to args"
+            ),
+        ),
+        (
+            json!({"provider": {"prometheus": {"authentication": {"oauth2": {"clientId": "me", "clientSecret": "s"}}}}}),
+            format!(
+                "{m}.provider.prometheus.authentication.oauth2.tokenUrl: it is missing; without it nobody knows who asks"
+            ),
+        ),
+        (
+            json!({"provider": {"prometheus": {"authentication": {"oauth2": {"clientId": "me"}, "basicAuth": {"username": "me"}}}}}),
+            format!(
+                "{m}.provider.prometheus.authentication: it has both basicAuth and oauth2; keep one of them"
             ),
         ),
         (
             json!({"provider": {"prometheus": {"authentication": {"basicAuth": {"username": "me"}}}}}),
             format!(
-                "{m}.provider.prometheus.authentication.basicAuth.password: it is missing; give user name and password"
+                "{m}.provider.prometheus.authentication.basicAuth.password: it is missing; without it nobody knows who asks"
             ),
         ),
         (
@@ -284,7 +298,7 @@ fn what_cannot_be_used_is_refused_by_name() {
                 "headers": [{"key": "authorization", "value": "Bearer x"}],
             }}}),
             format!(
-                "{m}.provider.prometheus.authentication.basicAuth: there is a header Authorization too; keep one of them"
+                "{m}.provider.prometheus.authentication: there is a header Authorization too; keep one of them"
             ),
         ),
         (
@@ -346,7 +360,7 @@ fn what_cannot_be_used_is_refused_by_name() {
         ),
         (
             json!({"args": [secret], "metrics": [metric(json!({"successCondition": "result[0] < {{args.s}}", "provider": {"prometheus": {"query": "up"}}}))]}),
-            "spec.metrics[0].successCondition: argument \"s\" comes from a Secret and may be used in query, headers, basicAuth and caCert only",
+            "spec.metrics[0].successCondition: argument \"s\" comes from a Secret and may be used in query, headers, authentication and caCert only",
         ),
     ] {
         assert_eq!(problems(&spec(change.clone())), [problem], "{change}");

@@ -205,10 +205,6 @@ fn what_could_not_run_is_refused() {
 }
 
 /// A template of this name with these fields.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "reads better with json! at the call"
-)]
 fn named(name: &str, spec: Value) -> Template {
     Template {
         shown: format!("AnalysisTemplate {name}"),

@@ -89,7 +89,7 @@ pub struct PrometheusAuthentication {
     /// Sign requests for Amazon Managed Prometheus. Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sigv4: Option<Sigv4>,
-    /// Get a token by OAuth2 client credentials. Not supported yet.
+    /// Get a token by OAuth2 client credentials, for each measurement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth2: Option<OAuth2>,
     /// User name and password.
@@ -116,14 +116,17 @@ pub struct Sigv4 {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OAuth2 {
-    /// Where tokens are issued.
+    /// Where tokens are issued. The address must be allowed, as those of metric servers must be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
     pub token_url: Option<String>,
-    /// The client's identity.
+    /// The client's identity. May be an argument from a Secret, `{{args.<name>}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub client_id: Option<String>,
     /// The client's secret, as `{{args.<name>}}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
     pub client_secret: Option<String>,
     /// Scopes to ask for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,52 +1,10 @@
 //! Several templates, templates of templates, ClusterAnalysisTemplates: one AnalysisRun of all of them.
 
-use std::process::Stdio;
-
 use serde_json::{Value, json};
-use testbed::{Options, Program, Testbed, traefik::RouteKinds};
-use tokio::process::{Child, Command};
+use testbed::traefik::RouteKinds;
 
 use super::{QUERY, analysis, ended_run};
-use crate::cluster::{
-    harness::{App, SOON, World, none_lost},
-    kubectl::{apply_crds, kubectl, run},
-};
-
-/// A controller that serves the whole cluster, with the rights that the chart gives it. It is killed when it is dropped.
-async fn controller_of_the_cluster(world: &World) -> Child {
-    let (testbed, namespace) = (world.testbed(), world.namespace());
-    let args = [
-        "template",
-        "tidegate",
-        concat!(env!("CARGO_MANIFEST_DIR"), "/charts/tidegate"),
-        "--kube-version=1.36.0",
-        "--namespace",
-        namespace,
-        "--set=mode=cluster,deployment.enabled=false,crds.install=false",
-    ];
-    let chart = run(testbed, Program::Helm, &args, "").await;
-    let applied = kubectl(testbed, &["apply", "-f", "-"], &chart.stdout).await;
-    assert!(chart.ok && applied.ok, "{chart:?} {applied:?}");
-    let kubeconfig = world.folder().join("cluster.kubeconfig");
-    testbed
-        .service_account_kubeconfig(namespace, "tidegate", None, &kubeconfig)
-        .await
-        .unwrap();
-    // The harness prints logs of this name after a failure, if it has started a controller itself.
-    let log = std::fs::File::create(world.folder().join("cluster.log")).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_tidegate"))
-        .args(["controller", "--namespace", namespace])
-        .args(["--health-address", "127.76.0.1:8080"])
-        .args(["--prometheus-address", testbed.prometheus_url().unwrap()])
-        .arg("--kubeconfig")
-        .arg(&kubeconfig)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone().unwrap())
-        .stderr(log)
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap()
-}
+use crate::cluster::harness::{App, SOON, World, none_lost, own_testbed};
 
 fn template(kind: &str, name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "tidegate.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
@@ -96,14 +54,10 @@ fn namespaced() -> [Value; 3] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn templates_of_templates_in_the_whole_cluster_judge_a_release() {
-    let shared = Testbed::attach_from_env().await.unwrap();
-    // A controller of the whole cluster would act on the Rollouts of all tests.
-    let options = Options::own(shared.state().binaries.clone()).unwrap();
-    let options = options.prometheus(true).proxy(Some(RouteKinds::default()));
-    let testbed = Testbed::start(options).await.unwrap();
-    apply_crds(&testbed).await;
-    let world = World::on(testbed, "nested").await;
-    let _controller = controller_of_the_cluster(&world).await;
+    let whole = |own: testbed::Options| own.prometheus(true).proxy(Some(RouteKinds::default()));
+    let testbed = own_testbed("nested", whole).await;
+    let world = World::cluster_wide(testbed, "nested").await;
+    let _controller = world.controller().await;
     world.apply(&namespaced()).await;
     let mut analysis = analysis();
     analysis["templates"] = json!([{"templateName": "served"}, {"templateName": "alive"}]);
@@ -117,12 +71,12 @@ async fn templates_of_templates_in_the_whole_cluster_judge_a_release() {
             |rollout| rollout.at("/status/waitingFor") == "ClusterAnalysisTemplate shares to exist",
         )
         .await;
-    let shares = template(
+    let nested = template(
         "ClusterAnalysisTemplate",
         "shares",
         &json!({"templates": [{"templateName": "errors"}, {"templateName": "alive"}]}),
     );
-    world.apply(&[shares]).await;
+    world.apply(&[nested]).await;
     world.healthy().await;
     world.serves("v1").await;
 

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::world::{World, world};
-use crate::api::{analysis::AnalysisPhase, request::Verb, rollout_status::Phase};
+use crate::{
+    api::{analysis::AnalysisPhase, request::Verb, rollout_status::Phase},
+    rollout::snapshot::TemplateKey,
+};
 
 fn analysis() -> Value {
     json!({"analysis": {"templates": [{"templateName": "errors"}]}})
@@ -241,4 +244,34 @@ fn a_missing_template_stops_everything_but_the_abort() {
     world.ask("1", Verb::Abort);
     world.play();
     assert_eq!(world.status.phase, Some(Phase::Degraded));
+}
+
+#[test]
+fn a_nested_template_that_is_missing_or_leads_back_stops_everything_too() {
+    let refer = |world: &mut World, to: &str| {
+        let key = TemplateKey {
+            name: "errors".to_owned(),
+            cluster_scope: false,
+        };
+        if let Some(Ok(template)) = world.templates.get_mut(&key) {
+            let reference = json!([{"templateName": to, "clusterScope": to != "errors"}]);
+            template.templates = serde_json::from_value(reference).unwrap();
+        }
+    };
+    let mut world = with_step().deployed();
+    refer(&mut world, "shared");
+    world.declare("v2");
+    world.play();
+    assert_eq!(
+        world.status.waiting_for.as_deref(),
+        Some("ClusterAnalysisTemplate shared to exist")
+    );
+    refer(&mut world, "errors");
+    world.play();
+    let waiting = world.status.waiting_for.clone().unwrap();
+    assert!(
+        waiting.contains("AnalysisTemplate errors refers to itself"),
+        "{waiting}"
+    );
+    assert_eq!(world.set_of("v2").map(|set| set.view.replicas), None);
 }
