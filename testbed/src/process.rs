@@ -111,6 +111,11 @@ impl Process {
             .with_context(|| format!("cannot kill {}", self.name))
     }
 
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Its process id; `None` after its end.
     pub fn id(&self) -> Option<u32> {
         self.child.id()
