@@ -2,11 +2,9 @@
 //!
 //! Not here: the watches that start one (`crate::controller`) and any decision.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+mod memories;
+
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::runtime::{controller::Action as Requeue, events::EventType};
@@ -17,8 +15,8 @@ use super::{
     act::{ActError, Acted, Writer},
     decide::{decide, note_of_action},
     decision::{Action, Decision, Next, Note},
-    observe::{Memory, observe},
-    snapshot::{Refusal, RefusalKind, Snapshot},
+    observe::observe,
+    snapshot::Snapshot,
 };
 use crate::{
     api::{
@@ -36,10 +34,11 @@ use crate::{
     },
 };
 
+pub use memories::Memories;
+use memories::Of;
+
 /// Looks again although a watch should wake us, for the case that it does not.
 const BEHIND: Duration = Duration::from_secs(2);
-/// A name that somebody else has is asked for again: of an object without our label no watch tells that it is gone.
-const TAKEN_AGAIN: Duration = Duration::from_secs(15);
 /// How long a change of mere counts may wait for company.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -59,65 +58,6 @@ pub struct Context {
     pub backoff: Backoff<(String, String)>,
     /// What the API server said about this Rollout's writes.
     pub memories: Memories,
-}
-
-/// What is remembered between reconciles, per Rollout. All of it can be lost: it is learnt again.
-#[derive(Debug, Default)]
-pub struct Memories(Mutex<HashMap<String, Remembered>>);
-
-#[derive(Clone, Debug, Default)]
-struct Remembered {
-    generation: i64,
-    memory: Memory,
-    /// When the name of `memory.taken` was found taken.
-    taken_at: Option<Instant>,
-    /// Since when a change of mere counts waits to be written.
-    counts_wait_since: Option<Instant>,
-}
-
-impl Memories {
-    fn with<T>(&self, uid: &str, generation: i64, change: impl FnOnce(&mut Remembered) -> T) -> T {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = all.entry(uid.to_owned()).or_default();
-        if entry.generation != generation {
-            let since = entry.memory.since;
-            *entry = Remembered {
-                generation,
-                ..Remembered::default()
-            };
-            entry.memory.since = since;
-        }
-        change(entry)
-    }
-
-    /// What the next decision has to know. A taken name is forgotten after a while, so that it is tried again.
-    fn recall(&self, uid: &str, generation: i64, now: jiff::Timestamp) -> Memory {
-        self.with(uid, generation, |remembered| {
-            remembered.memory.since.get_or_insert(now);
-            if left_of(remembered.taken_at).is_some_and(|left| left.is_zero()) {
-                remembered.memory.taken = None;
-                remembered.taken_at = None;
-            }
-            remembered.memory.clone()
-        })
-    }
-
-    /// When a taken name is to be tried again, if one is remembered.
-    fn try_again(&self, uid: &str, generation: i64) -> Option<Duration> {
-        self.with(uid, generation, |remembered| left_of(remembered.taken_at))
-    }
-
-    /// Forgets Rollouts that are gone.
-    pub fn retain(&self, is_live: impl Fn(&str) -> bool) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|uid, _| is_live(uid));
-    }
-}
-
-fn left_of(taken_at: Option<Instant>) -> Option<Duration> {
-    taken_at.map(|at| TAKEN_AGAIN.saturating_sub(at.elapsed()))
 }
 
 /// One reconcile.
@@ -181,7 +121,11 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     }
     let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);
     let now = context.clock.now();
-    let memory = context.memories.recall(rollout.uid(), generation, now);
+    let of = Of {
+        uid: rollout.uid(),
+        generation,
+    };
+    let memory = context.memories.recall(of, now);
     let snapshot = observe(
         rollout,
         &context.caches,
@@ -204,7 +148,9 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
                 context
                     .instruments
                     .acted(action.name(), error.failure().category());
-                remember(action, &error, rollout, generation, context);
+                if let Action::CreateReplicaSet { name, .. } = action {
+                    context.memories.refused(of, name, error.failure());
+                }
                 failed = Some(error);
                 break;
             }
@@ -216,15 +162,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
             .iter()
             .any(|action| matches!(action, Action::CreateReplicaSet { .. }))
     {
-        context
-            .memories
-            .with(rollout.uid(), generation, |remembered| {
-                remembered.taken_at = None;
-                remembered.memory = Memory {
-                    since: remembered.memory.since,
-                    ..Memory::default()
-                };
-            });
+        context.memories.created(of);
     }
     // The status follows from what was observed, not from what was just written: it is right also after a failure.
     let settle = write_status(rollout, &resource, &snapshot, &decision, context).await?;
@@ -235,7 +173,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     if let Some(error) = failed {
         return Err(error);
     }
-    let again = context.memories.try_again(rollout.uid(), generation);
+    let again = context.memories.try_again(of);
     Ok(requeue(&decision, &snapshot, [settle, again]))
 }
 
@@ -318,39 +256,6 @@ async fn carry_out(
         .await
 }
 
-/// Keeps what the next decision has to know about a refusal.
-fn remember(
-    action: &Action,
-    error: &ActError,
-    rollout: &CachedObject,
-    generation: i64,
-    context: &Context,
-) {
-    let Action::CreateReplicaSet { name, .. } = action else {
-        return;
-    };
-    let change = |remembered: &mut Remembered| match error.failure() {
-        Failure::Invalid(message) => {
-            remembered.memory.refusal = Some(Refusal {
-                kind: RefusalKind::Invalid,
-                message,
-            });
-        }
-        Failure::Forbidden(message) => {
-            remembered.memory.refusal = Some(Refusal {
-                kind: RefusalKind::Forbidden,
-                message,
-            });
-        }
-        Failure::AlreadyExists => {
-            remembered.memory.taken = Some(name.clone());
-            remembered.taken_at = Some(Instant::now());
-        }
-        Failure::Conflict | Failure::NotFound | Failure::Transient(_) => {}
-    };
-    context.memories.with(rollout.uid(), generation, change);
-}
-
 /// Writes the status if it changed. Returns when to come back if only counts changed and they may wait for company.
 async fn write_status(
     rollout: &CachedObject,
@@ -360,25 +265,18 @@ async fn write_status(
     context: &Context,
 ) -> Result<Option<Duration>, ActError> {
     let json = |status| serde_json::to_value(status).unwrap_or(Value::Null);
-    let generation = snapshot.rollout.generation;
+    let of = Of {
+        uid: rollout.uid(),
+        generation: snapshot.rollout.generation,
+    };
     let Some(difference) =
         merge_patch::difference(&json(&snapshot.rollout.status), &json(&decision.status))
     else {
-        context
-            .memories
-            .with(rollout.uid(), generation, |remembered| {
-                remembered.counts_wait_since = None;
-            });
+        context.memories.counts_written(of);
         return Ok(None);
     };
     if only_counts(&difference) {
-        let now = Instant::now();
-        let since = context
-            .memories
-            .with(rollout.uid(), generation, |remembered| {
-                *remembered.counts_wait_since.get_or_insert(now)
-            });
-        let left = SETTLE.saturating_sub(now.duration_since(since));
+        let left = SETTLE.saturating_sub(context.memories.counts_wait(of));
         if !left.is_zero() {
             return Ok(Some(left));
         }
@@ -387,11 +285,7 @@ async fn write_status(
         .writer
         .write_status(resource, rollout, difference)
         .await?;
-    context
-        .memories
-        .with(rollout.uid(), generation, |remembered| {
-            remembered.counts_wait_since = None;
-        });
+    context.memories.counts_written(of);
     Ok(None)
 }
 
