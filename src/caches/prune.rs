@@ -198,6 +198,21 @@ mod tests {
     }
 
     #[test]
+    fn of_a_replica_set_no_pod_template_is_kept() {
+        let names = crate::api::names::ApiNames::default();
+        let mut object = json!({
+            "metadata": {"annotations": {&names.pod_template: "{}", &names.revision: "1"}},
+            "spec": {"replicas": 1, "template": {"spec": {}}},
+        });
+        replica_set(&mut object);
+        let expected = json!({
+            "metadata": {"annotations": {&names.revision: "1"}},
+            "spec": {"replicas": 1},
+        });
+        assert_eq!(object, expected);
+    }
+
+    #[test]
     fn our_own_writes_name_nobody() {
         let entries = json!([{"manager": "tidegate", "time": "2026-01-01T00:00:01Z", "fieldsV1": {"f:spec": {"f:selector": {}}}}]);
         assert_eq!(service_written_by(&entries), Value::Null);

@@ -188,7 +188,7 @@ impl Follower {
                 }
                 Err(error) => {
                     tracing::warn!(kind = self.kind.name(), "watch interrupted: {error}");
-                    if is_absent(&error) {
+                    if is_absent(&error, *self.availability.borrow()) {
                         return;
                     }
                 }
@@ -216,7 +216,8 @@ impl Follower {
     }
 }
 
-fn is_absent(error: &watcher::Error) -> bool {
+/// Whether an answer to a watch means that there is no such kind here, or none that may be read.
+fn is_absent(error: &watcher::Error, before: Availability) -> bool {
     let status = match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
@@ -226,5 +227,41 @@ fn is_absent(error: &watcher::Error) -> bool {
         | watcher::Error::WatchFailed(_)
         | watcher::Error::NoResourceVersion => return false,
     };
-    matches!(status.code, 403 | 404)
+    match status.code {
+        404 => true,
+        // An API server that has just started refuses everybody until it has read its rules. What was read stays: without its
+        // routes a Rollout could not even be aborted.
+        403 => before != Availability::Filled,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn what_was_read_is_not_forgotten_because_a_server_refuses() {
+        let answered = |code: u16| {
+            let status = Status::failure("said so", "").with_code(code).boxed();
+            watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        };
+        for (error, before, expected) in [
+            (answered(404), Availability::Filled, true),
+            (answered(404), Availability::Unknown, true),
+            (answered(403), Availability::Filled, false),
+            (answered(403), Availability::Unknown, true),
+            (answered(403), Availability::Absent, true),
+            (answered(500), Availability::Unknown, false),
+            (
+                watcher::Error::NoResourceVersion,
+                Availability::Unknown,
+                false,
+            ),
+        ] {
+            assert_eq!(is_absent(&error, before), expected, "{error} {before:?}");
+        }
+    }
 }

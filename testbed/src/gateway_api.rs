@@ -11,6 +11,7 @@ use tokio::{io::AsyncWriteExt, process::Command};
 
 use crate::{
     control_plane::Layout,
+    kubeconfig,
     servers::{self, Binaries, Module, Program},
 };
 
@@ -145,6 +146,10 @@ async fn kubectl(layout: &Layout, binaries: &Binaries, args: &[&str], stdin: &st
     let mut child = Command::new(binaries.path(Program::Kubectl)?)
         .args(args)
         .env("KUBECONFIG", layout.kubeconfig())
+        .env(
+            kubeconfig::KUBECTL_CACHE,
+            kubeconfig::kubectl_cache(layout.state()),
+        )
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())

@@ -1,6 +1,9 @@
 //! Kubeconfig files: the admin's, and those of ServiceAccounts with a token from the TokenRequest API.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::{
@@ -13,6 +16,15 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::json;
+
+/// The variable that tells kubectl where to keep what it has learnt of a server. By default that is by the server's address
+/// in the home folder, and all testbeds have the same few addresses.
+pub const KUBECTL_CACHE: &str = "KUBECACHEDIR";
+
+/// The value of [`KUBECTL_CACHE`] for a testbed with this state folder.
+pub fn kubectl_cache(state: &Path) -> PathBuf {
+    state.join("kubectl")
+}
 
 /// Writes a kubeconfig that reaches `url`, trusts `ca` and shows `token`.
 pub fn write(path: &Path, url: &str, ca: &Path, token: &str) -> Result<()> {

@@ -19,7 +19,7 @@ use nix::{
     unistd::Pid,
 };
 use testbed::{
-    Binaries, Options, Testbed, demo,
+    Binaries, Options, Testbed, demo, kubeconfig,
     namespace::{self, Session, Signals},
     permissions,
     progress::Progress,
@@ -302,6 +302,7 @@ fn spawn(testbed: &Testbed, command: &[OsString]) -> Result<Child> {
         .args(arguments)
         .env(state::VARIABLE, folder)
         .env("KUBECONFIG", testbed.kubeconfig_path())
+        .env(kubeconfig::KUBECTL_CACHE, kubeconfig::kubectl_cache(folder))
         .env("PATH", namespace::path_with(&folder.join("bin"))?)
         .kill_on_drop(true);
     Session::hide_from(&mut command);

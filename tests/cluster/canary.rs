@@ -427,3 +427,48 @@ async fn old_revisions_are_kept_up_to_the_limit() {
     )
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_canary_has_the_pods_that_its_step_says_and_the_weight_of_its_step() {
+    let world = World::new("canary-scale").await;
+    let _controller = world.controller().await;
+    let steps = json!([
+        {"setCanaryScale": {"replicas": 1}}, {"pause": {}},
+        {"setWeight": 60}, {"pause": {}},
+        {"setCanaryScale": {"matchTrafficWeight": true}}, {"pause": {}},
+    ]);
+    world.deploy(&App::canary(2, steps)).await;
+    let load = world.load(100);
+    world.set_image("demo:v2").await;
+
+    let rollout = world.paused_at(1).await;
+    world.pinned("demo-canary", rollout.declared()).await;
+    let scaled = world
+        .kubectl(&["scale", "rollout", "demo", "--replicas=3"])
+        .await;
+    assert!(scaled.ok, "{scaled:?}");
+    eventually(SOON, "stable alone has grown", || async {
+        let stable = world.pods_of(rollout.stable()).await.len();
+        if stable == 3 {
+            Ok(())
+        } else {
+            Err(stable.to_string())
+        }
+    })
+    .await;
+    for (step, weight, canary) in [(1, 0, 1), (3, 60, 1), (5, 60, 2)] {
+        let rollout = world.paused_at(step).await;
+        assert_eq!(
+            world.pods_of(rollout.declared()).await.len(),
+            canary,
+            "at step {step}"
+        );
+        assert_eq!(rollout.weight(), weight, "at step {step}");
+        assert_eq!(rollout.at("/status/HPAReplicas"), 3, "at step {step}");
+        share_is(&load, "v2", f64::from(i32::try_from(weight).unwrap())).await;
+        world.ask(&["promote", "demo"]).await;
+    }
+    let rollout = world.healthy().await;
+    world.only_pods_of(rollout.declared()).await;
+    none_lost(load).await;
+}

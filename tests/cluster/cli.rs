@@ -10,6 +10,7 @@ use tidegate::api::names::{ApiNames, Kind};
 use tokio::process::Command;
 
 use super::{
+    harness::{App, World},
     kubectl::{Said, install_crds},
     manifests::good,
 };
@@ -251,4 +252,60 @@ async fn a_rollout_that_does_not_exist_is_named() {
             .contains("Rollout default/nobody does not exist"),
         "{said:?}"
     );
+}
+
+#[tokio::test]
+async fn undo_brings_back_the_replica_set_of_the_revision() {
+    let world = World::new("undo").await;
+    let _controller = world.controller().await;
+    let first = world.deploy(&App::canary(1, json!([]))).await;
+    let sets = || async {
+        let sets = world.list("replicasets").await;
+        let mut names: Vec<String> = sets
+            .iter()
+            .map(|set| set["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        names
+    };
+    world.set_image("demo:v2").await;
+    let second = world.healthy().await;
+    let before = sets().await;
+
+    for (args, says, to) in [
+        (
+            &["undo", "demo"] as &[&str],
+            "revision 1 again",
+            first.stable(),
+        ),
+        (
+            &["undo", "demo", "--to-revision", "2"],
+            "revision 2 again",
+            second.stable(),
+        ),
+        (
+            &["undo", "demo", "--to-revision", "3"],
+            "revision 3 again",
+            first.stable(),
+        ),
+    ] {
+        let said = world.ask(args).await;
+        assert!(said.stdout.contains(says), "{said:?}");
+        let rollout = world.healthy().await;
+        assert_eq!(rollout.stable(), to, "{args:?}");
+        assert_eq!(sets().await, before, "{args:?}");
+    }
+    world.serves("v1").await;
+    for (revision, says) in [
+        (
+            "5",
+            "Rollout demo is at revision 5 already: spec.template is as it was then",
+        ),
+        ("9", "Rollout demo has no revision 9; it has 4, 5"),
+    ] {
+        let said = world
+            .tidegate(&["undo", "demo", "--to-revision", revision])
+            .await;
+        assert!(!said.ok && said.stderr.contains(says), "{said:?}");
+    }
 }

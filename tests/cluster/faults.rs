@@ -122,7 +122,8 @@ async fn an_abort_survives_a_crash_after_each_of_its_writes() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_goes_on_after_an_outage_of_the_api_server() {
     let testbed = own_testbed("outage", |own| own.proxy(Some(RouteKinds::default()))).await;
-    let mut world = World::on(testbed, "outage").await;
+    // A server that has just started refuses everybody for a moment: it has not read its rules yet.
+    let mut world = World::on(testbed, "refused-outage").await;
     // Longer than the outage: a leader that cannot renew its lease ends, as it must.
     let patient = ["--lease-duration", "90s", "--renew-deadline", "60s"];
     let _controller = world.controller_with(&patient, None).await;

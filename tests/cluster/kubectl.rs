@@ -6,7 +6,10 @@ use kube::{
     Api,
     api::{DynamicObject, ListParams},
 };
-use testbed::{Program, Testbed};
+use testbed::{
+    Program, Testbed,
+    kubeconfig::{KUBECTL_CACHE, kubectl_cache},
+};
 use tidegate::api::names::{ApiNames, Kind};
 use tokio::{io::AsyncWriteExt, process::Command, sync::OnceCell};
 
@@ -25,6 +28,7 @@ pub async fn run(testbed: &Testbed, program: Program, args: &[&str], stdin: &str
     let mut child = Command::new(testbed.bin(program).unwrap())
         .args(args)
         .env("KUBECONFIG", testbed.kubeconfig_path())
+        .env(KUBECTL_CACHE, kubectl_cache(&testbed.state().folder))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

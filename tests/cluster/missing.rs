@@ -149,6 +149,46 @@ async fn a_template_that_vanishes_stops_everything_but_the_way_back() {
     everything_but_the_way_back_stops(&world, vanishing).await;
 }
 
+#[tokio::test]
+async fn an_active_service_that_vanishes_stops_the_switch_and_not_the_abort() {
+    let world = World::new("missing-active").await;
+    let _controller = world.controller().await;
+    let fields = json!({"autoPromotionEnabled": false});
+    let app = App::blue_green(2, fields);
+    let first = world.deploy(&app).await;
+    world.set_image("demo:v2").await;
+    world
+        .until(SOON, "the switch waits for a person", |rollout| {
+            rollout.is_paused_for("BlueGreenPause")
+        })
+        .await;
+    world.delete("services", "demo-stable").await;
+    let rollout = world.waits_for("Service demo-stable").await;
+    world.scale(3).await;
+    world.has_pods(&rollout, (3, 3)).await;
+    world.ask(&["promote", "demo", "--no-wait"]).await;
+    let rollout = world
+        .until(SOON, "the promotion is answered", |rollout| {
+            !rollout.at("/status/lastHandledRequest").is_null()
+        })
+        .await;
+    assert_eq!(rollout.stable(), first.stable(), "nothing is switched");
+    world.ask(&["abort", "demo", "--no-wait"]).await;
+    world.aborted().await;
+    world.apply(&[service("demo-stable")]).await;
+    world.pinned("demo-stable", first.stable()).await;
+    world.only_pods_of(first.stable()).await;
+    world.ask(&["retry", "demo", "--no-wait"]).await;
+    world
+        .until(SOON, "the switch waits for a person again", |rollout| {
+            rollout.is_paused_for("BlueGreenPause")
+        })
+        .await;
+    world.ask(&["promote", "demo"]).await;
+    world.healthy().await;
+    world.serves("v2").await;
+}
+
 /// An analysis that needs a Secret, and cannot have it. Gives what is said of that.
 async fn an_analysis_without_its_secret(world: &World) -> String {
     let mut template = template();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::harness::{App, Controller, Rollout, SOON, World, none_lost, share_is};
+use super::harness::{App, Controller, Rollout, SOON, World, eventually, none_lost, share_is};
 
 async fn at_the_first_pause(name: &str) -> (World, Controller) {
     let world = World::new(name).await;
@@ -96,6 +96,41 @@ async fn an_abort_takes_the_traffic_back_and_a_retry_starts_again() {
     assert!(rollout.abort_cause().is_empty());
     share_is(&load, "v2", 20.0).await;
     none_lost(load).await;
+}
+
+#[tokio::test]
+async fn an_abort_ends_the_analysis_that_is_under_way() {
+    let world = World::new("abort-analysis").await;
+    let _controller = world.controller().await;
+    let template = json!({
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "long"},
+        "spec": {"metrics": [{
+            "name": "one", "interval": "1s", "count": 1000, "successCondition": "result[0] == 1",
+            "provider": {"prometheus": {"query": "vector(1)"}},
+        }]},
+    });
+    world.apply(&[template]).await;
+    let analysis = json!({"templates": [{"templateName": "long"}]});
+    let steps = json!([{"setWeight": 50}, {"analysis": analysis}]);
+    world.deploy(&App::canary(1, steps)).await;
+    world.set_image("demo:v2").await;
+    let run = async |what: &str, wanted: fn(&Value) -> bool| {
+        eventually(SOON, what, || async {
+            let runs = world.list("analysisruns").await;
+            match runs.as_slice() {
+                [run] if wanted(run) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await;
+    };
+    run("it measures", |run| run["status"]["phase"] == "Running").await;
+    world.ask(&["abort", "demo"]).await;
+    world.aborted().await;
+    run("it has ended", |run| {
+        run["spec"]["terminate"] == true && !run["status"]["completedAt"].is_null()
+    })
+    .await;
 }
 
 #[tokio::test]

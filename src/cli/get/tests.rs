@@ -137,6 +137,25 @@ fn a_paused_canary_in_full() {
 }
 
 #[test]
+fn a_version_that_is_about_to_go_says_when() {
+    let mut rollout = paused();
+    rollout["status"]["ledger"] = json!([
+        { "podTemplateHash": "old", "unroutedSince": "2026-01-01T11:59:40Z", "scaleDownAt": "2026-01-01T12:00:10Z" },
+        { "podTemplateHash": "older", "unroutedSince": "2026-01-01T11:00:00Z", "scaleDownAt": "2026-01-01T12:00:10Z" },
+        { "podTemplateHash": "new", "routes": ["service/demo-canary"] },
+    ]);
+    let drawn = drawn(rollout);
+    let leaving: Vec<&str> = drawn
+        .lines()
+        .filter(|line| line.contains("scales down"))
+        .collect();
+    assert_eq!(
+        leaving,
+        ["│  └─ ✔ demo-old  stable  4/4 available, scales down in 10s"]
+    );
+}
+
+#[test]
 fn weights_are_those_asked_for_and_those_given() {
     for (step, aborted, given, router, expected) in [
         (0, false, 5, true, "5 of 100, 25 asked"),

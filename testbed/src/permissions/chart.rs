@@ -80,11 +80,14 @@ impl Granted {
     }
 }
 
-/// What helm renders.
+/// What helm renders, for a release with the name of the chart's folder.
 pub(super) async fn render(binaries: &Binaries, chart: &Path, set: &str) -> Result<String> {
+    let release = chart
+        .file_name()
+        .with_context(|| format!("{} names no folder", chart.display()))?;
     let output = Command::new(binaries.path(Program::Helm)?)
         .arg("template")
-        .arg("permissions")
+        .arg(release)
         .arg(chart)
         .args(["--kube-version=1.36.0", "--set", set])
         .kill_on_drop(true)

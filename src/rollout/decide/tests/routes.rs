@@ -49,7 +49,9 @@ fn share(snapshot: &Snapshot, route: &Value) -> i32 {
     if !is_marked(route) && pin.is_none_or(|pin| pin == stable || stable.is_empty()) {
         return 0;
     }
-    i32::try_from(100 * canary_weight / (stable_weight + canary_weight)).unwrap()
+    let spec = snapshot.rollout.spec.as_ref().unwrap();
+    let max = spec.strategy.declared().unwrap().max_weight();
+    i32::try_from(i64::from(max) * canary_weight / (stable_weight + canary_weight)).unwrap()
 }
 
 /// What the route of a snapshot sends to a canary; 0 without one.

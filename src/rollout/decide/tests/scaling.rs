@@ -1,9 +1,9 @@
 //! Sizes: by people, by autoscalers, and by pods that come and go.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::world::{World, world};
-use crate::api::rollout_status::Phase;
+use crate::api::{request::Verb, rollout_status::Phase};
 
 fn paused_at(weight: i32, replicas: i32) -> World {
     world()
@@ -122,6 +122,156 @@ fn by_pods_the_share_of_pods_is_the_share_of_traffic() {
         );
         assert_eq!(world.status.phase, Some(Phase::Paused));
     }
+}
+
+/// `(pods above replicas, pods below)` of a pair that may be a number or a percentage.
+fn bounds(surge: &Value, unavailable: &Value, replicas: i32) -> (i32, i32) {
+    let percent = |value: &Value| {
+        let text = value.as_str()?;
+        text.trim_end_matches('%').parse::<i32>().ok()
+    };
+    let number = |value: &Value| i32::try_from(value.as_i64().unwrap()).unwrap();
+    let up = percent(surge).map_or_else(|| number(surge), |of| (replicas * of + 99) / 100);
+    let down = percent(unavailable).map_or_else(|| number(unavailable), |of| replicas * of / 100);
+    if (up, down) == (0, 0) {
+        (0, 1)
+    } else {
+        (up, down)
+    }
+}
+
+#[test]
+fn by_pods_no_release_leaves_its_bounds() {
+    for replicas in [1, 2, 3, 5, 10] {
+        for surge in [
+            json!(0),
+            json!("0%"),
+            json!(1),
+            json!("25%"),
+            json!("50"),
+            json!(4),
+            json!("100%"),
+        ] {
+            for unavailable in [json!(0), json!(1), json!("25%"), json!("34"), json!("100%")] {
+                if [json!(0), json!("0%")].contains(&surge) && unavailable == json!(0) {
+                    // Nothing could move: refused.
+                    continue;
+                }
+                let what = format!("{replicas} replicas, surge {surge}, unavailable {unavailable}");
+                let (up, down) = bounds(&surge, &unavailable, replicas);
+                let mut world = world()
+                    .replicas(replicas)
+                    .steps(
+                        json!([{"setWeight": 30}, {"pause": {"duration": 5}}, {"setWeight": 75}]),
+                    )
+                    .with("maxSurge", surge.clone())
+                    .with("maxUnavailable", unavailable.clone())
+                    .deployed();
+                world.declare("v2");
+                world.play_until(|world| {
+                    let total = world.size("v1") + world.size("v2");
+                    assert!(total <= replicas + up, "{what}: {total} pods\n{world}");
+                    let available = ["v1", "v2"]
+                        .map(|version| world.set_of(version).map_or(0, |set| set.view.available))
+                        .iter()
+                        .sum::<i32>();
+                    assert!(
+                        available >= replicas - down,
+                        "{what}: {available} available\n{world}"
+                    );
+                    false
+                });
+                assert_eq!(world.status.phase, Some(Phase::Healthy), "{what}\n{world}");
+                assert_eq!(
+                    (world.size("v1"), world.size("v2")),
+                    (0, replicas),
+                    "{what}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn with_a_router_the_new_version_comes_beside_the_old_one_whatever_the_bounds() {
+    for (surge, unavailable) in [
+        (json!(0), json!(1)),
+        (json!(1), json!(0)),
+        (json!("100%"), json!("100%")),
+    ] {
+        let world = world()
+            .nginx()
+            .steps(json!([{"setWeight": 50}, {"pause": {}}]))
+            .with("maxSurge", surge)
+            .with("maxUnavailable", unavailable)
+            .deployed()
+            .updated();
+        assert_eq!((world.size("v1"), world.size("v2")), (4, 2), "{world}");
+    }
+}
+
+#[test]
+fn weights_are_shares_of_the_most_there_can_be() {
+    for (max, weight, replicas, canary) in [
+        (100, 1, 10, 1),
+        (100, 11, 10, 2),
+        (200, 100, 4, 2),
+        (1000, 1, 10, 1),
+        (1000, 100, 10, 1),
+        (1000, 101, 10, 2),
+        (1000, 999, 10, 10),
+        (1000, 1000, 3, 3),
+        (1_000_000, 1, 10, 1),
+    ] {
+        for mut world in [world().nginx(), world().gateway(1, 1)] {
+            world = world
+                .replicas(replicas)
+                .steps(json!([{"setWeight": weight}, {"pause": {}}]));
+            world.set(
+                "/strategy/canary/trafficRouting/maxTrafficWeight",
+                json!(max),
+            );
+            let mut world = world.deployed().updated();
+            assert_eq!(world.status.phase, Some(Phase::Paused), "{world}");
+            assert_eq!(
+                (world.size("v2"), world.weight()),
+                (canary, weight),
+                "{weight} of {max}"
+            );
+            let weights = world.status.canary.weights.clone().unwrap();
+            assert_eq!(weights.stable.weight, max - weight);
+            world.ask("1", Verb::Promote);
+            world.play_until(|world| world.version(&world.status.stable_rs) == "v2");
+            assert_eq!(
+                world.status.canary.weights.clone().unwrap().canary.weight,
+                max
+            );
+            world.play();
+            assert_eq!(world.status.phase, Some(Phase::Healthy), "{world}");
+        }
+    }
+}
+
+#[test]
+fn the_ledger_tells_when_pods_go() {
+    let mut world = world()
+        .nginx()
+        .with("scaleDownDelaySeconds", json!(20))
+        .deployed();
+    world.declare("v2");
+    let leaves = |world: &World| {
+        let hash = world.hash("v1");
+        let mut entries = world.status.ledger.iter();
+        let entry = entries.find(|entry| entry.pod_template_hash == hash)?;
+        Some((entry.scale_down_at?, entry.unrouted_since?))
+    };
+    world.play_until(|world| leaves(world).is_some());
+    let (at, since) = leaves(&world).unwrap();
+    assert_eq!(at.duration_since(since).as_secs(), 20);
+    world.play_until(|world| world.size("v1") == 0);
+    assert_eq!(world.now, at, "{world}");
+    world.play();
+    assert_eq!(leaves(&world), None, "{world}");
 }
 
 #[test]
