@@ -8,31 +8,26 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::{controller::Action as Requeue, events::EventType};
-use serde_json::Value;
+use kube::runtime::controller::Action as Requeue;
 use tokio::time::Instant;
 
 use super::{
     act::{ActError, Acted, Writer},
     decide::{decide, note_of_action},
-    decision::{Action, Decision, Next, Note},
+    decision::{Action, Decision, Next},
     observe::{Memory, observe},
     snapshot::{Refusal, RefusalKind, Snapshot},
+    status::{self, FOLLOW, Pending, SETTLE, Weight},
+    tell::{publish, sample},
 };
 use crate::{
     api::{
-        gateway_api::RouteKind, merge_patch, names::Kind, object::CachedObject,
-        rollout_status::Phase, strategy::Declared,
+        gateway_api::RouteKind, names::Kind, object::CachedObject, rollout_status::RolloutStatus,
     },
     caches::{self, Caches},
     runtime::{
-        backoff::Backoff,
-        client::Failure,
-        clock::Clock,
-        events::{self, EventSink},
-        instruments::{Instruments, ReplicaCounts, RolloutSample},
-        write_log::Cached,
+        backoff::Backoff, client::Failure, clock::Clock, events::EventSink,
+        instruments::Instruments, write_log::Cached,
     },
 };
 
@@ -40,8 +35,6 @@ use crate::{
 const BEHIND: Duration = Duration::from_secs(2);
 /// A name that somebody else has is asked for again: of an object without our label no watch tells that it is gone.
 const TAKEN_AGAIN: Duration = Duration::from_secs(15);
-/// How long a change of mere counts may wait for company.
-const SETTLE: Duration = Duration::from_secs(1);
 
 /// What every reconcile shares.
 pub struct Context {
@@ -71,8 +64,10 @@ struct Remembered {
     memory: Memory,
     /// When the name of `memory.taken` was found taken.
     taken_at: Option<Instant>,
-    /// Since when a change of mere counts waits to be written.
-    counts_wait_since: Option<Instant>,
+    /// Since when a change of the status waits to be written.
+    waits_since: Option<Instant>,
+    /// A status that waits for the next look.
+    pending: Option<Pending>,
 }
 
 impl Memories {
@@ -175,25 +170,49 @@ pub fn after_failure(rollout: &CachedObject, error: &ActError, context: &Context
 }
 
 async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActError> {
-    let resource = context.writer.names.resource(Kind::Rollout);
     if !shows_own_writes(rollout, context) {
         return Ok(Requeue::requeue(BEHIND));
     }
     let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);
     let now = context.clock.now();
     let memory = context.memories.recall(rollout.uid(), generation, now);
-    let snapshot = observe(
+    let pending = context
+        .memories
+        .with(rollout.uid(), generation, |remembered| {
+            remembered.pending.take()
+        });
+    let mut snapshot = observe(
         rollout,
         &context.caches,
         &context.writer.names,
         &memory,
         now,
     )?;
+    let stored = snapshot.rollout.status.clone();
+    // If somebody else has written since, what was decided before is decided anew.
+    if let Some(pending) = pending
+        && pending.resource_version == rollout.resource_version()
+    {
+        snapshot.rollout.status = pending.status;
+    }
     let decision = decide(&snapshot);
-    let mut failed = None;
+    if !decision.actions.is_empty()
+        && let Some(patch) = status::difference(&stored, &snapshot.rollout.status)
+        && status::weight(&patch, &snapshot.rollout.status) >= Weight::Traffic
+    {
+        // Nothing rests on where traffic may go before that is on record. The write wakes us.
+        let resource = context.writer.names.resource(Kind::Rollout);
+        context
+            .writer
+            .write_status(&resource, rollout, patch)
+            .await?;
+        return Ok(Requeue::requeue(BEHIND));
+    }
+    let (mut failed, mut acted) = (None, false);
     for action in &decision.actions {
         match carry_out(action, &snapshot, context).await {
             Ok(Acted::Done) => {
+                acted = true;
                 context.instruments.acted(action.name(), "done");
                 if let Some(note) = note_of_action(action, &snapshot) {
                     publish(&note, rollout, context);
@@ -227,7 +246,8 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
             });
     }
     // The status follows from what was observed, not from what was just written: it is right also after a failure.
-    let settle = write_status(rollout, &resource, &snapshot, &decision, context).await?;
+    let follows = acted && failed.is_none();
+    let settle = write_status(rollout, &stored, &decision, follows, context).await?;
     for note in &decision.notes {
         publish(note, rollout, context);
     }
@@ -351,64 +371,65 @@ fn remember(
     context.memories.with(rollout.uid(), generation, change);
 }
 
-/// Writes the status if it changed. Returns when to come back if only counts changed and they may wait for company.
+/// Writes the status if it changed, unless it may wait; returns for how long. When something was carried out that makes us
+/// look again, that look `follows`.
 async fn write_status(
     rollout: &CachedObject,
-    resource: &kube::core::ApiResource,
-    snapshot: &Snapshot,
+    stored: &RolloutStatus,
     decision: &Decision,
+    follows: bool,
     context: &Context,
 ) -> Result<Option<Duration>, ActError> {
-    let json = |status| serde_json::to_value(status).unwrap_or(Value::Null);
-    let generation = snapshot.rollout.generation;
-    let Some(difference) =
-        merge_patch::difference(&json(&snapshot.rollout.status), &json(&decision.status))
-    else {
-        context
-            .memories
-            .with(rollout.uid(), generation, |remembered| {
-                remembered.counts_wait_since = None;
-            });
+    let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);
+    let patch = status::difference(stored, &decision.status);
+    let weight = patch.as_ref().map_or(Weight::Idle, |patch| {
+        status::weight(patch, &decision.status)
+    });
+    let left = |limit: Duration, remembered: &mut Remembered| {
+        let now = Instant::now();
+        let since = *remembered.waits_since.get_or_insert(now);
+        limit.saturating_sub(now.duration_since(since))
+    };
+    let wait = context
+        .memories
+        .with(rollout.uid(), generation, |remembered| match weight {
+            Weight::Idle => {
+                remembered.waits_since = None;
+                None
+            }
+            Weight::Counts => Some(left(SETTLE, remembered)),
+            Weight::Told => Some(left(FOLLOW, remembered)),
+            Weight::Traffic if follows => Some(FOLLOW),
+            Weight::Traffic | Weight::Decided => Some(Duration::ZERO),
+        });
+    let (Some(patch), Some(wait)) = (patch, wait) else {
         return Ok(None);
     };
-    if only_counts(&difference) {
-        let now = Instant::now();
-        let since = context
-            .memories
-            .with(rollout.uid(), generation, |remembered| {
-                *remembered.counts_wait_since.get_or_insert(now)
-            });
-        let left = SETTLE.saturating_sub(now.duration_since(since));
-        if !left.is_zero() {
-            return Ok(Some(left));
+    if !wait.is_zero() {
+        if weight > Weight::Counts {
+            let pending = Pending {
+                resource_version: rollout.resource_version().to_owned(),
+                status: decision.status.clone(),
+            };
+            context
+                .memories
+                .with(rollout.uid(), generation, |remembered| {
+                    remembered.pending = Some(pending);
+                });
         }
+        return Ok(Some(wait));
     }
+    let resource = context.writer.names.resource(Kind::Rollout);
     context
         .writer
-        .write_status(resource, rollout, difference)
+        .write_status(&resource, rollout, patch)
         .await?;
     context
         .memories
         .with(rollout.uid(), generation, |remembered| {
-            remembered.counts_wait_since = None;
+            remembered.waits_since = None;
         });
     Ok(None)
-}
-
-/// Whether a status differs in counts only, which change with every pod.
-fn only_counts(difference: &Value) -> bool {
-    const COUNTS: [&str; 7] = [
-        "replicas",
-        "updatedReplicas",
-        "readyReplicas",
-        "availableReplicas",
-        "HPAReplicas",
-        "progress",
-        "waitingFor",
-    ];
-    difference
-        .as_object()
-        .is_some_and(|fields| fields.keys().all(|key| COUNTS.contains(&key.as_str())))
 }
 
 fn requeue(decision: &Decision, snapshot: &Snapshot, own: [Option<Duration>; 2]) -> Requeue {
@@ -424,68 +445,4 @@ fn requeue(decision: &Decision, snapshot: &Snapshot, own: [Option<Duration>; 2])
         Some(delay) => Requeue::requeue(delay),
         None => Requeue::await_change(),
     }
-}
-
-fn publish(note: &Note, rollout: &CachedObject, context: &Context) {
-    tracing::info!(
-        namespace = rollout.namespace(),
-        rollout = rollout.name(),
-        reason = note.reason,
-        "{}",
-        note.message
-    );
-    context.events.publish(events::Note {
-        regarding: ObjectReference {
-            api_version: Some(context.writer.names.api_version()),
-            kind: Some(Kind::Rollout.name().to_owned()),
-            name: Some(rollout.name().to_owned()),
-            namespace: Some(rollout.namespace().to_owned()),
-            uid: Some(rollout.uid().to_owned()),
-            ..ObjectReference::default()
-        },
-        related: None,
-        severity: if note.warning {
-            EventType::Warning
-        } else {
-            EventType::Normal
-        },
-        reason: note.reason.to_owned(),
-        action: note.reason.to_owned(),
-        note: note.message.clone(),
-    });
-}
-
-fn sample(snapshot: &Snapshot, decision: &Decision, context: &Context) {
-    let count = |number: i32| u32::try_from(number).unwrap_or(0);
-    let status = &decision.status;
-    let desired = snapshot
-        .rollout
-        .spec
-        .as_ref()
-        .map_or(0, super::super::api::rollout::RolloutSpec::desired_replicas);
-    let weight = status.canary.weights.as_ref().map_or(0, |weights| {
-        let all = (weights.canary.weight + weights.stable.weight).max(1);
-        weights.canary.weight.saturating_mul(100) / all
-    });
-    context.instruments.upsert(
-        &snapshot.rollout.namespace,
-        &snapshot.rollout.name,
-        RolloutSample {
-            strategy: snapshot
-                .rollout
-                .spec
-                .as_ref()
-                .ok()
-                .and_then(|spec| spec.strategy.declared())
-                .map_or("none", Declared::name),
-            phase: status.phase.map_or("Unknown", Phase::name),
-            weight: count(weight),
-            replicas: ReplicaCounts {
-                desired: count(desired),
-                updated: count(status.updated_replicas),
-                ready: count(status.ready_replicas),
-                available: count(status.available_replicas),
-            },
-        },
-    );
 }
