@@ -12,7 +12,7 @@ help:
 	@echo 'make demo          play a few releases on a real control plane, with every request counted (KEEP=1 leaves it running)'
 	@echo 'make test          all tests, those on a real control plane too; and whether the chart grants what they use, no more'
 	@echo 'make lint          formatting, clippy and docs, with warnings denied'
-	@echo 'make bench         timings of the core, each beside one to compare with'
+	@echo 'make bench         figures for docs/benchmarks.md, measured on a real control plane: about 20 minutes'
 	@echo 'make crds          write the CustomResourceDefinitions again, here and in the chart'
 	@echo 'make clean         remove what was built here (not the servers in the cache folder)'
 	@echo 'Plain `cargo test` runs the tests that need no control plane.'
@@ -35,6 +35,17 @@ test:
 
 # What the chart grants in either mode must be what the controllers of all tests have used, and nothing may have been forbidden.
 PERMISSIONS = $(BIN)/testbed permissions --state $(TEST_STATE) --chart charts/tidegate --set mode=cluster --set mode=namespaced
+
+# First what needs no cluster: timings of pure functions, each beside one to compare with.
+.PHONY: bench
+bench:
+	mkdir -p target/bench
+	$(CARGO) bench --locked --package tidegate --bench decide > target/bench/timings.txt
+	cat target/bench/timings.txt
+	$(CARGO) build --locked --release --package tidegate --bin tidegate
+	$(CARGO) build --locked --package testbed --bins
+	$(BIN)/testbed bench --state target/bench/testbed --tidegate $(or $(CARGO_TARGET_DIR),target)/release/tidegate \
+	  --timings target/bench/timings.txt
 
 .PHONY: lint format clippy docs
 lint: format clippy docs

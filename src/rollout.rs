@@ -8,3 +8,5 @@ pub mod decide;
 pub mod decision;
 pub mod observe;
 pub mod snapshot;
+mod status;
+mod tell;

@@ -12,10 +12,10 @@ use tidegate::{
         render::{self, RunRequest, Template},
     },
     api::{
-        analysis::{AnalysisRunSpec, AnalysisTemplateSpec, RolloutAnalysis},
-        canary::CanaryStrategy,
+        analysis::{AnalysisRunSpec, AnalysisTemplateSpec},
         rollout::RolloutSpec,
-        steps::StepKind,
+        strategy::Declared,
+        traffic_routing::TrafficRouting,
     },
     rollout::decide::validate,
 };
@@ -88,6 +88,8 @@ fn every_object_is_of_a_kind_that_is_read_here_and_has_no_unknown_field() {
                 "AnalysisTemplate" => drop(read::<AnalysisTemplateSpec>(&object["spec"], &at)),
                 "Service" => drop(read::<Service>(&object, &at)),
                 "Ingress" => drop(read::<Ingress>(&object, &at)),
+                // Its types are not here: `cluster` shows it to the server, which knows them.
+                "HTTPRoute" => {}
                 _ => panic!("{at}: teach this test to read it"),
             }
         }
@@ -128,11 +130,23 @@ fn every_service_and_ingress_that_a_rollout_names_is_there_and_fits() {
                 .get(&key)
                 .unwrap_or_else(|| panic!("{at}: {kind} {name} is missing"))
         };
-        let canary = spec.strategy.canary.unwrap();
-        for service in canary.stable_service.iter().chain(&canary.canary_service) {
+        let declared = spec.strategy.declared().unwrap();
+        for (_, service) in declared.services() {
             let selector = &find("Service", service)["spec"]["selector"];
             assert_kept(selector, &labels, &format!("{at}: Service {service}"));
         }
+        let canary = match declared {
+            Declared::Canary(canary) => canary,
+            Declared::BlueGreen(blue_green) => {
+                let leads_to = |ingress: &Value| {
+                    text(ingress, "/spec/rules/0/http/paths/0/backend/service/name").to_owned()
+                };
+                let ingresses = objects.iter().filter(|((kind, _), _)| kind == "Ingress");
+                let led: Vec<String> = ingresses.map(|(_, ingress)| leads_to(ingress)).collect();
+                assert!(led.contains(&blue_green.active_service), "{at}: {led:?}");
+                continue;
+            }
+        };
         let nginx = canary
             .traffic_routing
             .iter()
@@ -142,26 +156,18 @@ fn every_service_and_ingress_that_a_rollout_names_is_there_and_fits() {
             let leads_to = text(find("Ingress", ingress), backend);
             assert_eq!(Some(leads_to), canary.stable_service.as_deref(), "{at}");
         }
+        for target in canary
+            .traffic_routing
+            .iter()
+            .flat_map(TrafficRouting::routes)
+        {
+            let route = find(target.kind.name(), target.name);
+            for (place, service) in [(0, &canary.stable_service), (1, &canary.canary_service)] {
+                let backend = format!("/spec/rules/0/backendRefs/{place}/name");
+                assert_eq!(Some(text(route, &backend)), service.as_deref(), "{at}");
+            }
+        }
     }
-}
-
-/// Every analysis of a canary, and whether it must end by itself.
-fn analyses(canary: &CanaryStrategy) -> Vec<(RolloutAnalysis, bool)> {
-    let steps = canary.steps.iter().filter_map(|step| match step.kind() {
-        Some(StepKind::Analysis(analysis)) => Some((analysis.clone(), true)),
-        Some(
-            StepKind::SetWeight(_)
-            | StepKind::Pause(_)
-            | StepKind::SetCanaryScale(_)
-            | StepKind::Unsupported(_),
-        )
-        | None => None,
-    });
-    let background = canary
-        .analysis
-        .iter()
-        .map(|background| (background.analysis.clone(), false));
-    steps.chain(background).collect()
 }
 
 #[test]
@@ -171,7 +177,9 @@ fn every_analysis_makes_a_run_that_can_be_measured() {
         let objects = objects(&folder);
         let (mut object, spec) = rollout(&folder);
         object["metadata"]["namespace"] = json!("shop");
-        for (analysis, must_end) in analyses(&spec.strategy.canary.unwrap()) {
+        for (field, analysis) in spec.strategy.declared().unwrap().analyses() {
+            // Only the one in the background may go on as long as the update does.
+            let must_end = field != "analysis";
             let name = &analysis.templates[0].template_name;
             let template = &objects[&("AnalysisTemplate".to_owned(), name.clone())];
             let request = RunRequest {

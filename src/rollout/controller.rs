@@ -2,45 +2,39 @@
 //!
 //! Not here: the watches that start one (`crate::controller`) and any decision.
 
-mod memories;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use std::{sync::Arc, time::Duration};
-
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::{controller::Action as Requeue, events::EventType};
-use serde_json::Value;
+use kube::runtime::controller::Action as Requeue;
 use tokio::time::Instant;
 
 use super::{
     act::{ActError, Acted, Writer},
     decide::{decide, note_of_action},
-    decision::{Action, Decision, Next, Note},
-    observe::observe,
-    snapshot::Snapshot,
+    decision::{Action, Decision, Next},
+    observe::{Memory, observe},
+    snapshot::{Refusal, RefusalKind, Snapshot},
+    status::{self, FOLLOW, Pending, SETTLE, Weight},
+    tell::{publish, sample},
 };
 use crate::{
     api::{
-        gateway_api::RouteKind, merge_patch, names::Kind, object::CachedObject,
-        rollout_status::Phase, strategy::Declared,
+        gateway_api::RouteKind, names::Kind, object::CachedObject, rollout_status::RolloutStatus,
     },
     caches::{self, Caches},
     runtime::{
-        backoff::Backoff,
-        client::Failure,
-        clock::Clock,
-        events::{self, EventSink},
-        instruments::{Instruments, ReplicaCounts, RolloutSample},
-        write_log::Cached,
+        backoff::Backoff, client::Failure, clock::Clock, events::EventSink,
+        instruments::Instruments, write_log::Cached,
     },
 };
 
-pub use memories::Memories;
-use memories::Of;
-
 /// Looks again although a watch should wake us, for the case that it does not.
 const BEHIND: Duration = Duration::from_secs(2);
-/// How long a change of mere counts may wait for company.
-const SETTLE: Duration = Duration::from_secs(1);
+/// A name that somebody else has is asked for again: of an object without our label no watch tells that it is gone.
+const TAKEN_AGAIN: Duration = Duration::from_secs(15);
 
 /// What every reconcile shares.
 pub struct Context {
@@ -58,6 +52,67 @@ pub struct Context {
     pub backoff: Backoff<(String, String)>,
     /// What the API server said about this Rollout's writes.
     pub memories: Memories,
+}
+
+/// What is remembered between reconciles, per Rollout. All of it can be lost: it is learnt again.
+#[derive(Debug, Default)]
+pub struct Memories(Mutex<HashMap<String, Remembered>>);
+
+#[derive(Clone, Debug, Default)]
+struct Remembered {
+    generation: i64,
+    memory: Memory,
+    /// When the name of `memory.taken` was found taken.
+    taken_at: Option<Instant>,
+    /// Since when a change of the status waits to be written.
+    waits_since: Option<Instant>,
+    /// A status that waits for the next look.
+    pending: Option<Pending>,
+}
+
+impl Memories {
+    fn with<T>(&self, uid: &str, generation: i64, change: impl FnOnce(&mut Remembered) -> T) -> T {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = all.entry(uid.to_owned()).or_default();
+        if entry.generation != generation {
+            let since = entry.memory.since;
+            *entry = Remembered {
+                generation,
+                ..Remembered::default()
+            };
+            entry.memory.since = since;
+        }
+        change(entry)
+    }
+
+    /// What the next decision has to know. A taken name is forgotten after a while, so that it is tried again.
+    fn recall(&self, uid: &str, generation: i64, now: jiff::Timestamp) -> Memory {
+        self.with(uid, generation, |remembered| {
+            remembered.memory.since.get_or_insert(now);
+            if left_of(remembered.taken_at).is_some_and(|left| left.is_zero()) {
+                remembered.memory.taken = None;
+                remembered.taken_at = None;
+            }
+            remembered.memory.clone()
+        })
+    }
+
+    /// When a taken name is to be tried again, if one is remembered.
+    fn try_again(&self, uid: &str, generation: i64) -> Option<Duration> {
+        self.with(uid, generation, |remembered| left_of(remembered.taken_at))
+    }
+
+    /// Forgets Rollouts that are gone.
+    pub fn retain(&self, is_live: impl Fn(&str) -> bool) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|uid, _| is_live(uid));
+    }
+}
+
+fn left_of(taken_at: Option<Instant>) -> Option<Duration> {
+    taken_at.map(|at| TAKEN_AGAIN.saturating_sub(at.elapsed()))
 }
 
 /// One reconcile.
@@ -115,29 +170,49 @@ pub fn after_failure(rollout: &CachedObject, error: &ActError, context: &Context
 }
 
 async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActError> {
-    let resource = context.writer.names.resource(Kind::Rollout);
     if !shows_own_writes(rollout, context) {
         return Ok(Requeue::requeue(BEHIND));
     }
     let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);
     let now = context.clock.now();
-    let of = Of {
-        uid: rollout.uid(),
-        generation,
-    };
-    let memory = context.memories.recall(of, now);
-    let snapshot = observe(
+    let memory = context.memories.recall(rollout.uid(), generation, now);
+    let pending = context
+        .memories
+        .with(rollout.uid(), generation, |remembered| {
+            remembered.pending.take()
+        });
+    let mut snapshot = observe(
         rollout,
         &context.caches,
         &context.writer.names,
         &memory,
         now,
     )?;
+    let stored = snapshot.rollout.status.clone();
+    // If somebody else has written since, what was decided before is decided anew.
+    if let Some(pending) = pending
+        && pending.resource_version == rollout.resource_version()
+    {
+        snapshot.rollout.status = pending.status;
+    }
     let decision = decide(&snapshot);
-    let mut failed = None;
+    if !decision.actions.is_empty()
+        && let Some(patch) = status::difference(&stored, &snapshot.rollout.status)
+        && status::weight(&patch, &snapshot.rollout.status) >= Weight::Traffic
+    {
+        // Nothing rests on where traffic may go before that is on record. The write wakes us.
+        let resource = context.writer.names.resource(Kind::Rollout);
+        context
+            .writer
+            .write_status(&resource, rollout, patch)
+            .await?;
+        return Ok(Requeue::requeue(BEHIND));
+    }
+    let (mut failed, mut acted) = (None, false);
     for action in &decision.actions {
         match carry_out(action, &snapshot, context).await {
             Ok(Acted::Done) => {
+                acted = true;
                 context.instruments.acted(action.name(), "done");
                 if let Some(note) = note_of_action(action, &snapshot) {
                     publish(&note, rollout, context);
@@ -148,9 +223,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
                 context
                     .instruments
                     .acted(action.name(), error.failure().category());
-                if let Action::CreateReplicaSet { name, .. } = action {
-                    context.memories.refused(of, name, error.failure());
-                }
+                remember(action, &error, rollout, generation, context);
                 failed = Some(error);
                 break;
             }
@@ -162,10 +235,19 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
             .iter()
             .any(|action| matches!(action, Action::CreateReplicaSet { .. }))
     {
-        context.memories.created(of);
+        context
+            .memories
+            .with(rollout.uid(), generation, |remembered| {
+                remembered.taken_at = None;
+                remembered.memory = Memory {
+                    since: remembered.memory.since,
+                    ..Memory::default()
+                };
+            });
     }
     // The status follows from what was observed, not from what was just written: it is right also after a failure.
-    let settle = write_status(rollout, &resource, &snapshot, &decision, context).await?;
+    let follows = acted && failed.is_none();
+    let settle = write_status(rollout, &stored, &decision, follows, context).await?;
     for note in &decision.notes {
         publish(note, rollout, context);
     }
@@ -173,7 +255,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     if let Some(error) = failed {
         return Err(error);
     }
-    let again = context.memories.try_again(of);
+    let again = context.memories.try_again(rollout.uid(), generation);
     Ok(requeue(&decision, &snapshot, [settle, again]))
 }
 
@@ -256,53 +338,98 @@ async fn carry_out(
         .await
 }
 
-/// Writes the status if it changed. Returns when to come back if only counts changed and they may wait for company.
-async fn write_status(
+/// Keeps what the next decision has to know about a refusal.
+fn remember(
+    action: &Action,
+    error: &ActError,
     rollout: &CachedObject,
-    resource: &kube::core::ApiResource,
-    snapshot: &Snapshot,
-    decision: &Decision,
+    generation: i64,
     context: &Context,
-) -> Result<Option<Duration>, ActError> {
-    let json = |status| serde_json::to_value(status).unwrap_or(Value::Null);
-    let of = Of {
-        uid: rollout.uid(),
-        generation: snapshot.rollout.generation,
+) {
+    let Action::CreateReplicaSet { name, .. } = action else {
+        return;
     };
-    let Some(difference) =
-        merge_patch::difference(&json(&snapshot.rollout.status), &json(&decision.status))
-    else {
-        context.memories.counts_written(of);
-        return Ok(None);
-    };
-    if only_counts(&difference) {
-        let left = SETTLE.saturating_sub(context.memories.counts_wait(of));
-        if !left.is_zero() {
-            return Ok(Some(left));
+    let change = |remembered: &mut Remembered| match error.failure() {
+        Failure::Invalid(message) => {
+            remembered.memory.refusal = Some(Refusal {
+                kind: RefusalKind::Invalid,
+                message,
+            });
         }
-    }
-    context
-        .writer
-        .write_status(resource, rollout, difference)
-        .await?;
-    context.memories.counts_written(of);
-    Ok(None)
+        Failure::Forbidden(message) => {
+            remembered.memory.refusal = Some(Refusal {
+                kind: RefusalKind::Forbidden,
+                message,
+            });
+        }
+        Failure::AlreadyExists => {
+            remembered.memory.taken = Some(name.clone());
+            remembered.taken_at = Some(Instant::now());
+        }
+        Failure::Conflict | Failure::NotFound | Failure::Transient(_) => {}
+    };
+    context.memories.with(rollout.uid(), generation, change);
 }
 
-/// Whether a status differs in counts only, which change with every pod.
-fn only_counts(difference: &Value) -> bool {
-    const COUNTS: [&str; 7] = [
-        "replicas",
-        "updatedReplicas",
-        "readyReplicas",
-        "availableReplicas",
-        "HPAReplicas",
-        "progress",
-        "waitingFor",
-    ];
-    difference
-        .as_object()
-        .is_some_and(|fields| fields.keys().all(|key| COUNTS.contains(&key.as_str())))
+/// Writes the status if it changed, unless it may wait; returns for how long. When something was carried out that makes us
+/// look again, that look `follows`.
+async fn write_status(
+    rollout: &CachedObject,
+    stored: &RolloutStatus,
+    decision: &Decision,
+    follows: bool,
+    context: &Context,
+) -> Result<Option<Duration>, ActError> {
+    let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);
+    let patch = status::difference(stored, &decision.status);
+    let weight = patch.as_ref().map_or(Weight::Idle, |patch| {
+        status::weight(patch, &decision.status)
+    });
+    let left = |limit: Duration, remembered: &mut Remembered| {
+        let now = Instant::now();
+        let since = *remembered.waits_since.get_or_insert(now);
+        limit.saturating_sub(now.duration_since(since))
+    };
+    let wait = context
+        .memories
+        .with(rollout.uid(), generation, |remembered| match weight {
+            Weight::Idle => {
+                remembered.waits_since = None;
+                None
+            }
+            Weight::Counts => Some(left(SETTLE, remembered)),
+            Weight::Told => Some(left(FOLLOW, remembered)),
+            Weight::Traffic if follows => Some(FOLLOW),
+            Weight::Traffic | Weight::Decided => Some(Duration::ZERO),
+        });
+    let (Some(patch), Some(wait)) = (patch, wait) else {
+        return Ok(None);
+    };
+    if !wait.is_zero() {
+        if weight > Weight::Counts {
+            let pending = Pending {
+                resource_version: rollout.resource_version().to_owned(),
+                status: decision.status.clone(),
+            };
+            context
+                .memories
+                .with(rollout.uid(), generation, |remembered| {
+                    remembered.pending = Some(pending);
+                });
+        }
+        return Ok(Some(wait));
+    }
+    let resource = context.writer.names.resource(Kind::Rollout);
+    context
+        .writer
+        .write_status(&resource, rollout, patch)
+        .await?;
+    context
+        .memories
+        .with(rollout.uid(), generation, |remembered| {
+            remembered.waits_since = None;
+        });
+    Ok(None)
 }
 
 fn requeue(decision: &Decision, snapshot: &Snapshot, own: [Option<Duration>; 2]) -> Requeue {
@@ -318,68 +445,4 @@ fn requeue(decision: &Decision, snapshot: &Snapshot, own: [Option<Duration>; 2])
         Some(delay) => Requeue::requeue(delay),
         None => Requeue::await_change(),
     }
-}
-
-fn publish(note: &Note, rollout: &CachedObject, context: &Context) {
-    tracing::info!(
-        namespace = rollout.namespace(),
-        rollout = rollout.name(),
-        reason = note.reason,
-        "{}",
-        note.message
-    );
-    context.events.publish(events::Note {
-        regarding: ObjectReference {
-            api_version: Some(context.writer.names.api_version()),
-            kind: Some(Kind::Rollout.name().to_owned()),
-            name: Some(rollout.name().to_owned()),
-            namespace: Some(rollout.namespace().to_owned()),
-            uid: Some(rollout.uid().to_owned()),
-            ..ObjectReference::default()
-        },
-        related: None,
-        severity: if note.warning {
-            EventType::Warning
-        } else {
-            EventType::Normal
-        },
-        reason: note.reason.to_owned(),
-        action: note.reason.to_owned(),
-        note: note.message.clone(),
-    });
-}
-
-fn sample(snapshot: &Snapshot, decision: &Decision, context: &Context) {
-    let count = |number: i32| u32::try_from(number).unwrap_or(0);
-    let status = &decision.status;
-    let desired = snapshot
-        .rollout
-        .spec
-        .as_ref()
-        .map_or(0, super::super::api::rollout::RolloutSpec::desired_replicas);
-    let weight = status.canary.weights.as_ref().map_or(0, |weights| {
-        let all = (weights.canary.weight + weights.stable.weight).max(1);
-        weights.canary.weight.saturating_mul(100) / all
-    });
-    context.instruments.upsert(
-        &snapshot.rollout.namespace,
-        &snapshot.rollout.name,
-        RolloutSample {
-            strategy: snapshot
-                .rollout
-                .spec
-                .as_ref()
-                .ok()
-                .and_then(|spec| spec.strategy.declared())
-                .map_or("none", Declared::name),
-            phase: status.phase.map_or("Unknown", Phase::name),
-            weight: count(weight),
-            replicas: ReplicaCounts {
-                desired: count(desired),
-                updated: count(status.updated_replicas),
-                ready: count(status.ready_replicas),
-                available: count(status.available_replicas),
-            },
-        },
-    );
 }

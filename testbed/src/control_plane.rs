@@ -20,9 +20,12 @@ use crate::{
 const CONTROLLERS: &str = "*,-bootstrapsigner,-tokencleaner,-cloud-node-lifecycle,-node-route-controller,\
                            -service-lb-controller,-node-ipam-controller";
 
-/// Every request of everybody, once, when it is answered.
-const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\n\
-                            rules:\n- level: Metadata\n";
+/// Every request of everybody, once, when it is answered; the writes of a controller that the chart installed with their
+/// contents, so that a write without effect can be told from others.
+const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules:\n\
+                            - level: RequestResponse\n  verbs: [create, update, patch]\n  \
+                              users: ['system:serviceaccount:tidegate-system:tidegate']\n\
+                            - level: Metadata\n";
 
 /// The files and ports of one control plane.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! The demo: plays a few releases of `examples/canary` under constant load, as a person with kubectl would, and counts
+//! The demo: plays a few releases of `examples/` under constant load, as a person with kubectl would, and counts
 //! every request.
 //!
 //! The only part of this crate that knows Rollouts, and only their JSON. What a release must do is in `releases`, what is
@@ -18,8 +18,12 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 
-use crate::{Testbed, load::LoadOptions};
-use cluster::{Cluster, HOST};
+use crate::{
+    Testbed,
+    load::{Load, LoadOptions},
+};
+use cluster::Cluster;
+use releases::{APPLICATIONS, Application};
 use report::Report;
 use screen::Screen;
 
@@ -51,16 +55,30 @@ pub struct Options {
 pub async fn run(testbed: &Testbed, options: &Options) -> Result<bool> {
     let mut screen = Screen::stdout();
     let cluster = Cluster::prepare(testbed, options, &mut screen).await?;
-    let mut player = play::Player::new(&cluster, &mut screen, load_options(testbed, options.keep)?);
-    let report = player.play_all(&releases::RELEASES).await;
-    let load = player.into_load();
-    let report = match report {
-        Ok(report) => report,
-        Err(error) => {
-            cluster.tell_what_is_known(&mut screen).await?;
-            return Err(error);
+    let mut all = Vec::new();
+    for application in &APPLICATIONS {
+        let load = load_options(testbed, application, LONGEST)?;
+        let player = play::Player::new(&cluster, &mut screen, application, load);
+        let courses = match player.play_all().await {
+            Ok(courses) => courses,
+            Err(error) => {
+                cluster.tell_what_is_known(application, &mut screen).await?;
+                return Err(error);
+            }
+        };
+        let as_expected = courses.as_expected();
+        all.push(courses);
+        if !as_expected {
+            cluster.tell_what_is_known(application, &mut screen).await?;
+            break;
         }
-    };
+    }
+    // The last requests may take this long, and none is to be missed.
+    tokio::time::sleep(TIMEOUT).await;
+    let mut report = Report::default();
+    for release in all.into_iter().flat_map(play::Courses::counted) {
+        report.add(release);
+    }
     write(&report, &options.report)?;
     screen.say(&table::render(&report))?;
     screen.say(&format!(
@@ -70,22 +88,23 @@ pub async fn run(testbed: &Testbed, options: &Options) -> Result<bool> {
     for problem in report.problems() {
         screen.say(&screen.paint().red(&problem))?;
     }
-    if !report.is_good() {
-        cluster.tell_what_is_known(&mut screen).await?;
-    }
-    if options.keep
-        && let Some(load) = load
-    {
-        cluster.explain(options, &mut screen)?;
-        play::watch_on(&cluster, &mut screen, &load).await?;
+    if options.keep {
+        let application = &APPLICATIONS[0];
+        let load = Load::start(load_options(testbed, application, LONGEST_KEPT)?)?;
+        cluster.explain(application, options, &mut screen)?;
+        play::watch_on(&cluster, &mut screen, application, &load).await?;
     }
     Ok(report.is_good())
 }
 
-fn load_options(testbed: &Testbed, keep: bool) -> Result<LoadOptions> {
-    let longest = if keep { LONGEST_KEPT } else { LONGEST };
+fn load_options(
+    testbed: &Testbed,
+    application: &Application,
+    longest: Duration,
+) -> Result<LoadOptions> {
     let most = u32::try_from(longest.as_secs()).map_or(u32::MAX, |seconds| seconds * RATE);
-    let mut load = LoadOptions::new(testbed.proxy_url()?, HOST, RATE, most, longest);
+    let host = application.host;
+    let mut load = LoadOptions::new(testbed.proxy_url()?, host, RATE, most, longest);
     load.timeout = TIMEOUT;
     Ok(load)
 }

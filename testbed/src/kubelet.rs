@@ -5,7 +5,7 @@
 //! program per pod. Works inside the testbed's network namespace, which owns 10.244.0.0/16.
 
 pub mod addresses;
-mod clock;
+
 pub mod image_tag;
 pub mod job;
 mod metrics;

@@ -1,15 +1,18 @@
 //! A real control plane with a proxy and a Prometheus, in one network namespace, for tests and the demo.
 //!
 //! [`servers`] finds or builds the programs, [`namespace`] enters the namespace, [`testbed`] starts everything and
-//! lets another process attach. What Tidegate itself does is *not* here: except for [`demo`], this crate knows nothing of
-//! Rollouts.
+//! lets another process attach. What Tidegate itself does is *not* here: except for [`demo`] and [`bench`], this
+//! crate knows nothing of Rollouts.
 #![forbid(unsafe_code)]
 
+pub mod bench;
+mod clock;
 pub mod control_plane;
 pub mod demo;
 pub mod fault_proxy;
 pub mod gateway_api;
 pub mod guard;
+mod installation;
 pub mod kubeconfig;
 pub mod kubelet;
 pub mod load;

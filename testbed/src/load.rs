@@ -182,6 +182,11 @@ impl Load {
         self.pacer.is_finished()
     }
 
+    /// Sends no more; the requests in flight go on, and what is counted stays.
+    pub fn end(&self) {
+        self.stop.cancel();
+    }
+
     /// Sends no more, waits for the requests in flight (at most for their time limit), and counts all.
     pub async fn stop(self) -> Summary {
         self.stop.cancel();

@@ -1,4 +1,4 @@
-//! `testbed`: builds the servers, and runs a command or the demo, or waits, with all of them up.
+//! `testbed`: builds the servers, and runs a command, the demo or the benchmark, or waits, with all of them up.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -19,7 +19,7 @@ use nix::{
     unistd::Pid,
 };
 use testbed::{
-    Binaries, Options, Testbed, demo, kubeconfig,
+    Binaries, Options, Testbed, bench, demo, kubeconfig,
     namespace::{self, Session, Signals},
     permissions,
     progress::Progress,
@@ -83,6 +83,23 @@ enum Action {
         #[arg(long, value_name = "FILE")]
         tidegate: Option<PathBuf>,
     },
+    /// Start everything, measure what releases and rest cost, stop everything.
+    Bench {
+        #[command(flatten)]
+        start: Start,
+        /// The program to measure, built for release.
+        #[arg(long, value_name = "FILE")]
+        tidegate: PathBuf,
+        /// What `cargo bench` printed.
+        #[arg(long, value_name = "FILE")]
+        timings: PathBuf,
+        /// The page that keeps the figures.
+        #[arg(long, value_name = "FILE", default_value = "docs/benchmarks.md")]
+        page: PathBuf,
+        /// Leave out the 1,000 Rollouts, which take several minutes.
+        #[arg(long)]
+        no_crowd: bool,
+    },
 }
 
 /// What happens while everything is up.
@@ -94,6 +111,7 @@ enum Work {
         report: PathBuf,
         tidegate: PathBuf,
     },
+    Bench(bench::Options),
 }
 
 #[derive(Args)]
@@ -158,6 +176,21 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             };
             (start, work)
         }
+        Action::Bench {
+            start,
+            tidegate,
+            timings,
+            page,
+            no_crowd,
+        } => {
+            let options = bench::Options {
+                tidegate,
+                timings,
+                page,
+                crowd: !no_crowd,
+            };
+            (start, Work::Bench(options))
+        }
     };
     let Some(session) = Session::join().await? else {
         let binaries = ensure(progress).await?;
@@ -193,6 +226,8 @@ enum End {
     Command(ExitStatus),
     /// Whether the demo showed what it must.
     Demo(bool),
+    /// Everything was measured.
+    Bench,
     Signal(Signal),
     /// The process outside is gone, and everything goes with it.
     Lost,
@@ -223,7 +258,7 @@ async fn inside(
     };
     Ok(match end {
         End::Command(status) => exit_code(status),
-        End::Demo(true) => ExitCode::SUCCESS,
+        End::Demo(true) | End::Bench => ExitCode::SUCCESS,
         End::Demo(false) => ExitCode::FAILURE,
         End::Signal(signal) => interrupted(signal),
         End::Lost => {
@@ -262,6 +297,14 @@ async fn serve(
             // Dropping the demo ends its load and its controller.
             tokio::select! {
                 good = demo::run(testbed, &options) => Ok(End::Demo(good?)),
+                signal = signals.next() => Ok(End::Signal(signal)),
+                () = session.lost() => Ok(End::Lost),
+            }
+        }
+        Work::Bench(options) => {
+            // Dropping the benchmark ends its loads and its controllers.
+            tokio::select! {
+                measured = bench::run(testbed, &options) => measured.map(|()| End::Bench),
                 signal = signals.next() => Ok(End::Signal(signal)),
                 () = session.lost() => Ok(End::Lost),
             }

@@ -111,6 +111,11 @@ impl Process {
             .with_context(|| format!("cannot kill {}", self.name))
     }
 
+    /// Its process id; `None` after its end.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Where the process writes.
     pub fn log(&self) -> &Path {
         &self.log

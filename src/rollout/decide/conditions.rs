@@ -444,7 +444,11 @@ fn tell_waits(pass: &mut Pass<'_>, phase: Phase) {
     let planned = pass.status.next.take();
     pass.status.waiting_for = match (pass.waits.first(), phase) {
         (Some(wait), _) => Some(wait.why.clone()),
-        (None, Phase::Progressing) => Some(pass.status.message.clone()),
+        (None, Phase::Progressing) => {
+            let message = &pass.status.message;
+            let what = message.strip_prefix("waiting for ").unwrap_or(message);
+            Some(what.to_owned())
+        }
         (None, Phase::Degraded) if pass.mode() == Mode::Aborted => {
             Some("another version to be declared, or a retry".to_owned())
         }

@@ -6,9 +6,9 @@ use anyhow::{Result, bail};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::{
-    cluster::{Cluster, ROLLOUT},
-    releases::Release,
-    report::{Played, Report, Step, spans},
+    cluster::Cluster,
+    releases::{Application, Release},
+    report::{Played, Step, WeightChange, spans},
     rollout::Outcome,
     screen::Screen,
     view::Moment,
@@ -25,9 +25,12 @@ const RECENT: Duration = Duration::from_secs(1);
 /// Pods that are not needed any more must be gone by then.
 const TIDY: Duration = Duration::from_mins(1);
 
+/// Requests per second to a version that does not serve yet. They are there to be judged, and are not counted.
+const PREVIEW_RATE: u32 = 20;
+
 /// One release, as it went. Counted when all requests have ended.
-struct Course<'a> {
-    release: &'a Release,
+struct Course {
+    release: &'static Release,
     outcome: Outcome,
     begun: Instant,
     took: Duration,
@@ -35,38 +38,82 @@ struct Course<'a> {
     problems: Vec<String>,
 }
 
-/// The player of releases.
+/// All releases of one application, as they went.
+pub(super) struct Courses {
+    application: &'static Application,
+    all: Vec<Course>,
+    changes: Vec<WeightChange>,
+    load: Load,
+}
+
+impl Courses {
+    /// Whether each ended as it must.
+    pub(super) fn as_expected(&self) -> bool {
+        self.all
+            .iter()
+            .all(|course| course.problems.is_empty() && course.outcome == course.release.expected)
+    }
+
+    /// What was measured, once all requests have ended.
+    pub(super) fn counted(self) -> Vec<Played> {
+        let Self {
+            application,
+            all,
+            changes,
+            load,
+        } = self;
+        // Each counts until the next one begins: no request falls between two.
+        let next: Vec<Instant> = all.iter().skip(1).map(|next| next.begun).collect();
+        let counted = all.into_iter().enumerate().map(|(index, course)| {
+            let release = course.release;
+            let ended = next.get(index).copied().unwrap_or(course.ended);
+            let all = load.between(course.begun, ended);
+            let steps = spans(&changes, course.begun, ended)
+                .into_iter()
+                .map(|span| Step::of(span, &load.between(span.from, span.until), release.version))
+                .collect();
+            let strategy = application.strategy;
+            let mut played = Played::of(release, strategy, course.outcome, course.took, all, steps);
+            played.problems.extend(course.problems);
+            played
+        });
+        counted.collect()
+    }
+}
+
+/// The player of one application's releases.
 pub(super) struct Player<'a> {
     cluster: &'a Cluster<'a>,
     screen: &'a mut Screen,
+    application: &'static Application,
     options: LoadOptions,
     watch: RolloutWatch,
     load: Option<Load>,
+    preview: Option<Load>,
 }
 
 impl<'a> Player<'a> {
     pub(super) fn new(
         cluster: &'a Cluster<'a>,
         screen: &'a mut Screen,
+        application: &'static Application,
         options: LoadOptions,
     ) -> Self {
-        let watch = RolloutWatch::start(cluster.rollouts(), ROLLOUT);
+        let watch = RolloutWatch::start(cluster.rollouts(application), application.rollout);
         Self {
             cluster,
             screen,
+            application,
             options,
             watch,
             load: None,
+            preview: None,
         }
     }
 
-    /// The load, which goes on.
-    pub(super) fn into_load(self) -> Option<Load> {
-        self.load
-    }
-
-    /// Plays all releases; one that does not end as expected is the last.
-    pub(super) async fn play_all(&mut self, releases: &[Release]) -> Result<Report> {
+    /// Plays all releases; one that does not end as expected is the last. No more requests are sent afterwards.
+    pub(super) async fn play_all(mut self) -> Result<Courses> {
+        let releases = self.application.releases;
         let mut courses = Vec::new();
         for (index, release) in releases.iter().enumerate() {
             let paint = self.screen.paint();
@@ -83,36 +130,26 @@ impl<'a> Player<'a> {
                 break;
             }
         }
-        let Some(load) = &self.load else {
+        let Some(load) = self.load else {
             bail!("the application never answered through the proxy");
         };
-        // The last requests may take this long, and none is to be missed.
-        tokio::time::sleep(self.options.timeout).await;
-        let changes = self.watch.observed().changes;
-        let mut report = Report::default();
-        // Each counts until the next one begins: no request falls between two.
-        let next: Vec<Instant> = courses.iter().skip(1).map(|next| next.begun).collect();
-        for (index, course) in courses.into_iter().enumerate() {
-            let release = course.release;
-            let ended = next.get(index).copied().unwrap_or(course.ended);
-            let all = load.between(course.begun, ended);
-            let steps = spans(&changes, course.begun, ended)
-                .into_iter()
-                .map(|span| Step::of(span, &load.between(span.from, span.until), release.version))
-                .collect();
-            let mut played = Played::of(release, course.outcome, course.took, all, steps);
-            played.problems.extend(course.problems);
-            report.add(played);
-        }
-        Ok(report)
+        load.end();
+        Ok(Courses {
+            application: self.application,
+            all: courses,
+            changes: self.watch.observed().changes,
+            load,
+        })
     }
 
-    async fn play<'r>(&mut self, release: &'r Release, first: bool) -> Result<Course<'r>> {
+    async fn play(&mut self, release: &'static Release, first: bool) -> Result<Course> {
         let begun = Instant::now();
+        let (cluster, application) = (self.cluster, self.application);
         let generation = if first {
-            self.cluster.apply_example(self.screen).await?
+            cluster.apply_example(application, self.screen).await?
         } else {
-            self.cluster.set_image(release.image, self.screen).await?
+            let image = release.image;
+            cluster.set_image(application, image, self.screen).await?
         };
         let deadline = begun + release.deadline;
         let outcome = self.follow(release, generation, begun, deadline).await?;
@@ -159,6 +196,11 @@ impl<'a> Player<'a> {
         loop {
             if self.load.is_none() && answers(&self.options, release.version).await? {
                 self.load = Some(Load::start(self.options.clone())?);
+                self.preview = self
+                    .application
+                    .preview
+                    .map(preview(&self.options))
+                    .transpose()?;
             }
             let seen = self.watch.observed().seen;
             if self.load.is_some()
@@ -184,7 +226,10 @@ impl<'a> Player<'a> {
         let mut problems = Vec::new();
         loop {
             let stable = self.watch.observed().seen.stable;
-            let leftovers = self.cluster.leftover_pods(&stable).await?;
+            let leftovers = self
+                .cluster
+                .leftover_pods(self.application, &stable)
+                .await?;
             if leftovers.is_empty() {
                 break;
             }
@@ -222,6 +267,16 @@ impl<'a> Player<'a> {
     }
 }
 
+/// The load of a preview's host.
+fn preview(options: &LoadOptions) -> impl FnOnce(&str) -> Result<Load> {
+    let mut options = options.clone();
+    move |host| {
+        host.clone_into(&mut options.host);
+        options.rate = PREVIEW_RATE;
+        Ok(Load::start(options)?)
+    }
+}
+
 /// Whether the version answers through the proxy. Sends one request.
 async fn answers(options: &LoadOptions, version: &str) -> Result<bool> {
     let mut one = options.clone();
@@ -238,9 +293,10 @@ async fn answers(options: &LoadOptions, version: &str) -> Result<bool> {
 pub(super) async fn watch_on(
     cluster: &Cluster<'_>,
     screen: &mut Screen,
+    application: &Application,
     load: &Load,
 ) -> Result<()> {
-    let mut watch = RolloutWatch::start(cluster.rollouts(), ROLLOUT);
+    let mut watch = RolloutWatch::start(cluster.rollouts(application), application.rollout);
     // The first news is the state that is there.
     watch.changed().await?;
     let mut frames = Frames::new(Instant::now());

@@ -96,6 +96,7 @@ impl Played {
     /// What was measured, and what of it is not as it must be.
     pub(super) fn of(
         release: &Release,
+        strategy: &'static str,
         outcome: Outcome,
         took: Duration,
         all: Summary,
@@ -115,7 +116,7 @@ impl Played {
         }
         Self {
             name: release.name,
-            strategy: "canary",
+            strategy,
             outcome,
             seconds: (took.as_secs_f64() * 10.0).round() / 10.0,
             requests: all.requests,
@@ -172,7 +173,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        demo::releases::RELEASES,
+        demo::releases::APPLICATIONS,
         load::{LostKind, VersionCount},
     };
 
@@ -255,7 +256,15 @@ mod tests {
             until: begun + S,
         };
         let steps = vec![Step::of(span, &summary(0), "v2")];
-        Played::of(&RELEASES[1], outcome, S * 40, summary(lost), steps)
+        let application = APPLICATIONS[0];
+        Played::of(
+            &application.releases[1],
+            application.strategy,
+            outcome,
+            S * 40,
+            summary(lost),
+            steps,
+        )
     }
 
     fn report(played: Played) -> Report {

@@ -77,6 +77,16 @@ impl Seen {
         let steps = object
             .pointer("/spec/strategy/canary/steps")
             .and_then(Value::as_array);
+        // A switch is all or nothing.
+        let (active, declared) = (
+            text("/status/blueGreen/activeSelector"),
+            text("/status/currentPodHash"),
+        );
+        let switched = if active.is_empty() || active != declared {
+            0
+        } else {
+            100
+        };
         Self {
             generation: number("/metadata/generation"),
             observed_generation: number("/status/observedGeneration"),
@@ -86,7 +96,7 @@ impl Seen {
             next: text("/status/next/action"),
             step: usize::try_from(number("/status/currentStepIndex")).unwrap_or(0),
             steps: steps.into_iter().flatten().map(describe_step).collect(),
-            weight: number("/status/canary/weights/canary/weight"),
+            weight: number("/status/canary/weights/canary/weight") + switched,
             pods: Pods {
                 all: number("/status/replicas"),
                 new: number("/status/updatedReplicas"),
@@ -185,6 +195,16 @@ mod tests {
             Some(Outcome::DeadlineExceeded)
         );
         assert_eq!(aborted("requested by ann"), Some(Outcome::Aborted));
+    }
+
+    #[test]
+    fn a_switch_gives_the_declared_version_everything() {
+        let weight = |active: &str| {
+            let status = json!({"currentPodHash": "def", "blueGreen": {"activeSelector": active}});
+            seen(&status).weight
+        };
+        assert_eq!((weight("abc"), weight("def")), (0, 100));
+        assert_eq!(seen(&json!({"currentPodHash": "def"})).weight, 0);
     }
 
     #[test]

@@ -68,7 +68,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        demo::{releases::RELEASES, report::Step, rollout::Outcome},
+        demo::{releases::APPLICATIONS, report::Step, rollout::Outcome},
         load::{Summary, VersionCount},
     };
 
@@ -94,7 +94,8 @@ mod tests {
         let steps = vec![step(5, 5.02), step(25, 24.97)];
         let mut report = Report::default();
         report.add(Played::of(
-            &RELEASES[1],
+            &APPLICATIONS[0].releases[1],
+            "canary",
             Outcome::Completed,
             Duration::from_millis(61_240),
             all,

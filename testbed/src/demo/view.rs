@@ -97,6 +97,7 @@ impl Moment<'_> {
         let (step, steps) = (self.seen.step, &self.seen.steps);
         match steps.get(step) {
             Some(name) => format!("{}/{} {name}", step + 1, steps.len()),
+            None if steps.is_empty() => "all or nothing".to_owned(),
             None => format!("all {} done", steps.len()),
         }
     }

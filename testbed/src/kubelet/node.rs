@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::clock::now;
+use crate::clock::now;
 
 /// The node's address; nothing listens there for the node itself.
 pub const ADDRESS: &str = "127.0.0.1";

@@ -10,9 +10,9 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::clock::now;
 use super::job::RestartPolicy;
 use super::status::{Ended, Facts, State, patch};
+use crate::clock::now;
 
 /// Between two attempts while the API server does not answer.
 const RETRY: Duration = Duration::from_millis(250);

@@ -1,0 +1,137 @@
+//! When a status is written: at once, or together with what the next look adds to it.
+//!
+//! Not here: what stands in it (`decide`), and how it is sent (`act`).
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::api::{merge_patch, rollout_status::RolloutStatus};
+
+/// How long a change of mere counts may wait for company.
+pub(super) const SETTLE: Duration = Duration::from_secs(1);
+/// How long news may wait for company, and a split of traffic for the look that follows from what was just written.
+pub(super) const FOLLOW: Duration = Duration::from_millis(500);
+
+/// How much may happen before a change of the status is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Weight {
+    /// A clock that stands still: nobody would miss it.
+    Idle,
+    /// Counts, which change with every pod: they wait for company.
+    Counts,
+    /// What people are told: it waits for company, but not for long.
+    Told,
+    /// Where traffic may go: it may wait for the next look, but is written before anything further is done.
+    Traffic,
+    /// Everything else: it is written at once.
+    Decided,
+}
+
+/// A status that was decided and is not written yet.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    /// The Rollout it was decided on.
+    pub(super) resource_version: String,
+    pub(super) status: RolloutStatus,
+}
+
+/// The merge patch from the stored status to the new one.
+pub(super) fn difference(stored: &RolloutStatus, new: &RolloutStatus) -> Option<Value> {
+    if stored == new {
+        return None;
+    }
+    let json = |status| serde_json::to_value(status).unwrap_or(Value::Null);
+    merge_patch::difference(&json(stored), &json(new))
+}
+
+/// How heavy a difference is: as its heaviest field.
+pub(super) fn weight(difference: &Value, new: &RolloutStatus) -> Weight {
+    let Some(fields) = difference.as_object() else {
+        return Weight::Decided;
+    };
+    let of = |(field, change): (&String, &Value)| match field.as_str() {
+        // Without a wait the deadline's clock stands: the next wait begins it anew from any value.
+        "progress"
+            if new
+                .progress
+                .as_ref()
+                .is_some_and(|progress| !progress.waiting) =>
+        {
+            Weight::Idle
+        }
+        "replicas" | "updatedReplicas" | "readyReplicas" | "availableReplicas" | "HPAReplicas"
+        | "progress" | "waitingFor" => Weight::Counts,
+        "conditions" | "phase" | "message" | "next" => Weight::Told,
+        "ledger" => Weight::Traffic,
+        "canary" => {
+            let only_weights = change
+                .as_object()
+                .is_some_and(|canary| canary.keys().all(|field| field == "weights"));
+            if only_weights {
+                Weight::Traffic
+            } else {
+                Weight::Decided
+            }
+        }
+        _ => Weight::Decided,
+    };
+    fields.iter().map(of).max().unwrap_or(Weight::Idle)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::rollout_status::Progress;
+
+    fn waiting(waiting: bool) -> RolloutStatus {
+        RolloutStatus {
+            progress: Some(Progress {
+                of: "abc/1/5/0".to_owned(),
+                available: 1,
+                waiting,
+                since: "2026-01-01T00:00:00Z".parse().unwrap(),
+                waited_seconds: 0,
+            }),
+            ..RolloutStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_difference_is_as_heavy_as_its_heaviest_field() {
+        for (difference, expected) in [
+            (json!({"progress": {"since": "now"}}), Weight::Idle),
+            (json!({"progress": {}, "readyReplicas": 2}), Weight::Counts),
+            (json!({"readyReplicas": 2, "next": null}), Weight::Told),
+            (json!({"conditions": [], "ledger": []}), Weight::Traffic),
+            (json!({"canary": {"weights": {}}}), Weight::Traffic),
+            (
+                json!({"canary": {"weights": {}, "currentStepAnalysisRunStatus": {}}}),
+                Weight::Decided,
+            ),
+            (
+                json!({"ledger": [], "currentStepIndex": 3}),
+                Weight::Decided,
+            ),
+            (json!({"blueGreen": {}}), Weight::Decided),
+        ] {
+            let found = weight(&difference, &waiting(false));
+            assert_eq!(found, expected, "{difference}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_runs_is_kept() {
+        let difference = json!({"progress": {"since": "now"}});
+        assert_eq!(weight(&difference, &waiting(true)), Weight::Counts);
+    }
+
+    #[test]
+    fn equal_statuses_have_no_difference() {
+        assert_eq!(difference(&waiting(true), &waiting(true)), None);
+        let found = difference(&waiting(true), &waiting(false));
+        assert_eq!(found, Some(json!({"progress": {"waiting": false}})));
+    }
+}
