@@ -58,15 +58,19 @@ pub async fn run(testbed: &Testbed, options: &Options) -> Result<()> {
         progress,
     };
 
+    progress.say(&decide.details());
     let empty = memory::empty(&mut cluster).await?;
+    progress.say(&empty.details());
     let writes = writes::measure(&mut cluster).await?;
+    progress.say(&writes.details());
     let reactions = reaction::measure(&mut cluster).await?;
-    let rest = rest::measure(&mut cluster).await?;
+    progress.say(&reactions.details());
     let crowd = if options.crowd {
         Some(memory::crowd(&mut cluster).await?)
     } else {
         None
     };
+    let rest = rest::measure(&mut cluster).await?;
 
     let figures = [
         Figure::writes(&writes),

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{
     Api, ResourceExt,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
     core::{ApiResource, DynamicObject, GroupVersionKind, ObjectMeta, TypeMeta},
 };
 use serde_json::{Value, json};
@@ -52,6 +52,26 @@ impl Cluster<'_> {
         created
             .map(drop)
             .with_context(|| format!("cannot create namespace {name}"))
+    }
+
+    /// Deletes a namespace and waits until all that was in it is gone.
+    pub(super) async fn delete_namespace(&self, name: &str) -> Result<()> {
+        let all = Api::<Namespace>::all(self.testbed.client());
+        let deleted = all.delete(name, &DeleteParams::default()).await;
+        deleted.with_context(|| format!("cannot delete namespace {name}"))?;
+        let deadline = Instant::now() + Duration::from_mins(15);
+        while all
+            .get_opt(name)
+            .await
+            .context("cannot read a namespace")?
+            .is_some()
+        {
+            if Instant::now() > deadline {
+                bail!("namespace {name} does not go away");
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+        Ok(())
     }
 
     /// Creates one object.
