@@ -23,6 +23,8 @@ demo:
 	$(CARGO) build --locked --package tidegate --package testbed --bins
 	$(BIN)/testbed demo --state $(DEMO_STATE) --report target/demo/report.json $(if $(KEEP),--keep)
 
+# Most tests on the control plane wait most of the time: one more at a time than there are cores in CI.
+TEST_THREADS ?= 3
 # With the feature everything is compiled once; both runs use the same test programs.
 CLUSTER := --locked --workspace --features control-plane
 
@@ -30,7 +32,7 @@ CLUSTER := --locked --workspace --features control-plane
 test:
 	$(CARGO) build $(CLUSTER) --all-targets
 	$(BIN)/testbed build
-	$(BIN)/testbed run --state $(TEST_STATE) -- $(CARGO) test $(CLUSTER) --no-fail-fast $(if $(TEST),-- $(TEST))
+	$(BIN)/testbed run --state $(TEST_STATE) -- env RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test $(CLUSTER) --no-fail-fast $(if $(TEST),-- $(TEST))
 	$(if $(TEST),@echo 'Permissions: NOT CHECKED: only tests with "$(TEST)" in their names ran',$(PERMISSIONS))
 
 # What the chart grants in either mode must be what the controllers of all tests have used, and nothing may have been forbidden.

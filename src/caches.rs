@@ -33,6 +33,8 @@ pub use wake::{Wakes, Woken};
 
 /// Behind load balancers that drop idle connections silently, a shorter watch bounds how long a cache can be stale.
 const WATCH_SECONDS: u32 = 200;
+/// Objects of one answer to a list: whole ones are in memory until they are pruned.
+const PAGE: u32 = 100;
 
 /// Which namespaces are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +118,11 @@ pub fn start(
     wakes: &Wakes,
     tasks: &mut JoinSet<()>,
 ) -> Caches {
-    let all = || watcher::Config::default().timeout(WATCH_SECONDS);
+    let all = || {
+        watcher::Config::default()
+            .timeout(WATCH_SECONDS)
+            .page_size(PAGE)
+    };
     let labelled = all().labels(&names.pod_template_hash);
     let ours = |kind| names.resource(kind);
     let routes = routes::start(client, scope, wakes, tasks);

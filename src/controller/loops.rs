@@ -40,6 +40,8 @@ use crate::{
 
 /// Events that come together are one reason to look.
 const DEBOUNCE: Duration = Duration::from_millis(20);
+/// So many objects are looked at at a time: more would only wait for the API server, each with its JSON in memory.
+const AT_A_TIME: u16 = 16;
 /// Looks again although a watch should wake us, for the case that it does not.
 const BEHIND: Duration = Duration::from_secs(2);
 
@@ -51,7 +53,11 @@ fn over(
     shutdown: &CancellationToken,
 ) -> Controller<CachedObject> {
     Controller::for_stream_with(futures::stream::pending(), store, resource)
-        .with_config(controller::Config::default().debounce(DEBOUNCE))
+        .with_config(
+            controller::Config::default()
+                .debounce(DEBOUNCE)
+                .concurrency(AT_A_TIME),
+        )
         .reconcile_on(UnboundedReceiverStream::new(woken))
         .graceful_shutdown_on(shutdown.clone().cancelled_owned())
 }

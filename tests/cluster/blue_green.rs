@@ -6,13 +6,13 @@ use super::harness::{App, SOON, World, eventually, none_lost};
 
 /// Share of errors of one version, and how long it is looked at.
 fn template(name: &str, measurements: u32) -> Value {
-    let query = r#"(sum(rate(http_requests_total{rs_hash="{{args.hash}}",code=~"5.."}[5s])) or vector(0))
- / sum(rate(http_requests_total{rs_hash="{{args.hash}}"}[5s]))"#;
+    let query = r#"(sum(rate(http_requests_total{namespace="{{args.namespace}}",rs_hash="{{args.hash}}",code=~"5.."}[5s])) or vector(0))
+ / sum(rate(http_requests_total{namespace="{{args.namespace}}",rs_hash="{{args.hash}}"}[5s]))"#;
     json!({
         "apiVersion": "tidegate.dev/v1alpha1",
         "kind": "AnalysisTemplate",
         "metadata": {"name": name},
-        "spec": {"args": [{"name": "hash"}], "metrics": [{
+        "spec": {"args": [{"name": "namespace"}, {"name": "hash"}], "metrics": [{
             "name": "error-share", "initialDelay": "3s", "interval": "1s", "count": measurements,
             "successCondition": "result[0] <= 0.05",
             // The metric is there once the first request came in.
@@ -24,12 +24,12 @@ fn template(name: &str, measurements: u32) -> Value {
 
 /// The new version is up: as many of its pods are there as the metric server has heard of.
 fn pods_are_up(replicas: u32) -> Value {
-    let query = r#"count(up{rs_hash="{{args.hash}}"} == 1)"#;
+    let query = r#"count(up{namespace="{{args.namespace}}",rs_hash="{{args.hash}}"} == 1)"#;
     json!({
         "apiVersion": "tidegate.dev/v1alpha1",
         "kind": "AnalysisTemplate",
         "metadata": {"name": "up"},
-        "spec": {"args": [{"name": "hash"}], "metrics": [{
+        "spec": {"args": [{"name": "namespace"}, {"name": "hash"}], "metrics": [{
             "name": "pods", "interval": "1s", "count": 2,
             "successCondition": format!("result[0] == {replicas}"),
             "noData": {"policy": "hold", "limit": 20},
@@ -41,7 +41,11 @@ fn pods_are_up(replicas: u32) -> Value {
 fn by(template: &str) -> Value {
     json!({
         "templates": [{"templateName": template}],
-        "args": [{"name": "hash", "valueFrom": {"podTemplateHashValue": "Latest"}}],
+        "args": [
+            // Equal templates have equal hashes in all namespaces.
+            {"name": "namespace", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
+            {"name": "hash", "valueFrom": {"podTemplateHashValue": "Latest"}},
+        ],
     })
 }
 
