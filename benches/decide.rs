@@ -129,14 +129,15 @@ fn snapshot() -> Snapshot {
 }
 
 /// One decision in the middle of a canary of ten steps.
-#[divan::bench]
+// Samples are long: what is asked is how many of them a busy controller makes.
+#[divan::bench(sample_size = 1000)]
 fn decide_a_ten_step_canary(bencher: divan::Bencher<'_, '_>) {
     let snapshot = snapshot();
     bencher.bench(|| decide(divan::black_box(&snapshot)));
 }
 
 /// For the ratio: reading the same Rollout from its JSON text.
-#[divan::bench]
+#[divan::bench(sample_size = 1000)]
 fn parse_the_same_rollout(bencher: divan::Bencher<'_, '_>) {
     let text = object().to_string();
     bencher.bench(|| serde_json::from_str::<Value>(divan::black_box(&text)));

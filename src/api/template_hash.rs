@@ -2,6 +2,7 @@
 //!
 //! Not here: any typed pod template. An upgrade of our libraries must never look like a new revision.
 
+use serde::Serialize;
 use serde_json::Value;
 
 /// Letters and digits that cannot spell a word, as in Kubernetes' own generated names.
@@ -11,32 +12,36 @@ const LENGTH: usize = 10;
 
 /// Writes `value` with sorted keys and without null and empty members, so that `creationTimestamp: null`,
 /// `resources: {}` and a changed order of keys are no difference.
-fn canonical(value: &Value, out: &mut String) {
+fn canonical(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(map) => {
-            let mut keys: Vec<&String> = map.keys().filter(|key| !is_empty(&map[*key])).collect();
-            keys.sort();
-            out.push('{');
-            for key in keys {
-                out.push_str(&Value::from(key.as_str()).to_string());
-                out.push(':');
-                canonical(&map[key], out);
-                out.push(',');
+            let mut members: Vec<(&String, &Value)> =
+                map.iter().filter(|(_, member)| !is_empty(member)).collect();
+            members.sort_unstable_by_key(|(key, _)| *key);
+            out.push(b'{');
+            for (key, member) in members {
+                scalar(key, out);
+                out.push(b':');
+                canonical(member, out);
+                out.push(b',');
             }
-            out.push('}');
+            out.push(b'}');
         }
         Value::Array(items) => {
-            out.push('[');
+            out.push(b'[');
             for item in items {
                 canonical(item, out);
-                out.push(',');
+                out.push(b',');
             }
-            out.push(']');
+            out.push(b']');
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            out.push_str(&value.to_string());
-        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => scalar(value, out),
     }
+}
+
+fn scalar(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
+    // Writing to memory cannot fail.
+    serde_json::to_writer(out, value).ok();
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -58,9 +63,9 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 
 /// The hash of any JSON in canonical form, as 10 characters that are valid in names and label values.
 pub fn hash(value: &Value) -> String {
-    let mut text = String::new();
+    let mut text = Vec::new();
     canonical(value, &mut text);
-    let mut rest = fnv1a(text.as_bytes());
+    let mut rest = fnv1a(&text);
     let mut out = String::with_capacity(LENGTH);
     for _ in 0..LENGTH {
         let index = usize::try_from(rest % 27).unwrap_or_default();

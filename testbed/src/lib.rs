@@ -1,7 +1,7 @@
 //! A real control plane with a proxy and a Prometheus, in one network namespace, for tests and the demo.
 //!
 //! [`servers`] finds or builds the programs, [`namespace`] enters the namespace, [`testbed`] starts everything and
-//! lets another process attach. What Tidegate itself does is *not* here: except for [`demo`] and [`bench`], this
+//! lets another process attach. What Tidegate itself does is *not* here: except for [`demo`] and [`mod@bench`], this
 //! crate knows nothing of Rollouts.
 #![forbid(unsafe_code)]
 

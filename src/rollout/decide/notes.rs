@@ -16,7 +16,7 @@ use crate::{
 
 /// Tells what changed with this pass.
 pub(super) fn tell_edges(pass: &mut Pass<'_>) {
-    let old = pass.snapshot.rollout.status.clone();
+    let old = &pass.snapshot.rollout.status;
     let revision = pass.status.revision.unwrap_or(0);
     if old.current_pod_hash != pass.status.current_pod_hash {
         pass.note(
@@ -42,20 +42,17 @@ pub(super) fn tell_edges(pass: &mut Pass<'_>) {
         }
         (true | false, _) => {}
     }
-    let new = pass.status.clone();
-    for (old, new) in old.analysis_runs().into_iter().zip(new.analysis_runs()) {
-        tell_run(pass, old, new);
-    }
+    let runs = old
+        .analysis_runs()
+        .into_iter()
+        .zip(pass.status.analysis_runs());
+    let told: Vec<Note> = runs.filter_map(|(old, new)| run_note(old, new?)).collect();
+    pass.notes.extend(told);
 }
 
-fn tell_run(
-    pass: &mut Pass<'_>,
-    old: Option<&AnalysisRunReference>,
-    new: Option<&AnalysisRunReference>,
-) {
-    let Some(new) = new else { return };
+fn run_note(old: Option<&AnalysisRunReference>, new: &AnalysisRunReference) -> Option<Note> {
     if old.is_some_and(|old| old.name == new.name && old.status == new.status) {
-        return;
+        return None;
     }
     let (warning, reason) = match new.status.as_str() {
         "Running" => (false, "AnalysisRunRunning"),
@@ -63,18 +60,18 @@ fn tell_run(
         "Failed" => (true, "AnalysisRunFailed"),
         "Error" => (true, "AnalysisRunError"),
         "Inconclusive" => (true, "AnalysisRunInconclusive"),
-        _ => return,
+        _ => return None,
     };
     let message = if new.message.is_empty() {
         String::new()
     } else {
         format!(": {}", new.message)
     };
-    pass.note(
+    Some(Note {
         warning,
         reason,
-        format!("AnalysisRun {} is {}{message}", new.name, new.status),
-    );
+        message: format!("AnalysisRun {} is {}{message}", new.name, new.status),
+    })
 }
 
 /// What to tell about an action that was carried out.
