@@ -15,7 +15,8 @@ use tidegate::{
     },
     rollout::{
         decide::{decide, pod_template_hash},
-        snapshot::{EndpointView, ReplicaSetView, RolloutView, ServiceView, Snapshot},
+        decision::Action,
+        snapshot::{EndpointView, IngressView, ReplicaSetView, RolloutView, ServiceView, Snapshot},
     },
 };
 
@@ -53,8 +54,42 @@ fn object() -> Value {
     })
 }
 
-/// A canary of ten steps that is being scaled for its second weight.
+/// A canary of ten steps that is being scaled for its second weight, with everything it needs and the status of the look before.
 fn snapshot() -> Snapshot {
+    let mut snapshot = first_look();
+    for action in decide(&snapshot).actions {
+        if let Action::CreateIngress { name, object } = action {
+            let view = IngressView {
+                name: name.clone(),
+                resource_version: "7".to_owned(),
+                controller_uid: Some("u".to_owned()),
+                annotations_written_by: None,
+                object,
+            };
+            snapshot.ingresses.insert(name, view);
+        }
+    }
+    snapshot.rollout.status = decide(&snapshot).status;
+    assert_eq!(snapshot.ingresses.len(), 2, "nothing is missing");
+    snapshot
+}
+
+/// The user's Ingress.
+fn ingress() -> IngressView {
+    let backend = json!({"service": {"name": "demo-stable", "port": {"number": 80}}});
+    let paths = json!([{"path": "/", "pathType": "Prefix", "backend": backend}]);
+    IngressView {
+        name: "demo".to_owned(),
+        resource_version: "7".to_owned(),
+        object: json!({
+            "metadata": {"name": "demo"},
+            "spec": {"ingressClassName": "nginx", "rules": [{"host": "demo.local", "http": {"paths": paths}}]},
+        }),
+        ..IngressView::default()
+    }
+}
+
+fn first_look() -> Snapshot {
     let object = object();
     let names = ApiNames::default();
     let spec: RolloutSpec = serde_json::from_value(object["spec"].clone()).unwrap();
@@ -102,7 +137,7 @@ fn snapshot() -> Snapshot {
             .into_iter()
             .map(|service| (service.name.clone(), service))
             .collect(),
-        ingresses: BTreeMap::new(),
+        ingresses: BTreeMap::from([("demo".to_owned(), ingress())]),
         routes: BTreeMap::new(),
         unserved: std::collections::BTreeSet::new(),
         templates: BTreeMap::new(),

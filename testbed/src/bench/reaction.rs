@@ -45,6 +45,7 @@ pub(super) async fn measure(cluster: &mut Cluster<'_>) -> Result<Reactions> {
         let rollout = app::rollout(NAME, 2, &canary);
         cluster.create(NAMESPACE, &rollout).await?;
         cluster.healthy(NAMESPACE, NAME).await?;
+        answers(cluster).await?;
         let mut reactions = Reactions {
             times: Vec::new(),
             lost: 0,
@@ -57,6 +58,23 @@ pub(super) async fn measure(cluster: &mut Cluster<'_>) -> Result<Reactions> {
     };
     let reactions = progress.during("Timing how a bad version is put back", work);
     reactions.await
+}
+
+/// The proxy has heard of a new Ingress a little later than the API server: what comes before that is not the release's.
+async fn answers(cluster: &Cluster<'_>) -> Result<()> {
+    const REQUESTS: u32 = 20;
+    let deadline = Instant::now() + LONGEST / 2;
+    while Instant::now() < deadline {
+        let url = cluster.testbed.proxy_url()?;
+        let load = Load::start(LoadOptions::new(url, HOST, 100, REQUESTS, LONGEST))?;
+        while !load.is_finished() {
+            sleep(Duration::from_millis(20)).await;
+        }
+        if load.stop().await.lost == 0 {
+            return Ok(());
+        }
+    }
+    bail!("the proxy does not answer for {HOST}")
 }
 
 /// One version comes up to half of the traffic and is then judged bad.
