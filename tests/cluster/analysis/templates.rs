@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use testbed::traefik::RouteKinds;
 
 use super::{QUERY, analysis, ended_run};
-use crate::cluster::harness::{App, SOON, World, none_lost, own_testbed};
+use crate::cluster::harness::{App, SOON, World, eventually, none_lost, own_testbed};
 
 fn template(kind: &str, name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "tidegate.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
@@ -61,7 +61,7 @@ async fn templates_of_templates_in_the_whole_cluster_judge_a_release() {
     world.apply(&namespaced()).await;
     let mut analysis = analysis();
     analysis["templates"] = json!([{"templateName": "served"}, {"templateName": "alive"}]);
-    let app = App::canary(2, json!([{"setWeight": 50}, {"pause": {"duration": "8s"}}]))
+    let app = App::canary(2, json!([{"setWeight": 50}, {"pause": {}}]))
         .strategy(json!({"analysis": analysis}));
     world.apply(&app.manifests(world.namespace())).await;
     world
@@ -82,6 +82,19 @@ async fn templates_of_templates_in_the_whole_cluster_judge_a_release() {
 
     let load = world.load(100);
     world.set_image("demo:v2").await;
+    eventually(SOON, "the share of errors is judged", || async {
+        let runs = world.list("analysisruns").await;
+        let judged = runs.iter().any(|run| {
+            let results = run["status"]["metricResults"].as_array();
+            results.is_some_and(|results| {
+                let mut named = results.iter().filter(|of| of["name"] == "error-share");
+                named.any(|result| result["phase"] == "Successful")
+            })
+        });
+        judged.then_some(()).ok_or_else(|| format!("{runs:?}"))
+    })
+    .await;
+    world.ask(&["promote", "demo"]).await;
     world.healthy().await;
     let run = ended_run(&world).await;
     assert_eq!(run["status"]["phase"], "Successful", "{run}");
