@@ -197,6 +197,14 @@ pub enum PauseReason {
 }
 
 impl PauseReason {
+    /// Whether a person has to settle it: it ends by no timer, and is told before a pause that was declared.
+    pub const fn asks_person(self) -> bool {
+        match self {
+            Self::CanaryPauseStep | Self::BlueGreenPause => false,
+            Self::InconclusiveAnalysisRun | Self::TrafficOverwritten => true,
+        }
+    }
+
     /// As written in `reason`.
     pub const fn name(self) -> &'static str {
         match self {

@@ -11,7 +11,7 @@ pub(super) use size::{size, wanted_new};
 use super::{
     analyses::{self, Role},
     pass::{Mode, Pass, after},
-    pauses, services,
+    pauses, scale, services,
 };
 use crate::{
     api::{
@@ -102,31 +102,10 @@ fn preview_is_up(pass: &mut Pass<'_>, strategy: &BlueGreenStrategy) -> Outcome {
         return Outcome::Done;
     }
     let want = wanted_new(pass, strategy);
-    match available(pass, want) {
-        Outcome::Done => {}
-        other @ (Outcome::Wait(_) | Outcome::Fail(_)) => return other,
+    match scale::available(pass, want) {
+        Outcome::Done => services::canary_outcome(pass, want),
+        other @ (Outcome::Wait(_) | Outcome::Fail(_)) => other,
     }
-    if !services::canary_serves(pass, want) {
-        return Outcome::wait(format!(
-            "Service {} to have {want} ready endpoints of the new version and no others",
-            strategy.preview_service.as_deref().unwrap_or_default()
-        ));
-    }
-    Outcome::Done
-}
-
-fn available(pass: &Pass<'_>, want: i32) -> Outcome {
-    let Some(new) = pass.revisions.new else {
-        return Outcome::wait("the ReplicaSet of the new version to exist");
-    };
-    if new.replicas < want || new.available < want {
-        return Outcome::wait(format!(
-            "pods of revision {} to be available: {} of {want} are",
-            pass.status.revision.unwrap_or(0),
-            new.available.min(want)
-        ));
-    }
-    Outcome::Done
 }
 
 fn pre_promotion_analysis(pass: &mut Pass<'_>, strategy: &BlueGreenStrategy) -> Outcome {
@@ -171,7 +150,7 @@ fn pause(pass: &mut Pass<'_>, strategy: &BlueGreenStrategy) -> Outcome {
 
 /// The active Service goes over only to what can serve all of it.
 fn whole_size(pass: &mut Pass<'_>, _: &BlueGreenStrategy) -> Outcome {
-    available(pass, pass.replicas())
+    scale::available(pass, pass.replicas())
 }
 
 fn switch(pass: &mut Pass<'_>, strategy: &BlueGreenStrategy) -> Outcome {

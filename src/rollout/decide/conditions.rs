@@ -12,9 +12,7 @@ use super::{
 use crate::{
     api::{
         conditions::{self, ConditionStatus, ConditionType},
-        rollout_status::{
-            NextAction, Overwritten, PauseCondition, PauseReason, Phase, RolloutStatus,
-        },
+        rollout_status::{NextAction, Overwritten, PauseCondition, Phase, RolloutStatus},
         strategy::Declared,
     },
     rollout::{
@@ -289,12 +287,7 @@ fn main_pause(status: &RolloutStatus) -> Option<&PauseCondition> {
     let pauses = &status.pause_conditions;
     pauses
         .iter()
-        .find(|pause| {
-            !matches!(
-                pause.reason,
-                PauseReason::CanaryPauseStep | PauseReason::BlueGreenPause
-            )
-        })
+        .find(|pause| pause.reason.asks_person())
         .or_else(|| pauses.first())
 }
 

@@ -11,7 +11,7 @@ use crate::{
         decision::{Action, Decision, Next, Note, Wait},
         snapshot::Snapshot,
     },
-    traffic::{Observed, Routers},
+    traffic::{Observed, Routers, Split},
 };
 
 /// Seconds that proxies get to follow a change of weight or of endpoints before pods are taken away.
@@ -42,6 +42,8 @@ pub(super) struct Pass<'a> {
     pub(super) revisions: Revisions<'a>,
     /// The status under construction.
     pub(super) status: RolloutStatus,
+    /// What the router last rendered: a pass asks for the live split first, and mostly for no other.
+    rendered: Option<(Split, Result<Vec<Action>, String>)>,
     /// Why no forward move and no scale-down may happen, if so.
     pub(super) hold: Option<String>,
     /// What is wrong with the spec, if anything.
@@ -85,6 +87,7 @@ impl<'a> Pass<'a> {
             observed,
             revisions,
             status,
+            rendered: None,
             hold: None,
             invalid: None,
             missing: Vec::new(),
@@ -93,6 +96,15 @@ impl<'a> Pass<'a> {
             waits: Vec::new(),
             next: Next::OnChange,
         }
+    }
+
+    /// The writes that bring the router's objects to `split`, rendered once; `None` without a router.
+    pub(super) fn render(&mut self, split: Split) -> Option<Result<Vec<Action>, String>> {
+        let router = self.router.as_ref()?;
+        let known = self.rendered.take().filter(|(known, _)| *known == split);
+        let (_, rendered) = known.unwrap_or_else(|| (split, router.render(self.snapshot, split)));
+        self.rendered = Some((split, rendered.clone()));
+        Some(rendered)
     }
 
     /// `spec.replicas`.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::{steps::CanaryScale, strategy::Declared},
-    rollout::snapshot::ReplicaSetView,
+    rollout::{decision::Outcome, snapshot::ReplicaSetView},
 };
 
 /// Pods that the new version should have in the current step when it has `weight`: its share, rounded up, or what a
@@ -46,6 +46,21 @@ pub(super) fn declared_pods(pass: &Pass<'_>) -> i32 {
         steps::declared_scale(pass),
         steps::declared_weight(pass),
     )
+}
+
+/// Whether so many pods of the new version are there and available.
+pub(super) fn available(pass: &Pass<'_>, want: i32) -> Outcome {
+    let Some(new) = pass.revisions.new else {
+        return Outcome::wait("the ReplicaSet of the new version to exist");
+    };
+    if new.replicas < want || new.available < want {
+        return Outcome::wait(format!(
+            "pods of revision {} to be available: {} of {want} are",
+            pass.status.revision.unwrap_or(0),
+            new.available.min(want)
+        ));
+    }
+    Outcome::Done
 }
 
 /// Sizes all ReplicaSets.

@@ -7,7 +7,7 @@ use super::{conditions, pass::Pass};
 use crate::{
     api::strategy::ServiceRole,
     rollout::{
-        decision::{Action, Target},
+        decision::{Action, Outcome, Target},
         snapshot::{ReplicaSetView, ServiceView},
     },
 };
@@ -91,6 +91,17 @@ pub(super) fn canary_serves(pass: &Pass<'_>, need: i32) -> bool {
     pinned(pass, service) == Some(&new.pod_template_hash)
         && service.ready_endpoints_of(&new.name) >= need
         && foreign_endpoints(pass, service, &new.pod_template_hash) == 0
+}
+
+/// The same as what is waited for.
+pub(super) fn canary_outcome(pass: &Pass<'_>, need: i32) -> Outcome {
+    if canary_serves(pass, need) {
+        return Outcome::Done;
+    }
+    Outcome::wait(format!(
+        "Service {} to have {need} ready endpoints of the new version and no others",
+        pass.strategy.canary_service().map_or("", String::as_str)
+    ))
 }
 
 fn foreign_endpoints(pass: &Pass<'_>, service: &ServiceView, hash: &str) -> i32 {

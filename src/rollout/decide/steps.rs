@@ -240,15 +240,9 @@ pub(super) fn reached(pass: &Pass<'_>, weight: i32) -> Outcome {
         let pair = scale::pair_at(pass, weight);
         (pair.canary, Some(pair.stable))
     };
-    let Some(new) = pass.revisions.new else {
-        return Outcome::wait("the ReplicaSet of the new version to exist");
-    };
-    if new.replicas < want_canary || new.available < want_canary {
-        return Outcome::wait(format!(
-            "pods of revision {} to be available: {} of {want_canary} are",
-            pass.status.revision.unwrap_or(0),
-            new.available.min(want_canary)
-        ));
+    match scale::available(pass, want_canary) {
+        Outcome::Done => {}
+        other @ (Outcome::Wait(_) | Outcome::Fail(_)) => return other,
     }
     if let Some(stable) = pass.revisions.stable()
         && let Some(want) = want_stable
@@ -263,15 +257,11 @@ pub(super) fn reached(pass: &Pass<'_>, weight: i32) -> Outcome {
             ));
         }
     }
-    if pass.router.is_some()
-        && pass.replicas() > 0
-        && weight > pass.observed.lowest
-        && !services::canary_serves(pass, want_canary)
-    {
-        return Outcome::wait(format!(
-            "Service {} to have {want_canary} ready endpoints of the new version and no others",
-            pass.strategy.canary_service().map_or("", String::as_str)
-        ));
+    if pass.router.is_some() && pass.replicas() > 0 && weight > pass.observed.lowest {
+        match services::canary_outcome(pass, want_canary) {
+            Outcome::Done => {}
+            other @ (Outcome::Wait(_) | Outcome::Fail(_)) => return other,
+        }
     }
     if pass.router.is_some()
         && pass.replicas() > 0

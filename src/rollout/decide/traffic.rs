@@ -23,10 +23,10 @@ const WEIGHT: &str = "the canary weight";
 /// Writes the weight, and records it.
 pub(super) fn shift(pass: &mut Pass<'_>) {
     delete_unwanted_ingresses(pass);
-    let Some(router) = pass.router.clone() else {
+    if pass.router.is_none() {
         pass.status.canary.weights = None;
         return;
-    };
+    }
     if pass.mode() == Mode::Stable
         && pass.observed.highest == 0
         && pass.status.canary.weights.is_none()
@@ -40,21 +40,21 @@ pub(super) fn shift(pass: &mut Pass<'_>) {
         max: pass.max_weight(),
     };
     let rendered = match pass.mode() {
-        Mode::Stable | Mode::Aborted if weight == 0 && comes_to_rest(pass) => {
-            router.rest(pass.snapshot, split.max)
-        }
-        Mode::Stable | Mode::Aborted | Mode::Stepping | Mode::Full => {
-            router.render(pass.snapshot, split)
-        }
+        Mode::Stable | Mode::Aborted if weight == 0 && comes_to_rest(pass) => pass
+            .router
+            .as_ref()
+            .map(|router| router.rest(pass.snapshot, split.max)),
+        Mode::Stable | Mode::Aborted | Mode::Stepping | Mode::Full => pass.render(split),
     };
     match rendered {
-        Err(why) => {
+        None => {}
+        Some(Err(why)) => {
             if weight < pass.observed.highest {
                 pass.wait(why.clone(), None);
             }
             pass.stop_forward(why);
         }
-        Ok(actions) => {
+        Some(Ok(actions)) => {
             if contend(pass, weight) {
                 let writes = !actions.is_empty();
                 pass.actions.extend(actions);

@@ -389,11 +389,7 @@ pub(super) fn check(pass: &mut Pass<'_>) {
         canary: pass.observed.highest,
         max: pass.max_weight(),
     };
-    if let Some(Err(message)) = pass
-        .router
-        .as_ref()
-        .map(|router| router.render(pass.snapshot, split))
-    {
+    if let Some(Err(message)) = pass.render(split) {
         wrong.push(FieldError {
             path: "spec.strategy.canary.trafficRouting".to_owned(),
             message,
