@@ -6,6 +6,7 @@ pub mod controller;
 
 mod cluster;
 mod crds;
+mod declare;
 mod error;
 mod explain;
 mod get;

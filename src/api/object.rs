@@ -4,10 +4,15 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::{
+    api::core::v1::ObjectReference,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
 use kube::core::{ApiResource, Resource};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
+
+use super::names::{ApiNames, Kind};
 
 /// An object of any kind: metadata that indexes need, and its JSON text.
 #[derive(Clone)]
@@ -107,6 +112,18 @@ impl CachedObject {
             .as_ref()?
             .iter()
             .find(|owner| owner.controller == Some(true))
+    }
+
+    /// How Events name it.
+    pub fn reference(&self, names: &ApiNames, kind: Kind) -> ObjectReference {
+        ObjectReference {
+            api_version: Some(names.api_version()),
+            kind: Some(kind.name().to_owned()),
+            name: Some(self.name().to_owned()),
+            namespace: Some(self.namespace().to_owned()),
+            uid: Some(self.uid().to_owned()),
+            ..ObjectReference::default()
+        }
     }
 
     /// Reads the JSON as `T`.

@@ -1,17 +1,12 @@
 //! `tidegate set-image`: another image for a container, which starts a new revision.
 
 use clap::Args;
-use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::{
-    CliError,
-    cluster::Cluster,
-    request::{ATTEMPTS, FIELD_MANAGER, is_conflict},
-    rollout::Rollout,
+    CliError, cluster::Cluster, declare::declare, request::ATTEMPTS, rollout::Rollout,
     terminal::Terminal,
 };
-use crate::api::names::Kind;
 
 /// Options of `tidegate set-image`.
 #[derive(Args, Debug)]
@@ -56,30 +51,8 @@ pub(super) async fn run(
             ));
         }
         // A container's index is only right for the version that was read.
-        let version = json!({ "op": "replace", "path": "/metadata/resourceVersion", "value": rollout.resource_version });
-        let operations: Vec<Value> = std::iter::once(version).chain(changes).collect();
-        let patch = serde_json::from_value(Value::Array(operations)).map_err(|source| {
-            CliError::Unreadable {
-                name: name.clone(),
-                source,
-            }
-        })?;
-        let written = cluster
-            .api(Kind::Rollout)
-            .patch(
-                name,
-                &PatchParams::apply(FIELD_MANAGER),
-                &Patch::<()>::Json(patch),
-            )
-            .await;
-        match written {
-            Ok(_) => return terminal.print(&format!("Rollout {name}: image updated\n")),
-            Err(error) if is_conflict(&error) => {}
-            Err(error) => {
-                return Err(CliError::api(format!("set the image of Rollout {name}"))(
-                    error,
-                ));
-            }
+        if declare(cluster, &rollout, changes, "set the image of").await? {
+            return terminal.print(&format!("Rollout {name}: image updated\n"));
         }
     }
     Err(CliError::Contended {

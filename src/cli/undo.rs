@@ -3,20 +3,17 @@
 //! Not here: how the way back goes. To the controller it is a declared template like any other.
 
 use clap::Args;
-use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use super::{
     CliError,
     cluster::Cluster,
-    request::{ATTEMPTS, FIELD_MANAGER, is_conflict},
+    declare::declare,
+    request::ATTEMPTS,
     rollout::{Rollout, annotation},
     terminal::Terminal,
 };
-use crate::{
-    api::names::{ApiNames, Kind},
-    rollout::decide::pod_template_hash,
-};
+use crate::{api::names::ApiNames, rollout::decide::pod_template_hash};
 
 /// Options of `tidegate undo`.
 #[derive(Args, Debug)]
@@ -48,33 +45,12 @@ pub(super) async fn run(
         let sets = cluster.replica_sets(&rollout).await?;
         let target = target(&cluster.names, &rollout, &sets, options.to_revision)?;
         // What was looked at is what is changed: a template that somebody declares meanwhile is not overwritten.
-        let patch = json!([
-            { "op": "replace", "path": "/metadata/resourceVersion", "value": rollout.resource_version },
-            { "op": "replace", "path": "/spec/template", "value": target.template },
-        ]);
-        let patch = serde_json::from_value(patch).map_err(|source| CliError::Unreadable {
-            name: name.clone(),
-            source,
-        })?;
-        let written = cluster
-            .api(Kind::Rollout)
-            .patch(
-                name,
-                &PatchParams::apply(FIELD_MANAGER),
-                &Patch::<()>::Json(patch),
-            )
-            .await;
-        match written {
-            Ok(_) => {
-                return terminal.print(&format!(
-                    "Rollout {name}: declared the pod template of revision {} again\n",
-                    target.number
-                ));
-            }
-            Err(error) if is_conflict(&error) => {}
-            Err(error) => {
-                return Err(CliError::api(format!("undo Rollout {name}"))(error));
-            }
+        let change = json!({ "op": "replace", "path": "/spec/template", "value": target.template });
+        if declare(cluster, &rollout, vec![change], "undo").await? {
+            return terminal.print(&format!(
+                "Rollout {name}: declared the pod template of revision {} again\n",
+                target.number
+            ));
         }
     }
     Err(CliError::Contended {

@@ -5,13 +5,11 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     core::ApiResource,
     runtime::{
         Controller,
         controller::{self, Action as Requeue},
-        events::EventType,
         reflector::{ObjectRef, Store},
     },
 };
@@ -175,25 +173,13 @@ async fn look_at_run(run: Arc<CachedObject>, runs: Arc<Runs>) -> Result<Requeue,
         );
     }
     for note in &done.notes {
-        runs.events.publish(events::Note {
-            regarding: ObjectReference {
-                api_version: Some(runs.names.api_version()),
-                kind: Some(KIND.to_owned()),
-                name: Some(run.name().to_owned()),
-                namespace: Some(run.namespace().to_owned()),
-                uid: Some(run.uid().to_owned()),
-                ..ObjectReference::default()
-            },
-            related: None,
-            severity: if note.warning {
-                EventType::Warning
-            } else {
-                EventType::Normal
-            },
-            reason: note.reason.to_owned(),
-            action: note.reason.to_owned(),
-            note: note.message.clone(),
-        });
+        let regarding = run.reference(&runs.names, Kind::AnalysisRun);
+        runs.events.publish(events::Note::about(
+            regarding,
+            note.warning,
+            note.reason,
+            &note.message,
+        ));
     }
     Ok(done
         .requeue

@@ -2,9 +2,6 @@
 //!
 //! Not here: what there is to tell (`decide`).
 
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::runtime::events::EventType;
-
 use super::{
     controller::Context,
     decision::{Decision, Note},
@@ -27,25 +24,13 @@ pub(super) fn publish(note: &Note, rollout: &CachedObject, context: &Context) {
         "{}",
         note.message
     );
-    context.events.publish(events::Note {
-        regarding: ObjectReference {
-            api_version: Some(context.writer.names.api_version()),
-            kind: Some(Kind::Rollout.name().to_owned()),
-            name: Some(rollout.name().to_owned()),
-            namespace: Some(rollout.namespace().to_owned()),
-            uid: Some(rollout.uid().to_owned()),
-            ..ObjectReference::default()
-        },
-        related: None,
-        severity: if note.warning {
-            EventType::Warning
-        } else {
-            EventType::Normal
-        },
-        reason: note.reason.to_owned(),
-        action: note.reason.to_owned(),
-        note: note.message.clone(),
-    });
+    let regarding = rollout.reference(&context.writer.names, Kind::Rollout);
+    context.events.publish(events::Note::about(
+        regarding,
+        note.warning,
+        note.reason,
+        &note.message,
+    ));
 }
 
 /// Shows how the Rollout stands.

@@ -50,6 +50,25 @@ pub struct Note {
     pub note: String,
 }
 
+impl Note {
+    /// What was told about an object: the reason says what was done, too.
+    pub fn about(regarding: ObjectReference, warning: bool, reason: &str, note: &str) -> Self {
+        let severity = if warning {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        };
+        Self {
+            regarding,
+            related: None,
+            severity,
+            reason: reason.to_owned(),
+            action: reason.to_owned(),
+            note: note.to_owned(),
+        }
+    }
+}
+
 /// Where notes are handed in. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct EventSink {

@@ -64,11 +64,7 @@ async fn a_switch_after_its_analysis_loses_nothing() {
     let first = world.deploy(&app).await;
     let load = world.load(100);
     world.set_image("demo:v2").await;
-    let rollout = world
-        .until(SOON, "it waits for a person", |rollout| {
-            rollout.is_paused_for("BlueGreenPause")
-        })
-        .await;
+    let rollout = world.paused_before_the_switch().await;
     assert_eq!(world.pods_of(rollout.declared()).await.len(), 1);
     assert_eq!(world.pods_of(first.stable()).await.len(), 3);
     world.pinned("demo-canary", rollout.declared()).await;
@@ -146,11 +142,7 @@ async fn an_active_service_that_is_applied_by_force_is_pinned_again_at_once() {
     let app = App::blue_green(2, fields);
     let first = world.deploy(&app).await;
     world.set_image("demo:v2").await;
-    world
-        .until(SOON, "it waits for a person", |rollout| {
-            rollout.is_paused_for("BlueGreenPause")
-        })
-        .await;
+    world.paused_before_the_switch().await;
     world
         .patch(
             "services",
@@ -178,11 +170,7 @@ async fn deleting_in_mid_update_puts_both_services_back() {
     let fields = json!({"autoPromotionEnabled": false});
     world.deploy(&App::blue_green(1, fields)).await;
     world.set_image("demo:v2").await;
-    world
-        .until(SOON, "it waits for a person", |rollout| {
-            rollout.is_paused_for("BlueGreenPause")
-        })
-        .await;
+    world.paused_before_the_switch().await;
     world.delete("rollouts", "demo").await;
     for service in ["demo-stable", "demo-canary"] {
         eventually(SOON, "the Service is the user's again", || async {

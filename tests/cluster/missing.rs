@@ -157,11 +157,7 @@ async fn an_active_service_that_vanishes_stops_the_switch_and_not_the_abort() {
     let app = App::blue_green(2, fields);
     let first = world.deploy(&app).await;
     world.set_image("demo:v2").await;
-    world
-        .until(SOON, "the switch waits for a person", |rollout| {
-            rollout.is_paused_for("BlueGreenPause")
-        })
-        .await;
+    world.paused_before_the_switch().await;
     world.delete("services", "demo-stable").await;
     let rollout = world.waits_for("Service demo-stable").await;
     world.scale(3).await;
@@ -179,11 +175,7 @@ async fn an_active_service_that_vanishes_stops_the_switch_and_not_the_abort() {
     world.pinned("demo-stable", first.stable()).await;
     world.only_pods_of(first.stable()).await;
     world.ask(&["retry", "demo", "--no-wait"]).await;
-    world
-        .until(SOON, "the switch waits for a person again", |rollout| {
-            rollout.is_paused_for("BlueGreenPause")
-        })
-        .await;
+    world.paused_before_the_switch().await;
     world.ask(&["promote", "demo"]).await;
     world.healthy().await;
     world.serves("v2").await;

@@ -128,6 +128,14 @@ impl World {
         .await
     }
 
+    /// Waits until a switch waits for a person or a timer.
+    pub async fn paused_before_the_switch(&self) -> Rollout {
+        self.until(SOON, "paused before the switch", |rollout| {
+            rollout.is_paused_for("BlueGreenPause")
+        })
+        .await
+    }
+
     /// Waits until the update is given up.
     pub async fn aborted(&self) -> Rollout {
         self.until(SOON, "the update is aborted", |rollout| {
