@@ -10,3 +10,4 @@ pub mod observe;
 pub mod snapshot;
 mod status;
 mod tell;
+pub mod workload_restore;

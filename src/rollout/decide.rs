@@ -24,6 +24,8 @@ mod steps;
 mod summary;
 mod traffic;
 mod validate;
+mod workload;
+mod workload_scale;
 
 #[cfg(test)]
 mod tests;
@@ -55,6 +57,8 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
         Ok(spec) => spec,
         Err(message) => return conditions::unreadable(snapshot, message),
     };
+    let resolved = workload::resolve(snapshot, spec);
+    let spec = resolved.as_ref().unwrap_or(spec);
     let Some(strategy) = spec.strategy.declared() else {
         return conditions::unreadable(
             snapshot,
@@ -100,6 +104,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
         Declared::BlueGreen(strategy) => blue_green::size(pass, strategy),
     }
     analyses::run_all(pass);
+    workload_scale::size(pass);
     history::prune(pass);
 }
 

@@ -15,4 +15,5 @@ mod scaling;
 mod shown;
 mod told;
 mod validation;
+mod workload;
 mod world;
