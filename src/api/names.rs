@@ -93,6 +93,10 @@ pub struct ApiNames {
     pub weights_at_rest: String,
     /// Annotation on ReplicaSets: up to which change of `spec.workloadRef`'s object the server's defaults were compared.
     pub compared_workload: String,
+    /// Annotation on ReplicaSets: the anti-affinity rule that we have put into the pod template.
+    pub anti_affinity: String,
+    /// Annotation on ReplicaSets: labels and annotations that its pods have for a while.
+    pub ephemeral_metadata: String,
     /// Annotation on Deployments with the label above: their replicas before a Rollout scaled them down.
     pub replicas_at_rest: String,
     /// Annotation on a Rollout: a person's request.
@@ -105,6 +109,10 @@ pub struct ApiNames {
 
 /// How the key of `ApiNames::pod_template` ends, whatever the group.
 pub const POD_TEMPLATE: &str = "/pod-template";
+/// How the key of `ApiNames::anti_affinity` ends, whatever the group.
+pub const ANTI_AFFINITY: &str = "/anti-affinity";
+/// How the key of `ApiNames::ephemeral_metadata` ends, whatever the group.
+pub const EPHEMERAL_METADATA: &str = "/ephemeral-metadata";
 /// How the key of `ApiNames::replicas_at_rest` ends, whatever the group.
 pub const REPLICAS_AT_REST: &str = "/replicas-at-rest";
 /// How the key of `ApiNames::pod_template_hash` ends, whatever the group. The one of Deployments has no group.
@@ -129,6 +137,8 @@ impl Default for ApiNames {
             role: format!("{group}/role"),
             weights_at_rest: format!("{group}/weights-at-rest"),
             compared_workload: format!("{group}/compared-workload"),
+            anti_affinity: format!("{group}{ANTI_AFFINITY}"),
+            ephemeral_metadata: format!("{group}{EPHEMERAL_METADATA}"),
             replicas_at_rest: format!("{group}{REPLICAS_AT_REST}"),
             request: format!("{group}/request"),
             rollout_type: format!("{group}/rollout-type"),

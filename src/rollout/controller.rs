@@ -12,11 +12,11 @@ use kube::runtime::controller::Action as Requeue;
 use tokio::time::Instant;
 
 use super::{
-    act::{ActError, Acted, Writer},
-    decide::{decide, note_of_action},
+    act::{ActError, Acted, Writer, list_pods},
+    decide::{decide, note_of_action, wants_pods},
     decision::{Action, Decision, Next},
-    observe::{Memory, observe},
-    snapshot::{Refusal, RefusalKind, Snapshot},
+    observe::{Memory, observe, pod},
+    snapshot::{EvictionRefusal, PodView, Refusal, RefusalKind, Snapshot},
     status::{self, FOLLOW, Pending, SETTLE, Weight},
     tell::{publish, sample},
 };
@@ -196,6 +196,10 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     {
         snapshot.rollout.status = pending.status;
     }
+    if wants_pods(&snapshot) {
+        let pods = pods_of(&snapshot, context).await?;
+        snapshot.attach_pods(pods);
+    }
     let decision = decide(&snapshot);
     if !decision.actions.is_empty()
         && let Some(patch) = status::difference(&stored, &snapshot.rollout.status)
@@ -209,7 +213,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
             .await?;
         return Ok(Requeue::requeue(BEHIND));
     }
-    let (mut failed, mut acted) = (None, false);
+    let (mut failed, mut acted, mut refused) = (None, false, None);
     for action in &decision.actions {
         match carry_out(action, &snapshot, context).await {
             Ok(Acted::Done) => {
@@ -224,6 +228,16 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
                 context
                     .instruments
                     .acted(action.name(), error.failure().category());
+                if let Some(refusal) = refused_eviction(action, &error, now) {
+                    // Nothing else waits for it; the next look tells it.
+                    context
+                        .memories
+                        .with(rollout.uid(), generation, |remembered| {
+                            remembered.memory.eviction_refused = Some(refusal);
+                        });
+                    refused = Some(BEHIND);
+                    continue;
+                }
                 remember(action, &error, rollout, generation, context);
                 failed = Some(error);
                 break;
@@ -257,7 +271,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         return Err(error);
     }
     let again = context.memories.try_again(rollout.uid(), generation);
-    Ok(requeue(&decision, &snapshot, [settle, again]))
+    Ok(requeue(&decision, &snapshot, [settle, again, refused]))
 }
 
 /// Whether the caches show everything we wrote for this Rollout: deciding on less would decide it twice.
@@ -354,6 +368,43 @@ async fn carry_out(
         .await
 }
 
+/// The pods of all versions, as they are now. No watch holds them: they are asked for only while a restart is due.
+async fn pods_of(snapshot: &Snapshot, context: &Context) -> Result<Vec<PodView>, ActError> {
+    let names = &context.writer.names;
+    let hashes: Vec<&str> = snapshot
+        .replica_sets
+        .iter()
+        .filter(|set| set.replicas > 0 || set.current > 0)
+        .map(|set| set.pod_template_hash.as_str())
+        .collect();
+    if hashes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let label = format!("{} in ({})", names.pod_template_hash, hashes.join(","));
+    let pods = list_pods(&context.writer, &snapshot.rollout.namespace, &label).await?;
+    Ok(pods.iter().filter_map(pod).collect())
+}
+
+/// What is to be told of an eviction that the server did not allow. A conflict means that the pod is another one by now.
+fn refused_eviction(
+    action: &Action,
+    error: &ActError,
+    at: jiff::Timestamp,
+) -> Option<EvictionRefusal> {
+    let (Action::EvictPod { .. }, ActError::Api { .. }) = (action, error) else {
+        return None;
+    };
+    match error.failure() {
+        Failure::Conflict | Failure::AlreadyExists | Failure::NotFound => None,
+        Failure::Invalid(_) | Failure::Forbidden(_) | Failure::Transient(_) => {
+            Some(EvictionRefusal {
+                at,
+                message: error.to_string(),
+            })
+        }
+    }
+}
+
 /// Keeps what the next decision has to know about a refusal.
 fn remember(
     action: &Action,
@@ -448,7 +499,7 @@ async fn write_status(
     Ok(None)
 }
 
-fn requeue(decision: &Decision, snapshot: &Snapshot, own: [Option<Duration>; 2]) -> Requeue {
+fn requeue(decision: &Decision, snapshot: &Snapshot, own: [Option<Duration>; 3]) -> Requeue {
     let due = match decision.next {
         Next::OnChange => None,
         Next::At(at) => {

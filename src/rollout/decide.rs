@@ -4,9 +4,11 @@
 
 mod abort;
 mod analyses;
+mod anti_affinity;
 mod blue_green;
 mod canary;
 mod conditions;
+mod ephemeral_metadata;
 mod history;
 mod intents;
 mod ledger;
@@ -17,6 +19,7 @@ mod pod_ratio;
 mod progress;
 mod promotion;
 mod replica_set;
+mod restart;
 mod revisions;
 mod scale;
 mod services;
@@ -32,6 +35,7 @@ mod tests;
 
 pub use analyses::template_refs;
 pub use notes::note_of_action;
+pub use restart::wants_pods;
 pub use revisions::pod_template_hash;
 pub use validate::{FieldError, validate};
 
@@ -93,6 +97,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
     tell_stop(pass);
     promotion::advance(pass);
     ledger::update(pass);
+    restart::advance(pass);
     replica_set::ensure_new(pass);
     match pass.strategy {
         Declared::Canary(_) => canary::pin(pass),
@@ -106,6 +111,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
     analyses::run_all(pass);
     workload_scale::size(pass);
     history::prune(pass);
+    ephemeral_metadata::keep(pass);
 }
 
 /// What stops everything is told before what else is waited for.

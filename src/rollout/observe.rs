@@ -9,13 +9,15 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::snapshot::{
-    AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView, RouteView,
-    ServiceView, Snapshot, Workload, WorkloadView,
+    AnalysisRunView, EndpointView, EvictionRefusal, IngressView, PodView, Refusal, ReplicaSetView,
+    RolloutView, RouteView, ServiceView, Snapshot, Workload, WorkloadView,
 };
 use crate::{
     analysis::templates::{self, Templates},
     api::{
         analysis::AnalysisPhase,
+        canary::PodTemplateMetadata,
+        ephemeral_metadata::EphemeralMetadata,
         gateway_api::RouteKind,
         names::{ApiNames, Kind},
         object::CachedObject,
@@ -38,6 +40,8 @@ const NO_CLUSTER_TEMPLATES: &str = "the controller serves one namespace only and
 pub struct Memory {
     /// What the API server refused, for the current generation.
     pub refusal: Option<Refusal>,
+    /// The last eviction that was refused.
+    pub eviction_refused: Option<EvictionRefusal>,
     /// A ReplicaSet name that somebody else has.
     pub taken: Option<String>,
     /// When this process first looked at the Rollout. What the one before it wrote last may be missing in the status.
@@ -129,6 +133,8 @@ pub fn observe(
             .iter()
             .map(|run| analysis_run(&run.value(), names))
             .collect(),
+        pods: None,
+        eviction_refused: memory.eviction_refused.clone(),
         refusal: memory.refusal.clone(),
         rollout: RolloutView {
             name: rollout.name().to_owned(),
@@ -231,6 +237,14 @@ fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
         resource_version: text(object, "/metadata/resourceVersion"),
         pod_template_hash: label(object, &names.pod_template_hash),
         stored_hash: text(object, "/x-stored-hash"),
+        anti_affinity: annotation(object, &names.anti_affinity).map(str::to_owned),
+        template_metadata: object
+            .pointer("/spec/template/metadata")
+            .and_then(|metadata| PodTemplateMetadata::deserialize(metadata).ok())
+            .unwrap_or_default(),
+        ephemeral: annotation(object, &names.ephemeral_metadata).and_then(EphemeralMetadata::read),
+        settled: object.pointer("/status/observedGeneration")
+            == object.pointer("/metadata/generation"),
         compared_workload: annotation(object, &names.compared_workload).map(str::to_owned),
         revision: annotation(object, &names.revision)
             .and_then(|text| text.parse().ok())
@@ -471,6 +485,29 @@ fn templates(
             caches::get(&caches.templates, &kind, namespace, &key.name)
         }?;
         Some(read(&object.value(), "/spec"))
+    })
+}
+
+/// A pod as listed; `None` when nobody controls it.
+pub fn pod(object: &CachedObject) -> Option<PodView> {
+    let value = object.value();
+    let conditions = value.pointer("/status/conditions");
+    let phase = text(&value, "/status/phase");
+    Some(PodView {
+        name: object.name().to_owned(),
+        uid: object.uid().to_owned(),
+        replica_set_uid: object.controller()?.uid.clone(),
+        created: time(&value, "/metadata/creationTimestamp")?,
+        ready: conditions
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .any(|condition| {
+                text(condition, "/type") == "Ready" && text(condition, "/status") == "True"
+            }),
+        terminating: value.pointer("/metadata/deletionTimestamp").is_some()
+            || phase == "Succeeded"
+            || phase == "Failed",
     })
 }
 

@@ -11,9 +11,10 @@ use serde_json::Value;
 use crate::{
     analysis::templates::Templates,
     api::{
-        analysis::AnalysisPhase, gateway_api::RouteKind, names::ApiNames, request::Request,
-        rollout::RolloutSpec, rollout_status::RolloutStatus, strategy::ServiceRole,
-        workload::AtRest,
+        analysis::AnalysisPhase, canary::PodTemplateMetadata,
+        ephemeral_metadata::EphemeralMetadata, gateway_api::RouteKind, names::ApiNames,
+        request::Request, rollout::RolloutSpec, rollout_status::RolloutStatus,
+        strategy::ServiceRole, workload::AtRest,
     },
 };
 
@@ -46,6 +47,10 @@ pub struct Snapshot {
     pub templates: Templates,
     /// AnalysisRuns that this Rollout controls.
     pub analysis_runs: Vec<AnalysisRunView>,
+    /// The pods, while a decision has to look at them.
+    pub pods: Option<Vec<PodView>>,
+    /// The last eviction that was refused.
+    pub eviction_refused: Option<EvictionRefusal>,
     /// What the API server said the last time about an object we tried to write for this generation, if it refused it.
     pub refusal: Option<Refusal>,
 }
@@ -130,6 +135,14 @@ pub struct ReplicaSetView {
     pub pod_template_hash: String,
     /// Hash of its pod template as the server shows it now, with its defaults and without what we have added.
     pub stored_hash: String,
+    /// The anti-affinity rule in its pod template that is ours.
+    pub anti_affinity: Option<String>,
+    /// Metadata of its pod template.
+    pub template_metadata: PodTemplateMetadata,
+    /// What of that is there for a while.
+    pub ephemeral: Option<EphemeralMetadata>,
+    /// Its controller has seen its spec as it is.
+    pub settled: bool,
     /// Up to which change of the workload its template was compared: see [`WorkloadView::change`].
     pub compared_workload: Option<String>,
     /// Revision number; 0 when the annotation is missing.
@@ -258,6 +271,47 @@ pub struct AnalysisRunView {
     pub completed: Option<Timestamp>,
     /// It is being deleted.
     pub deleting: bool,
+}
+
+/// A pod as listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodView {
+    /// Name.
+    pub name: String,
+    /// Uid.
+    pub uid: String,
+    /// Uid of the ReplicaSet that controls it.
+    pub replica_set_uid: String,
+    /// When it was created.
+    pub created: Timestamp,
+    /// It is ready.
+    pub ready: bool,
+    /// It is being deleted, or has ended.
+    pub terminating: bool,
+}
+
+/// An eviction that was refused, most likely by a PodDisruptionBudget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvictionRefusal {
+    /// When.
+    pub at: Timestamp,
+    /// The pod and the server's message.
+    pub message: String,
+}
+
+impl Snapshot {
+    /// Adds the pods. They are newer than what caches tell: no version has more pods available than are listed.
+    pub fn attach_pods(&mut self, pods: Vec<PodView>) {
+        for set in &mut self.replica_sets {
+            let ready = pods
+                .iter()
+                .filter(|pod| pod.replica_set_uid == set.uid && pod.ready && !pod.terminating);
+            let ready = i32::try_from(ready.count()).unwrap_or(i32::MAX);
+            set.ready = set.ready.min(ready);
+            set.available = set.available.min(ready);
+        }
+        self.pods = Some(pods);
+    }
 }
 
 /// The API server refused a write, and trying again with the same input cannot help.

@@ -6,10 +6,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::pass::{Mode, Pass};
+use super::{
+    anti_affinity, ephemeral_metadata,
+    pass::{Mode, Pass},
+};
 use crate::{
     api::{
         conditions::{self, ConditionType},
+        merge_patch,
         names::Kind,
     },
     rollout::{
@@ -32,6 +36,7 @@ pub(super) fn ensure_new(pass: &mut Pass<'_>) {
             );
             patch(pass, new, None, vec![annotation]);
         }
+        anti_affinity::keep(pass, new);
         return;
     }
     let name = name(&pass.snapshot.rollout.name, &pass.revisions.new_hash);
@@ -141,7 +146,7 @@ pub(super) fn patch_template(pass: &mut Pass<'_>, set: &ReplicaSetView, change: 
         } = action
             && target.name == set.name
         {
-            json_patch::merge(template, change);
+            merge_patch::compose(template, change);
         }
     }
 }
@@ -183,6 +188,8 @@ fn render(pass: &Pass<'_>, name: &str, replicas: i32) -> Value {
     if declared.len() <= LONGEST_TEMPLATE {
         annotations.insert(names.pod_template.clone(), declared);
     }
+    annotations.extend(anti_affinity::inject(pass, &mut template.0));
+    annotations.extend(ephemeral_metadata::inject(pass, &mut template.0));
     let mut spec = json!({ "replicas": replicas, "selector": selector, "template": template });
     if pass.spec.min_ready_seconds > 0 {
         spec["minReadySeconds"] = pass.spec.min_ready_seconds.into();

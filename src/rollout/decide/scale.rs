@@ -9,7 +9,7 @@ use super::{
     blue_green, ledger,
     pass::{DEFAULT_DELAY, MIN_DRAIN, Mode, Pass, after},
     pod_ratio::{self, Pair, Pods},
-    replica_set, steps,
+    replica_set, restart, steps,
 };
 use crate::{
     api::{steps::CanaryScale, strategy::Declared},
@@ -308,6 +308,7 @@ fn unrouted_or(pass: &mut Pass<'_>, set: &ReplicaSetView, size: i32) -> i32 {
 
 /// Emits the change of size. Scale-downs of what may serve wait while something is on hold; scaling by `spec.replicas` goes on.
 pub(super) fn scale(pass: &mut Pass<'_>, set: &ReplicaSetView, want: i32) {
+    let want = restart::size(pass, set, want);
     if want == set.replicas {
         return;
     }

@@ -8,7 +8,7 @@ mod routes;
 
 use std::fmt;
 
-use super::{analyses, pass::Pass, workload};
+use super::{analyses, anti_affinity, ephemeral_metadata, pass::Pass, restart, workload};
 use crate::{
     analysis::templates::TemplatesError,
     api::{
@@ -53,8 +53,14 @@ pub(super) fn describe(errors: &[FieldError]) -> String {
 pub fn validate(spec: &RolloutSpec) -> Result<(), Vec<FieldError>> {
     let mut errors = Errors(Vec::new());
     errors.unsupported("spec.rollbackWindow", spec.rollback_window.is_some());
-    errors.unsupported("spec.restartAt", spec.restart_at.is_some());
     errors.0.extend(workload::problems(spec));
+    errors.0.extend(restart::problems(spec));
+    if let Some(strategy) = spec.strategy.declared() {
+        errors.0.extend(anti_affinity::problems(strategy));
+        errors
+            .0
+            .extend(ephemeral_metadata::problems(spec, strategy));
+    }
     check_strategy(spec, &mut errors);
     check_template(spec, &mut errors);
     if spec.progress_deadline_seconds() <= spec.min_ready_seconds {
@@ -139,9 +145,6 @@ fn check_template(spec: &RolloutSpec, errors: &mut Errors) {
 fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
     let at = |field: &str| format!("spec.strategy.canary.{field}");
     for (field, set) in [
-        ("antiAffinity", canary.anti_affinity.is_some()),
-        ("canaryMetadata", canary.canary_metadata.is_some()),
-        ("stableMetadata", canary.stable_metadata.is_some()),
         ("dynamicStableScale", canary.dynamic_stable_scale),
         ("pingPong", canary.ping_pong.is_some()),
         (

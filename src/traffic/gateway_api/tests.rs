@@ -74,6 +74,8 @@ impl Scene {
             unserved: BTreeSet::new(),
             templates: BTreeMap::new(),
             analysis_runs: Vec::new(),
+            pods: None,
+            eviction_refused: None,
             refusal: None,
         };
         Self {

@@ -290,7 +290,11 @@ impl Look<'_> {
             let hash = &set.pod_template_hash;
             let stable = *hash == self.new.stable_rs;
             if stable && self.routed {
-                self.must(to == self.replicas, "T3: stable has its full size");
+                let one_more = self.new.restart_surge.as_ref() == Some(hash);
+                self.must(
+                    to == self.replicas + i32::from(one_more),
+                    "T3: stable has its full size",
+                );
             }
             self.must(
                 !stable || to > 0 || self.replicas == 0 || !self.promoted_or_idle(),
