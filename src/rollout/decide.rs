@@ -22,6 +22,7 @@ mod scale;
 mod services;
 mod steps;
 mod summary;
+mod takeover;
 mod traffic;
 mod validate;
 
@@ -31,6 +32,7 @@ mod tests;
 pub use analyses::template_refs;
 pub use notes::note_of_action;
 pub use revisions::pod_template_hash;
+pub use takeover::same_template;
 pub use validate::{FieldError, validate};
 
 use super::{
@@ -65,6 +67,14 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
     if !adopted.is_empty() {
         return Decision {
             actions: adopted,
+            status: snapshot.rollout.status.clone(),
+            notes: Vec::new(),
+            next: Next::OnChange,
+        };
+    }
+    if let Some(recognise) = takeover::recognise(snapshot, spec) {
+        return Decision {
+            actions: vec![recognise],
             status: snapshot.rollout.status.clone(),
             notes: Vec::new(),
             next: Next::OnChange,

@@ -235,12 +235,13 @@ fn phase(pass: &Pass<'_>, unfinished: Option<&str>) -> (Phase, String, String) {
         );
     }
     if pass.mode() == Mode::Aborted {
-        let cause = pass.status.abort_cause.clone().unwrap_or_default();
         let revision = pass.status.revision.unwrap_or(0);
+        let cause = pass.status.abort_cause.as_ref();
+        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
         return (
             Phase::Degraded,
             "RolloutAborted".to_owned(),
-            format!("RolloutAborted: Rollout aborted update to revision {revision}: {cause}"),
+            format!("RolloutAborted: Rollout aborted update to revision {revision}{cause}"),
         );
     }
     if progress::exceeded(pass) {

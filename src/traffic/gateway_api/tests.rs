@@ -74,6 +74,7 @@ impl Scene {
             templates: BTreeMap::new(),
             analysis_runs: Vec::new(),
             refusal: None,
+            compared: None,
         };
         Self {
             strategy: serde_json::from_value(strategy).unwrap(),

@@ -139,6 +139,7 @@ impl Look<'_> {
                 | Action::PatchReplicaSet { .. }
                 | Action::DeleteReplicaSet { .. }
                 | Action::AdoptReplicaSet { .. }
+                | Action::RecogniseReplicaSet { .. }
                 | Action::PinService { .. }
                 | Action::DeleteIngress { .. }
                 | Action::CreateAnalysisRun { .. }
@@ -170,7 +171,8 @@ impl Look<'_> {
         let mut seen = std::collections::BTreeSet::new();
         for action in &self.decision.actions {
             let (kind, name) = match action {
-                Action::CreateReplicaSet { name, .. } => ("rs", name),
+                Action::CreateReplicaSet { name, .. }
+                | Action::RecogniseReplicaSet { hash: name, .. } => ("rs", name),
                 Action::PatchReplicaSet { target, .. }
                 | Action::AdoptReplicaSet { target, .. }
                 | Action::DeleteReplicaSet { target } => ("rs", &target.name),
@@ -260,6 +262,7 @@ impl Look<'_> {
                 Action::CreateReplicaSet { .. }
                 | Action::PatchReplicaSet { .. }
                 | Action::AdoptReplicaSet { .. }
+                | Action::RecogniseReplicaSet { .. }
                 | Action::PatchRoute { .. }
                 | Action::PinService { .. }
                 | Action::CreateIngress { .. }

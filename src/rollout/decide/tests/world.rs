@@ -449,6 +449,7 @@ impl World {
             templates: self.templates.clone(),
             analysis_runs: self.runs.clone(),
             refusal: self.refusal.clone(),
+            compared: None,
         }
     }
 
@@ -748,6 +749,9 @@ impl World {
                 let set = sets.find(|set| set.view.name == target.name).unwrap();
                 set.view.resource_version = version;
                 set.view.orphaned = false;
+            }
+            Action::RecogniseReplicaSet { hash, .. } => {
+                panic!("{hash}: versions are told by their hash here")
             }
             Action::DeleteReplicaSet { target } => {
                 self.sets.retain(|set| set.view.name != target.name);
