@@ -324,6 +324,11 @@ pub struct TrafficWeights {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub additional: Vec<WeightDestination>,
+    /// What was last written that sends requests to the new version by their headers: names of header routes, and
+    /// `additionalIngressAnnotations` for rules that are declared there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 21))]
+    pub header_routes: Vec<String>,
     /// Whether the router has confirmed the weights; absent where it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,

@@ -7,6 +7,7 @@ mod analyses;
 mod blue_green;
 mod canary;
 mod conditions;
+mod header_routes;
 mod history;
 mod intents;
 mod ledger;

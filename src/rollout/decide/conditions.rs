@@ -326,7 +326,7 @@ fn unfinished(pass: &Pass<'_>) -> Option<String> {
             Declared::Canary(_) => "waiting for the stable Service to select the new version",
         });
     }
-    if pass.observed.highest > 0 {
+    if pass.observed.highest > 0 || pass.observed.by_header {
         return text("waiting for all traffic to reach the stable Service");
     }
     if pass.strategy.canary().is_some()

@@ -6,6 +6,7 @@ mod analysis;
 mod blue_green;
 mod canary_scale;
 mod first_deploy;
+mod header_routes;
 mod progress;
 mod properties;
 mod release;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     blue_green::analyses,
+    header_routes,
     world::{World, world},
 };
 use crate::api::{analysis::AnalysisPhase, request::Verb, rollout_status::Phase};
@@ -57,6 +58,9 @@ fn kinds() -> Vec<(&'static str, World)> {
         ("router, no delay", router().with("scaleDownDelaySeconds", json!(0)).with("abortScaleDownDelaySeconds", json!(1))),
         ("route", world().gateway(1, 1).steps(steps())),
         ("router, own scale", world().nginx().steps(own_scale())),
+        ("router, header routes", world().nginx().managed(&["beta", "staff"]).steps(header_routes::steps())),
+        ("route, header routes", world().gateway(1, 0).managed(&["beta", "staff"]).steps(header_routes::steps())),
+        ("router, declared header", world().nginx().annotated("canary-by-header", "x").steps(own_scale())),
         ("blue-green", world().blue_green(&json!({}))),
         ("blue-green, analyses", world().blue_green(&analyses())),
         ("blue-green, pause", world().blue_green(&json!({"autoPromotionSeconds": 7, "scaleDownDelaySeconds": 0, "abortScaleDownDelaySeconds": 3}))),
@@ -82,6 +86,9 @@ fn chosen() -> Vec<(&'static str, World)> {
         "router, no pods",
         "router, background",
         "router, own scale",
+        "router, header routes",
+        "route, header routes",
+        "router, declared header",
         "blue-green, analyses",
         "blue-green, small preview",
         "pods",

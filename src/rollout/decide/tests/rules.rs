@@ -2,7 +2,7 @@
 //! T for traffic, D for decisions, C for control, L for liveness.
 
 use super::{
-    routes,
+    header_routes, routes,
     world::{World, names, weight_of},
 };
 use crate::{
@@ -55,6 +55,7 @@ pub(super) fn check(world: &World, snapshot: &Snapshot, decision: &Decision) {
     };
     look.one_write_per_object();
     look.weights();
+    look.header_routes();
     look.sizes();
     look.pins();
     look.promotion();
@@ -243,6 +244,68 @@ impl Look<'_> {
             let behind = self.pin("demo-canary");
             let there = behind.is_none_or(|hash| self.available(hash) > 0);
             self.must(there, "T2: no weight stays on a version without pods");
+        }
+    }
+
+    fn header_routes(&self) {
+        let live = header_routes::picks(self.snapshot);
+        let picks = header_routes::will_pick(self.snapshot, self.decision);
+        let behind = self.pin("demo-canary");
+        let version = behind.map_or("", String::as_str);
+        if picks && !live {
+            self.must(self.under_way(), "T11: only an update sets a header route");
+            self.must(
+                !self.held(),
+                "T16: no header route is set while something is missing",
+            );
+            let set = self.set(version).unwrap();
+            let serving = self.snapshot.services["demo-canary"].ready_endpoints_of(&set.name);
+            self.must(
+                serving.min(set.available) > 0,
+                "T1: a header route only to a version with pods",
+            );
+        }
+        if picks && self.aborted() && self.answers() && self.stable_exists() {
+            self.must(false, "T13: an abort takes all header routes away at once");
+        }
+        if picks && self.answers() && self.under_way() {
+            self.must(
+                self.available(version) > 0,
+                "T2: no header route stays on a version without pods",
+            );
+        }
+        for action in &self.decision.actions {
+            match action {
+                Action::PinService { target, .. } if target.name == "demo-canary" => {
+                    self.must(
+                        !live || behind.is_none() || self.switched,
+                        "T8: header routes go before the canary Service is re-pointed",
+                    );
+                }
+                Action::PatchReplicaSet {
+                    target,
+                    replicas: Some(0),
+                    ..
+                } if live && self.replicas > 0 => {
+                    let set = self.set(version);
+                    self.must(
+                        set.is_none_or(|set| set.name != target.name),
+                        "T5: the last pods go after the header routes",
+                    );
+                }
+                Action::PinService { .. }
+                | Action::PatchReplicaSet { .. }
+                | Action::CreateReplicaSet { .. }
+                | Action::AdoptReplicaSet { .. }
+                | Action::DeleteReplicaSet { .. }
+                | Action::PatchRoute { .. }
+                | Action::CreateIngress { .. }
+                | Action::PatchIngress { .. }
+                | Action::DeleteIngress { .. }
+                | Action::CreateAnalysisRun { .. }
+                | Action::TerminateAnalysisRun { .. }
+                | Action::DeleteAnalysisRun { .. } => {}
+            }
         }
     }
 
@@ -535,6 +598,10 @@ impl Look<'_> {
                 "C13: healthy means that stable has all traffic",
             );
             self.must(
+                !header_routes::picks(self.snapshot),
+                "C13: healthy means that no header leads elsewhere",
+            );
+            self.must(
                 self.available(&status.stable_rs) >= self.replicas,
                 "C13: healthy means available",
             );
@@ -559,7 +626,7 @@ pub(super) fn nobody_is_turned_away(world: &World) {
             "T21: nobody answers for stable\n{world}"
         );
     }
-    if weight > 0 {
+    if weight > 0 || header_routes::picks(&world.snapshot()) {
         assert!(
             world.answering("demo-canary") > 0,
             "T21: nobody answers for the canary\n{world}"
