@@ -13,6 +13,7 @@ mod ledger;
 mod notes;
 mod pass;
 mod pauses;
+mod pending;
 mod pod_ratio;
 mod progress;
 mod promotion;
@@ -20,8 +21,10 @@ mod replica_set;
 mod revisions;
 mod scale;
 mod services;
+mod stable_scale;
 mod steps;
 mod summary;
+mod threshold;
 mod traffic;
 mod validate;
 

@@ -13,6 +13,8 @@ mod routes;
 mod rules;
 mod scaling;
 mod shown;
+mod stable_scale;
+mod sizes;
 mod told;
 mod validation;
 mod world;
