@@ -4,6 +4,7 @@
 
 mod abort;
 mod analyses;
+mod autoscaling;
 mod blue_green;
 mod canary;
 mod conditions;

@@ -30,9 +30,7 @@ fn pods_by(pass: &Pass<'_>, scale: CanaryScale, weight: i32) -> i32 {
         CanaryScale::Replicas(_) if replicas == 0 => 0,
         CanaryScale::Replicas(number) => number.max(0),
         CanaryScale::Weight(weight) => with_floor(pass, share(replicas, weight, max)),
-        CanaryScale::MatchTrafficWeight => {
-            with_floor(pass, share(replicas, weight.min(max), max))
-        }
+        CanaryScale::MatchTrafficWeight => with_floor(pass, share(replicas, weight.min(max), max)),
     }
 }
 

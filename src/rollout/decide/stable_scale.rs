@@ -104,7 +104,10 @@ pub(super) fn lowered(pass: &mut Pass<'_>, live: i32, wanted: i32) -> i32 {
     };
     let weight = weight.clamp(wanted, live);
     if weight > wanted {
-        pass.wait("pods of the stable version to take more of the traffic", None);
+        pass.wait(
+            "pods of the stable version to take more of the traffic",
+            None,
+        );
     }
     weight
 }
@@ -120,7 +123,10 @@ pub(super) fn given_up(pass: &mut Pass<'_>, live: i32) -> i32 {
     let by_canary = traffic::part(max, pods, pass.replicas());
     let weight = (max - carried_by_stable(pass)).min(by_canary).min(live);
     if weight > 0 {
-        pass.wait("pods of the stable version to take more of the traffic", None);
+        pass.wait(
+            "pods of the stable version to take more of the traffic",
+            None,
+        );
     }
     weight
 }

@@ -110,10 +110,9 @@ fn weight_now(pass: &mut Pass<'_>) -> i32 {
         {
             let last_release_ends = behind.as_ref() == Some(&stable_hash)
                 && !services::stable_serves(pass)
-                && pass
-                    .revisions
-                    .stable()
-                    .is_some_and(|stable| stable.available >= threshold::enough(pass, pass.replicas()));
+                && pass.revisions.stable().is_some_and(|stable| {
+                    stable.available >= threshold::enough(pass, pass.replicas())
+                });
             if last_release_ends {
                 pass.wait("the stable Service to lead to the stable version", None);
                 live

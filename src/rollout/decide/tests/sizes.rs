@@ -129,7 +129,10 @@ fn argo_430_with_a_router_no_more_pods_are_pending_than_allowed() {
         (json!("20%"), 4),
         (json!("1%"), 1),
     ] {
-        for step in [json!({"setWeight": 50}), json!({"setCanaryScale": {"replicas": 12}})] {
+        for step in [
+            json!({"setWeight": 50}),
+            json!({"setCanaryScale": {"replicas": 12}}),
+        ] {
             let mut world = world()
                 .nginx()
                 .replicas(20)

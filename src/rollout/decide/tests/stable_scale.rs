@@ -67,7 +67,11 @@ fn argo_4828_stable_pods_go_only_after_proxies_have_followed() {
     world.play_until(|world| world.weight() == 100);
     let kept = world.size("v1");
     world.play();
-    assert_eq!(world.size("v1"), kept, "nobody has confirmed 100 %\n{world}");
+    assert_eq!(
+        world.size("v1"),
+        kept,
+        "nobody has confirmed 100 %\n{world}"
+    );
     for route in world.routes.values_mut() {
         super::routes::accept(&mut route.object);
     }
