@@ -52,10 +52,10 @@ pub struct RolloutStatus {
     /// Available pods of all versions.
     #[serde(default)]
     pub available_replicas: i32,
-    /// Pods that an autoscaler should count.
+    /// Pods that are meant to serve, for autoscalers: those that exist for an update only do not count.
     #[serde(default, rename = "HPAReplicas")]
     pub hpa_replicas: i32,
-    /// Label selector of the Rollout's pods, for autoscalers.
+    /// Label selector of the pods that an autoscaler should measure: those of the version that has nearly all traffic, if there is one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub selector: String,
     /// How often the hash of a pod template collided.

@@ -4,6 +4,7 @@
 
 mod abort;
 mod analyses;
+mod autoscaling;
 mod blue_green;
 mod canary;
 mod conditions;
@@ -14,6 +15,7 @@ mod ledger;
 mod notes;
 mod pass;
 mod pauses;
+mod pending;
 mod pod_ratio;
 mod progress;
 mod promotion;
@@ -21,9 +23,11 @@ mod replica_set;
 mod revisions;
 mod scale;
 mod services;
+mod stable_scale;
 mod steps;
 mod summary;
 mod takeover;
+mod threshold;
 mod traffic;
 mod validate;
 

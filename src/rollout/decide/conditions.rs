@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     blue_green,
     pass::{Mode, Pass},
-    progress, scale, services, traffic,
+    progress, scale, services, threshold, traffic,
 };
 use crate::{
     api::{
@@ -305,7 +305,7 @@ fn unfinished(pass: &Pass<'_>) -> Option<String> {
     if new.replicas < want || new.current < want {
         return text("more replicas need to be updated");
     }
-    if new.available < want {
+    if new.available < threshold::enough(pass, want) {
         return text("updated replicas are still becoming available");
     }
     if pass.mode() != Mode::Stable {

@@ -77,7 +77,7 @@ pub(super) fn ensure_new(pass: &mut Pass<'_>) {
             // Without a router both versions share the room for pods.
             0
         } else {
-            super::scale::wanted_new(pass)
+            super::pending::bounded(pass, None, super::scale::wanted_new(pass))
         };
     let object = render(pass, &name, replicas);
     pass.actions.push(Action::CreateReplicaSet { name, object });

@@ -6,6 +6,7 @@ mod blue_green;
 mod canary_scale;
 mod header_routes;
 mod routes;
+mod sizes;
 
 use std::fmt;
 
@@ -139,16 +140,7 @@ fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
         ("antiAffinity", canary.anti_affinity.is_some()),
         ("canaryMetadata", canary.canary_metadata.is_some()),
         ("stableMetadata", canary.stable_metadata.is_some()),
-        ("dynamicStableScale", canary.dynamic_stable_scale),
         ("pingPong", canary.ping_pong.is_some()),
-        (
-            "minPodsPerReplicaSet",
-            canary.min_pods_per_replica_set.is_some(),
-        ),
-        (
-            "replicaProgressThreshold",
-            canary.replica_progress_threshold.is_some(),
-        ),
     ] {
         errors.unsupported(&at(field), set);
     }
@@ -191,6 +183,7 @@ fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
     }
     canary_scale::check(canary, errors);
     header_routes::check(canary, errors);
+    sizes::check(canary, errors);
     if let Some(background) = &canary.analysis {
         check_analysis(&background.analysis, &at("analysis"), errors);
         let starting = background.starting_step.unwrap_or(0);

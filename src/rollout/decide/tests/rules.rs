@@ -29,6 +29,7 @@ struct Look<'a> {
     live: i32,
     routed: bool,
     switched: bool,
+    dynamic: bool,
     strategy: Declared<'a>,
 }
 
@@ -52,6 +53,9 @@ pub(super) fn check(world: &World, snapshot: &Snapshot, decision: &Decision) {
         live: weight_of(snapshot.ingresses.get("demo-demo-canary")).max(routes::live(snapshot)),
         routed: strategy.traffic_routing().is_some(),
         switched: strategy.canary().is_none(),
+        dynamic: strategy
+            .canary()
+            .is_some_and(|canary| canary.dynamic_stable_scale),
     };
     look.one_write_per_object();
     look.weights();
@@ -110,6 +114,32 @@ impl Look<'_> {
             Some(scale) => self.share(scale.weight.unwrap_or(weight)),
             None => self.share(weight),
         }
+    }
+
+    /// Pods that are enough where there should be `want`.
+    fn enough(&self, want: i32) -> i32 {
+        let canary = self.strategy.canary();
+        let Some(threshold) = canary.and_then(|it| it.replica_progress_threshold.as_ref()) else {
+            return want;
+        };
+        let enough = if threshold.type_ == "Pods" {
+            threshold.value
+        } else {
+            (want * threshold.value + 99) / 100
+        };
+        enough.clamp(want.min(1), want)
+    }
+
+    /// The weight that the available pods of stable carry.
+    fn carried_by_stable(&self) -> i32 {
+        let stable = &self.new.stable_rs;
+        let Some(set) = self.set(stable) else {
+            return 0;
+        };
+        let serving = self.snapshot.services["demo-stable"]
+            .ready_endpoints_of(&set.name)
+            .min(set.available);
+        self.max * serving.min(self.replicas) / self.replicas.max(1)
     }
 
     fn pin(&self, service: &str) -> Option<&String> {
@@ -217,7 +247,7 @@ impl Look<'_> {
                 .ready_endpoints_of(&self.set(new).unwrap().name)
                 .min(self.available(new));
             self.must(
-                serving >= self.pods_for(new, weight),
+                serving >= self.enough(self.pods_for(new, weight)),
                 "T2, T4: weight only where pods serve it",
             );
             self.must(serving > 0, "T1, T20: weight only to a version with pods");
@@ -235,9 +265,14 @@ impl Look<'_> {
             self.must(weight <= cap, "T10: no more than the step's weight");
         }
         if self.aborted() && self.answers() && self.routed && self.stable_exists() {
+            let stays = if self.dynamic && self.replicas > 0 {
+                (self.max - self.carried_by_stable()).min(self.live)
+            } else {
+                0
+            };
             self.must(
-                weight == 0,
-                "T12, L1: an abort takes all weight away at once",
+                weight <= stays,
+                "T12, L1: an abort takes all weight away that stable can carry",
             );
         }
         if weight > 0 && self.routed && self.answers() && self.under_way() {
@@ -343,7 +378,13 @@ impl Look<'_> {
                 .unwrap();
             let hash = &set.pod_template_hash;
             let stable = *hash == self.new.stable_rs;
-            if stable && self.routed {
+            if stable && self.routed && self.dynamic && self.under_way() {
+                let need = self.share(self.max - self.live).max(self.replicas.min(1));
+                self.must(
+                    to >= need || to >= set.replicas,
+                    "T3: stable has what its weight needs, and at least one pod",
+                );
+            } else if stable && self.routed {
                 self.must(to == self.replicas, "T3: stable has its full size");
             }
             self.must(
@@ -425,7 +466,7 @@ impl Look<'_> {
             }
             if target.name == "demo-stable" && (at.is_some() || !self.managed("demo-stable")) {
                 self.must(
-                    self.available(to) >= self.replicas,
+                    self.available(to) >= self.enough(self.replicas),
                     "T2: the stable Service moves at full availability",
                 );
             }
@@ -458,7 +499,7 @@ impl Look<'_> {
             "D10: an abort beats a promotion",
         );
         self.must(
-            self.available(new) >= self.replicas,
+            self.available(new) >= self.enough(self.replicas),
             "T2: a version is promoted at full availability",
         );
         if self.routed && self.replicas > 0 {
@@ -602,7 +643,7 @@ impl Look<'_> {
                 "C13: healthy means that no header leads elsewhere",
             );
             self.must(
-                self.available(&status.stable_rs) >= self.replicas,
+                self.available(&status.stable_rs) >= self.enough(self.replicas),
                 "C13: healthy means available",
             );
         }
