@@ -24,6 +24,7 @@ use crate::{
     rollout::{
         act::Writer,
         controller::{Context, Memories},
+        workload_restore,
     },
     runtime::{
         backoff::Backoff,
@@ -213,6 +214,7 @@ struct Work {
     rollouts: Arc<Context>,
     runs: Arc<loops::Runs>,
     restores: Arc<restore::Context>,
+    workload_restores: Arc<workload_restore::Context>,
 }
 
 impl Work {
@@ -244,6 +246,10 @@ impl Work {
             write_log: write_log.clone(),
         };
         let restores = Arc::new(restore::Context {
+            writer: writer.clone(),
+            caches: caches.clone(),
+        });
+        let workload_restores = Arc::new(workload_restore::Context {
             writer: writer.clone(),
             caches: caches.clone(),
         });
@@ -291,6 +297,7 @@ impl Work {
             rollouts,
             runs,
             restores,
+            workload_restores,
         }
     }
 
@@ -313,6 +320,11 @@ impl Work {
             loops::rollouts(self.rollouts, self.woken.rollouts, shutdown),
             loops::analysis_runs(self.runs, runs, self.woken.analysis_runs, shutdown),
             loops::restores(self.restores.clone(), self.woken.marked_services, shutdown),
+            loops::workload_restores(
+                self.workload_restores,
+                self.woken.marked_workloads,
+                shutdown
+            ),
             loops::route_restores(self.restores, self.woken.marked_routes, shutdown),
         );
     }

@@ -94,9 +94,12 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
     pub restarted_at: Option<Timestamp>,
-    /// Generation of the workload of `spec.workloadRef` that was observed. Not written yet.
+    /// Generation of the workload of `spec.workloadRef` whose template is the current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_observed_generation: Option<String>,
+    /// Uid of that workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_uid: Option<String>,
     /// State of an AWS load balancer. Not written yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alb: Option<FreeForm>,

@@ -3,6 +3,8 @@
 //!
 //! Nothing else writes for a Rollout. Not here: any decision.
 
+mod pods;
+
 use std::{sync::Arc, time::Duration};
 
 use kube::{
@@ -23,6 +25,7 @@ use crate::{
         names::{ApiNames, FIELD_MANAGER, Kind},
         object::CachedObject,
         strategy::ServiceRole,
+        workload::WorkloadKind,
     },
     caches::{self, Caches},
     runtime::{
@@ -31,6 +34,9 @@ use crate::{
         write_log::WriteLog,
     },
 };
+
+use pods::Pods;
+pub use pods::list as list_pods;
 
 /// Longest time for one write.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -163,8 +169,9 @@ impl Writer {
                 target,
                 replicas,
                 annotations,
+                template,
             } => {
-                let patch = resized(*replicas, annotations);
+                let patch = resized(*replicas, annotations, template);
                 self.patch(word, &caches::replica_sets(), namespace, target, patch)
                     .await
             }
@@ -201,6 +208,48 @@ impl Writer {
                     json!({ "spec": { "terminate": true } }),
                 )
                 .await
+            }
+            Action::PatchPods {
+                target,
+                pod_template_hash,
+                metadata,
+            } => {
+                let pods = Pods {
+                    namespace,
+                    replica_set: target,
+                    label: format!("{}={pod_template_hash}", self.names.pod_template_hash),
+                };
+                self.patch_pods(word, &pods, metadata).await
+            }
+            Action::EvictPod { target } => self.evict(word, namespace, target).await,
+            Action::ScaleWorkload {
+                target,
+                from: _,
+                at_rest,
+                rollout,
+            } => {
+                let patch = json!({
+                    "metadata": {
+                        "labels": { (self.names.managed_by_rollout.clone()): rollout },
+                        "annotations": { (self.names.replicas_at_rest.clone()): at_rest.text() },
+                    },
+                    "spec": { "replicas": at_rest.scaled_to },
+                });
+                let resource = WorkloadKind::Deployment.resource();
+                self.patch(word, &resource, namespace, target, patch).await
+            }
+            Action::RestoreWorkload { target, replicas } => {
+                let mut patch = json!({
+                    "metadata": {
+                        "labels": { (self.names.managed_by_rollout.clone()): null },
+                        "annotations": { (self.names.replicas_at_rest.clone()): null },
+                    },
+                });
+                if let Some(replicas) = replicas {
+                    patch["spec"]["replicas"] = (*replicas).into();
+                }
+                let resource = WorkloadKind::Deployment.resource();
+                self.patch(word, &resource, namespace, target, patch).await
             }
             Action::DeleteReplicaSet { target } => {
                 self.delete(word, &caches::replica_sets(), namespace, target)
@@ -422,8 +471,15 @@ impl Writer {
 }
 
 /// The merge patch that sizes and annotates a ReplicaSet.
-fn resized(replicas: Option<i32>, annotations: &[(String, Option<String>)]) -> Value {
+fn resized(
+    replicas: Option<i32>,
+    annotations: &[(String, Option<String>)],
+    template: &Value,
+) -> Value {
     let mut patch = json!({});
+    if !template.is_null() {
+        patch["spec"]["template"] = template.clone();
+    }
     if let Some(replicas) = replicas {
         patch["spec"]["replicas"] = replicas.into();
     }

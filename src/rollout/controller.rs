@@ -23,6 +23,7 @@ use super::{
 use crate::{
     api::{
         gateway_api::RouteKind, names::Kind, object::CachedObject, rollout_status::RolloutStatus,
+        workload::WorkloadKind,
     },
     caches::{self, Caches},
     runtime::{
@@ -315,6 +316,17 @@ fn shows_own_writes(rollout: &CachedObject, context: &Context) -> bool {
         })
         .iter()
         .all(|object| shows("Service", object))
+        && WorkloadKind::ALL.into_iter().all(|kind| {
+            let named = caches.workloads.store(kind).map(|store| {
+                caches::select(store, namespace, |workload| {
+                    rollout.mentions("workloadRef") && rollout.mentions(workload.name())
+                })
+            });
+            named
+                .iter()
+                .flatten()
+                .all(|object| shows(kind.name(), object))
+        })
         && RouteKind::ALL.into_iter().all(|kind| {
             let named = caches.routes.store(kind).map(|store| {
                 caches::select(store, namespace, |route| rollout.mentions(route.name()))
@@ -346,7 +358,11 @@ async fn carry_out(
         | Action::PatchRoute { .. }
         | Action::DeleteIngress { .. }
         | Action::TerminateAnalysisRun { .. }
-        | Action::DeleteAnalysisRun { .. } => None,
+        | Action::DeleteAnalysisRun { .. }
+        | Action::PatchPods { .. }
+        | Action::EvictPod { .. }
+        | Action::ScaleWorkload { .. }
+        | Action::RestoreWorkload { .. } => None,
     };
     if let Some((kind, name)) = created
         && !context

@@ -30,6 +30,8 @@ mod takeover;
 mod threshold;
 mod traffic;
 mod validate;
+mod workload;
+mod workload_scale;
 
 #[cfg(test)]
 mod tests;
@@ -62,6 +64,8 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
         Ok(spec) => spec,
         Err(message) => return conditions::unreadable(snapshot, message),
     };
+    let resolved = workload::resolve(snapshot, spec);
+    let spec = resolved.as_ref().unwrap_or(spec);
     let Some(strategy) = spec.strategy.declared() else {
         return conditions::unreadable(
             snapshot,
@@ -115,6 +119,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
         Declared::BlueGreen(strategy) => blue_green::size(pass, strategy),
     }
     analyses::run_all(pass);
+    workload_scale::size(pass);
     history::prune(pass);
 }
 

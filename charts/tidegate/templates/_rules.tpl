@@ -30,6 +30,13 @@ listed; Rollouts are the user's, so only their status is written.
 - apiGroups: [apps]
   resources: [replicasets]
   verbs: [get, list, watch, create, patch, delete]
+# What spec.workloadRef names; scaleDown sizes Deployments.
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [list, watch, patch]
+- apiGroups: [""]
+  resources: [podtemplates]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [services]
   verbs: [list, watch, patch]

@@ -4,7 +4,7 @@
 
 use std::cmp::Reverse;
 
-use super::{analyses, pass::Pass};
+use super::{analyses, pass::Pass, workload};
 use crate::{
     api::{
         conditions::{self, ConditionType},
@@ -45,7 +45,6 @@ impl<'a> Revisions<'a> {
         strategy: Declared<'_>,
         status: &RolloutStatus,
     ) -> Self {
-        let declared = pod_template_hash(spec, status);
         let mut live: Vec<&ReplicaSetView> = snapshot
             .replica_sets
             .iter()
@@ -57,6 +56,7 @@ impl<'a> Revisions<'a> {
         } else {
             status.stable_rs.clone()
         };
+        let declared = workload::new_hash(snapshot, spec, status, &stable_hash);
         let by_label = live.iter().find(|set| set.pod_template_hash == declared);
         // One that was taken over has a hash of another making.
         let new = by_label.or_else(|| {

@@ -19,4 +19,5 @@ mod sizes;
 mod stable_scale;
 mod told;
 mod validation;
+mod workload;
 mod world;

@@ -16,7 +16,7 @@ use crate::{
     },
     rollout::{
         decision::Action,
-        snapshot::{RolloutView, RouteView, Snapshot},
+        snapshot::{RolloutView, RouteView, Snapshot, Workload},
     },
     traffic::{Desired, Observed, Routers, Split},
 };
@@ -50,6 +50,7 @@ impl Scene {
         let snapshot = Snapshot {
             now: Timestamp::UNIX_EPOCH,
             names: ApiNames::default(),
+            workload: Workload::NotNamed,
             rollout: RolloutView {
                 name: "demo".to_owned(),
                 namespace: "shop".to_owned(),

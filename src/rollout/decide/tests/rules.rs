@@ -175,7 +175,11 @@ impl Look<'_> {
                 | Action::DeleteIngress { .. }
                 | Action::CreateAnalysisRun { .. }
                 | Action::TerminateAnalysisRun { .. }
-                | Action::DeleteAnalysisRun { .. } => None,
+                | Action::DeleteAnalysisRun { .. }
+                | Action::PatchPods { .. }
+                | Action::EvictPod { .. }
+                | Action::ScaleWorkload { .. }
+                | Action::RestoreWorkload { .. } => None,
             })
     }
 
@@ -201,23 +205,27 @@ impl Look<'_> {
     fn one_write_per_object(&self) {
         let mut seen = std::collections::BTreeSet::new();
         for action in &self.decision.actions {
-            let (kind, name) = match action {
-                Action::CreateReplicaSet { name, .. }
-                | Action::RecogniseReplicaSet { hash: name, .. } => ("rs", name),
-                Action::PatchReplicaSet { target, .. }
-                | Action::AdoptReplicaSet { target, .. }
-                | Action::DeleteReplicaSet { target } => ("rs", &target.name),
-                Action::PinService { target, .. } => ("svc", &target.name),
-                Action::CreateIngress { name, .. } => ("ing", name),
-                Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
-                    ("ing", &target.name)
-                }
-                Action::PatchRoute { target, .. } => ("route", &target.name),
-                Action::CreateAnalysisRun { name, .. } => ("ar", name),
-                Action::TerminateAnalysisRun { target } | Action::DeleteAnalysisRun { target } => {
-                    ("ar", &target.name)
-                }
-            };
+            let (kind, name) =
+                match action {
+                    Action::CreateReplicaSet { name, .. }
+                    | Action::RecogniseReplicaSet { hash: name, .. } => ("rs", name),
+                    Action::PatchReplicaSet { target, .. }
+                    | Action::AdoptReplicaSet { target, .. }
+                    | Action::DeleteReplicaSet { target } => ("rs", &target.name),
+                    Action::PinService { target, .. } => ("svc", &target.name),
+                    Action::CreateIngress { name, .. } => ("ing", name),
+                    Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
+                        ("ing", &target.name)
+                    }
+                    Action::PatchRoute { target, .. } => ("route", &target.name),
+                    Action::CreateAnalysisRun { name, .. } => ("ar", name),
+                    Action::TerminateAnalysisRun { target }
+                    | Action::DeleteAnalysisRun { target } => ("ar", &target.name),
+                    Action::PatchPods { target, .. } => ("pods", &target.name),
+                    Action::EvictPod { target } => ("pod", &target.name),
+                    Action::ScaleWorkload { target, .. }
+                    | Action::RestoreWorkload { target, .. } => ("workload", &target.name),
+                };
             self.must(
                 seen.insert((kind, name.clone())),
                 "C2: one write per object and pass",
@@ -332,6 +340,11 @@ impl Look<'_> {
                 | Action::PatchReplicaSet { .. }
                 | Action::CreateReplicaSet { .. }
                 | Action::AdoptReplicaSet { .. }
+                | Action::RecogniseReplicaSet { .. }
+                | Action::PatchPods { .. }
+                | Action::EvictPod { .. }
+                | Action::ScaleWorkload { .. }
+                | Action::RestoreWorkload { .. }
                 | Action::DeleteReplicaSet { .. }
                 | Action::PatchRoute { .. }
                 | Action::CreateIngress { .. }
@@ -368,7 +381,11 @@ impl Look<'_> {
                 | Action::DeleteIngress { .. }
                 | Action::CreateAnalysisRun { .. }
                 | Action::TerminateAnalysisRun { .. }
-                | Action::DeleteAnalysisRun { .. } => continue,
+                | Action::DeleteAnalysisRun { .. }
+                | Action::PatchPods { .. }
+                | Action::EvictPod { .. }
+                | Action::ScaleWorkload { .. }
+                | Action::RestoreWorkload { .. } => continue,
             };
             let set = self
                 .snapshot
