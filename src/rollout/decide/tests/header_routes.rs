@@ -112,6 +112,7 @@ pub(super) fn picks(snapshot: &Snapshot) -> bool {
 /// The same once the decision is carried out.
 pub(super) fn will_pick(snapshot: &Snapshot, decision: &Decision) -> bool {
     let mut after = snapshot.clone();
+    after.rollout.status = decision.status.clone();
     for action in &decision.actions {
         match action {
             Action::CreateIngress { name, object } => {
