@@ -5,6 +5,7 @@
 mod prune;
 mod routes;
 mod wake;
+mod workloads;
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,11 +26,13 @@ use crate::api::{
     gateway_api::RouteKind,
     names::{ApiNames, Kind},
     object::CachedObject,
+    workload::WorkloadKind,
 };
 
 pub use routes::Routes;
 use wake::{Changed, Stores};
 pub use wake::{Wakes, Woken};
+pub use workloads::Workloads;
 
 /// Behind load balancers that drop idle connections silently, a shorter watch bounds how long a cache can be stale.
 const WATCH_SECONDS: u32 = 200;
@@ -70,6 +73,8 @@ pub struct Caches {
     pub ingresses: Store<CachedObject>,
     /// Routes of the Gateway API, where the cluster has them.
     pub routes: Routes,
+    /// Workloads that Rollouts take their pod template from.
+    pub workloads: Workloads,
     /// AnalysisRuns.
     pub analysis_runs: Store<CachedObject>,
     /// AnalysisTemplates.
@@ -139,13 +144,19 @@ pub fn start(
     };
     let template = Kind::AnalysisTemplate;
     let cluster_template = Kind::ClusterAnalysisTemplate;
+    let rollouts = watch(
+        ours(Kind::Rollout),
+        all(),
+        prune::metadata,
+        Changed::Rollout,
+    );
+    let marked = watch(
+        WorkloadKind::Deployment.resource(),
+        all().labels(&names.managed_by_rollout),
+        prune::marked_workload,
+        Changed::MarkedWorkload,
+    );
     let caches = Caches {
-        rollouts: watch(
-            ours(Kind::Rollout),
-            all(),
-            prune::metadata,
-            Changed::Rollout,
-        ),
         replica_sets: watch(replica_sets(), labelled, prune::replica_set, Changed::Owned),
         services: watch(services(), all(), prune::service, Changed::Service),
         endpoint_slices: watch(
@@ -171,6 +182,18 @@ pub fn start(
                 Changed::Template,
             )
         }),
+        workloads: workloads::start(
+            workloads::Start {
+                client,
+                scope,
+                names,
+                wakes,
+                rollouts: &rollouts,
+                marked,
+            },
+            tasks,
+        ),
+        rollouts,
     };
     wakes.set_stores(Stores {
         rollouts: caches.rollouts.clone(),
@@ -178,6 +201,7 @@ pub fn start(
         services: caches.services.clone(),
         templates: caches.templates.clone(),
         cluster_templates: caches.cluster_templates.clone(),
+        marked_workloads: caches.workloads.marked.clone(),
         routes,
     });
     caches
@@ -226,6 +250,7 @@ impl Caches {
             ("ingresses", &self.ingresses),
             ("analysisruns", &self.analysis_runs),
             ("analysistemplates", &self.templates),
+            ("deployments", &self.workloads.marked),
         ];
         stores.extend(
             self.cluster_templates
@@ -244,6 +269,12 @@ impl Caches {
         }
         for kind in RouteKind::ALL {
             let known = tokio::time::timeout_at(deadline, self.routes.known(kind));
+            if known.await.is_err() {
+                missing.push(kind.plural());
+            }
+        }
+        for kind in WorkloadKind::ALL {
+            let known = tokio::time::timeout_at(deadline, self.workloads.known(kind));
             if known.await.is_err() {
                 missing.push(kind.plural());
             }

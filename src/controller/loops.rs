@@ -23,9 +23,10 @@ use crate::{
         gateway_api::RouteKind,
         names::{ApiNames, Kind},
         object::CachedObject,
+        workload::WorkloadKind,
     },
     caches::services,
-    rollout::controller as rollout,
+    rollout::{controller as rollout, workload_restore},
     runtime::{
         backoff::Backoff,
         client::Failure,
@@ -142,6 +143,12 @@ pub(super) async fn analysis_runs(
 
 async fn look_at_run(run: Arc<CachedObject>, runs: Arc<Runs>) -> Result<Requeue, ReconcileError> {
     const KIND: &str = "AnalysisRun";
+    if !runs
+        .names
+        .serves(kube::Resource::meta(&*run).labels.as_ref())
+    {
+        return Ok(Requeue::await_change());
+    }
     let started = Instant::now();
     let cached = Cached {
         uid: run.uid(),
@@ -210,6 +217,21 @@ pub(super) async fn restores(
     let results = over(store, services(), woken, shutdown).run(
         restore::reconcile,
         |_, error, _| restore::after_failure(error),
+        context,
+    );
+    drain(results).await;
+}
+
+/// Every marked Deployment, for Rollouts that are gone.
+pub(super) async fn workload_restores(
+    context: Arc<workload_restore::Context>,
+    woken: UnboundedReceiver<ObjectRef<CachedObject>>,
+    shutdown: &CancellationToken,
+) {
+    let store = context.caches.workloads.marked.clone();
+    let results = over(store, WorkloadKind::Deployment.resource(), woken, shutdown).run(
+        workload_restore::reconcile,
+        |_, error, _| workload_restore::after_failure(error),
         context,
     );
     drain(results).await;

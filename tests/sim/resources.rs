@@ -64,7 +64,7 @@ impl Resource {
 const OURS: &str = "tidegate.dev";
 const OUR_VERSION: &str = "v1alpha1";
 
-static ALL: [Resource; 12] = [
+static ALL: [Resource; 13] = [
     of(OURS, OUR_VERSION, "rollouts", "Rollout")
         .with_status()
         .with_generation()
@@ -85,6 +85,10 @@ static ALL: [Resource; 12] = [
     .with_generation()
     .of_the_cluster(),
     of("apps", "v1", "replicasets", "ReplicaSet")
+        .with_status()
+        .with_generation()
+        .with_scale(),
+    of("apps", "v1", "deployments", "Deployment")
         .with_status()
         .with_generation()
         .with_scale(),

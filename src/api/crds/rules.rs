@@ -117,6 +117,11 @@ const ROLLOUT: &[Rule] = &[
     ),
     rule(
         "spec.strategy.canary",
+        "!(has(self.dynamicStableScale) && self.dynamicStableScale) || !has(self.scaleDownDelaySeconds)",
+        "dynamicStableScale takes the old pods away as traffic leaves them; remove scaleDownDelaySeconds",
+    ),
+    rule(
+        "spec.strategy.canary",
         "!(has(self.maxSurge) && has(self.maxUnavailable) && self.maxSurge in [dyn(0), dyn('0'), dyn('0%')] && self.maxUnavailable in [dyn(0), dyn('0'), dyn('0%')])",
         "maxSurge and maxUnavailable are both 0, so no pod could ever be replaced; raise one of them",
     ),
@@ -202,6 +207,7 @@ const ROLLOUT_BOUNDS: &[Bound] = &[
     bound("spec.strategy.canary.stableService", "maxLength", 63),
     bound("spec.strategy.canary.maxSurge", "maxLength", 32),
     bound("spec.strategy.canary.maxUnavailable", "maxLength", 32),
+    bound("spec.strategy.canary.maxPendingPods", "maxLength", 32),
 ];
 
 /// The rules of a kind.

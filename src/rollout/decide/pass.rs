@@ -4,7 +4,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{conditions, notes, revisions::Revisions, summary};
+use super::{conditions, notes, revisions::Revisions, summary, takeover};
 use crate::{
     api::{rollout::RolloutSpec, rollout_status::RolloutStatus, strategy::Declared},
     rollout::{
@@ -63,12 +63,13 @@ impl<'a> Pass<'a> {
         strategy: Declared<'a>,
     ) -> Self {
         let router = strategy.canary().and_then(Routers::of);
-        let status = RolloutStatus {
+        let mut status = RolloutStatus {
             observed_generation: Some(snapshot.rollout.generation),
             waiting_for: None,
             next: None,
             ..snapshot.rollout.status.clone()
         };
+        takeover::read(&mut status, &snapshot.names, strategy);
         let revisions = Revisions::identify(snapshot, spec, strategy, &status);
         // What the user declared for times of rest is harmless while the canary Service leads to the stable version.
         let pin = strategy

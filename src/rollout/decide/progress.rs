@@ -5,7 +5,7 @@
 use super::{
     abort, blue_green, header_routes,
     pass::{Mode, Pass},
-    scale, services, steps,
+    scale, services, steps, threshold,
 };
 use crate::{
     api::{rollout_status::Progress, strategy::Declared},
@@ -30,6 +30,10 @@ pub(super) fn measure(pass: &mut Pass<'_>) {
             pass.revisions.stable().map_or(0, |stable| stable.available),
             false,
         ),
+    };
+    let want = match pass.mode() {
+        Mode::Stable | Mode::Stepping | Mode::Full => threshold::enough(pass, want),
+        Mode::Aborted => want,
     };
     let available = available.min(want);
     let frozen = pass.hold.is_some() || pass.spec.paused;

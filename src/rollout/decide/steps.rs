@@ -6,7 +6,7 @@ use super::{
     analyses::{self, Role},
     header_routes,
     pass::{Mode, Pass},
-    pauses, scale, services,
+    pauses, scale, services, threshold,
 };
 use crate::{
     api::{
@@ -262,7 +262,7 @@ pub(super) fn reached(pass: &Pass<'_>, weight: i32) -> Outcome {
         }
     }
     if pass.router.is_some() && pass.replicas() > 0 && weight > pass.observed.lowest {
-        match services::canary_outcome(pass, want_canary) {
+        match services::canary_outcome(pass, threshold::enough(pass, want_canary)) {
             Outcome::Done => {}
             other @ (Outcome::Wait(_) | Outcome::Fail(_)) => return other,
         }

@@ -3,6 +3,7 @@
 
 mod abort;
 mod analysis;
+mod autoscaler;
 mod blue_green;
 mod canary_scale;
 mod first_deploy;
@@ -14,6 +15,9 @@ mod routes;
 mod rules;
 mod scaling;
 mod shown;
+mod sizes;
+mod stable_scale;
 mod told;
 mod validation;
+mod workload;
 mod world;

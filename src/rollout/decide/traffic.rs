@@ -6,7 +6,7 @@ use super::{
     conditions,
     header_routes::{self, Wanted},
     pass::{MIN_DRAIN, Mode, Pass, after},
-    scale, services, steps,
+    scale, services, stable_scale, steps, threshold,
 };
 use crate::{
     api::rollout_status::{PauseCondition, PauseReason, TrafficWeights, WeightDestination},
@@ -120,10 +120,9 @@ fn weight_now(pass: &mut Pass<'_>) -> i32 {
         {
             let last_release_ends = behind.as_ref() == Some(&stable_hash)
                 && !services::stable_serves(pass)
-                && pass
-                    .revisions
-                    .stable()
-                    .is_some_and(|stable| stable.available >= pass.replicas());
+                && pass.revisions.stable().is_some_and(|stable| {
+                    stable.available >= threshold::enough(pass, pass.replicas())
+                });
             if last_release_ends {
                 pass.wait("the stable Service to lead to the stable version", None);
                 live
@@ -137,7 +136,7 @@ fn weight_now(pass: &mut Pass<'_>) -> i32 {
 
 fn given_up(pass: &mut Pass<'_>, live: i32) -> i32 {
     if services::falls_back(pass) {
-        0
+        stable_scale::given_up(pass, live)
     } else {
         pass.wait("the stable Service to have a ready pod", None);
         live
@@ -145,24 +144,26 @@ fn given_up(pass: &mut Pass<'_>, live: i32) -> i32 {
 }
 
 /// Up to the goal when all its pods serve; down at once to what the available ones carry.
-fn towards_goal(pass: &Pass<'_>, live: i32) -> i32 {
+fn towards_goal(pass: &mut Pass<'_>, live: i32) -> i32 {
     let goal = steps::goal_weight(pass);
     if goal <= live {
-        return carried(pass, goal);
+        let carried = carried(pass, goal);
+        return stable_scale::lowered(pass, live, carried);
     }
     let available = pass.revisions.new.map_or(0, |new| new.available);
-    let want = scale::pods_for(pass, goal);
+    let want = threshold::enough(pass, scale::pods_for(pass, goal));
     let ready = available >= want && services::canary_serves(pass, want);
     if want > 0 && ready && !pass.frozen() && pass.observed.unconfirmed.is_none() {
         goal
     } else {
-        carried(pass, live)
+        let carried = carried(pass, live);
+        stable_scale::lowered(pass, live, carried)
     }
 }
 
 /// The part of `weight` that the available pods of the declared version carry. Pods that were never there do not count
 /// as missing: a Rollout that is being scaled up keeps its weight.
-fn carried(pass: &Pass<'_>, weight: i32) -> i32 {
+pub(super) fn carried(pass: &Pass<'_>, weight: i32) -> i32 {
     if !services::falls_back(pass) {
         // Nobody else can take what these pods cannot.
         return weight;
@@ -173,11 +174,12 @@ fn carried(pass: &Pass<'_>, weight: i32) -> i32 {
         .progress
         .as_ref()
         .map_or(available, |progress| progress.available);
-    let want = scale::pods_for(pass, weight).min(most);
+    let want = threshold::enough(pass, scale::pods_for(pass, weight)).min(most);
     part(weight, available, want)
 }
 
-fn part(weight: i32, available: i32, want: i32) -> i32 {
+/// The part of `weight` that `available` of `want` pods carry, rounded down.
+pub(super) fn part(weight: i32, available: i32, want: i32) -> i32 {
     if want <= 0 {
         return 0;
     }

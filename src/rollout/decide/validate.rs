@@ -6,10 +6,11 @@ mod blue_green;
 mod canary_scale;
 mod header_routes;
 mod routes;
+mod sizes;
 
 use std::fmt;
 
-use super::{analyses, header_routes::live as live_routes, pass::Pass};
+use super::{analyses, header_routes::live as live_routes, pass::Pass, workload};
 use crate::{
     analysis::templates::TemplatesError,
     api::{
@@ -53,9 +54,9 @@ pub(super) fn describe(errors: &[FieldError]) -> String {
 /// Everything that is wrong with `spec` by itself.
 pub fn validate(spec: &RolloutSpec) -> Result<(), Vec<FieldError>> {
     let mut errors = Errors(Vec::new());
-    errors.unsupported("spec.workloadRef", spec.workload_ref.is_some());
     errors.unsupported("spec.rollbackWindow", spec.rollback_window.is_some());
     errors.unsupported("spec.restartAt", spec.restart_at.is_some());
+    errors.0.extend(workload::problems(spec));
     check_strategy(spec, &mut errors);
     check_template(spec, &mut errors);
     if spec.progress_deadline_seconds() <= spec.min_ready_seconds {
@@ -104,6 +105,10 @@ fn check_strategy(spec: &RolloutSpec, errors: &mut Errors) {
 }
 
 fn check_template(spec: &RolloutSpec, errors: &mut Errors) {
+    if spec.workload_ref.is_some() && spec.template.is_none() {
+        // It is in another object, which may be out of sight.
+        return;
+    }
     let Some(template) = &spec.template else {
         return errors.add("spec.template", "is required");
     };
@@ -139,16 +144,7 @@ fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
         ("antiAffinity", canary.anti_affinity.is_some()),
         ("canaryMetadata", canary.canary_metadata.is_some()),
         ("stableMetadata", canary.stable_metadata.is_some()),
-        ("dynamicStableScale", canary.dynamic_stable_scale),
         ("pingPong", canary.ping_pong.is_some()),
-        (
-            "minPodsPerReplicaSet",
-            canary.min_pods_per_replica_set.is_some(),
-        ),
-        (
-            "replicaProgressThreshold",
-            canary.replica_progress_threshold.is_some(),
-        ),
     ] {
         errors.unsupported(&at(field), set);
     }
@@ -191,6 +187,7 @@ fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
     }
     canary_scale::check(canary, errors);
     header_routes::check(canary, errors);
+    sizes::check(canary, errors);
     if let Some(background) = &canary.analysis {
         check_analysis(&background.analysis, &at("analysis"), errors);
         let starting = background.starting_step.unwrap_or(0);
@@ -359,19 +356,19 @@ fn check_analysis(analysis: &RolloutAnalysis, path: &str, errors: &mut Errors) {
 
 /// Stops forward moves where the spec, or what it names, is not right.
 pub(super) fn check(pass: &mut Pass<'_>) {
-    let mut wrong = match validate(pass.spec) {
-        Ok(()) => Vec::new(),
-        Err(errors) => errors,
-    };
-    let template = pass.spec.template.clone().unwrap_or_default();
+    workload::heed(pass);
+    let mut wrong = workload::validate_resolved(pass);
+    let template = pass.spec.template.clone();
     let strategy = pass.strategy;
     for (field, name) in strategy.services() {
         match pass.snapshot.services.get(name) {
             None => pass.missing.push(format!("Service {name}")),
             Some(service) => {
-                if let Some(message) =
-                    unfit(service, &template, &pass.snapshot.names.pod_template_hash)
-                {
+                if let Some(message) = unfit(
+                    service,
+                    template.as_ref(),
+                    &pass.snapshot.names.pod_template_hash,
+                ) {
                     wrong.push(FieldError {
                         path: format!("spec.strategy.{}.{field}", strategy.name()),
                         message,
@@ -429,7 +426,11 @@ pub(super) fn check(pass: &mut Pass<'_>) {
 }
 
 /// Why a Service cannot be used, if so.
-fn unfit(service: &ServiceView, template: &PodTemplate, hash_label: &str) -> Option<String> {
+fn unfit(
+    service: &ServiceView,
+    template: Option<&PodTemplate>,
+    hash_label: &str,
+) -> Option<String> {
     let name = &service.name;
     if service.type_ == "ExternalName" {
         return Some(format!(
@@ -441,7 +442,6 @@ fn unfit(service: &ServiceView, template: &PodTemplate, hash_label: &str) -> Opt
             "Service {name} is also used by Rollout {other}; each Rollout needs its own Services"
         ));
     }
-    let labels = template.labels();
     let mut own = service
         .selector
         .iter()
@@ -452,6 +452,8 @@ fn unfit(service: &ServiceView, template: &PodTemplate, hash_label: &str) -> Opt
             "Service {name} has no selector; give it one that selects the Rollout's pods"
         ));
     }
+    // Of a template that is not in sight nothing can be said.
+    let labels = template?.labels();
     own.find(|(key, value)| labels.get(*key) != Some(value))
         .map(|(key, value)| {
             format!(

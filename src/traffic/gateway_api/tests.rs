@@ -18,7 +18,7 @@ use crate::{
     },
     rollout::{
         decision::Action,
-        snapshot::{RolloutView, RouteView, Snapshot},
+        snapshot::{RolloutView, RouteView, Snapshot, Workload},
     },
     traffic::{Desired, Observed, Routers, Split},
 };
@@ -52,6 +52,7 @@ impl Scene {
         let snapshot = Snapshot {
             now: Timestamp::UNIX_EPOCH,
             names: ApiNames::default(),
+            workload: Workload::NotNamed,
             rollout: RolloutView {
                 name: "demo".to_owned(),
                 namespace: "shop".to_owned(),
@@ -76,6 +77,7 @@ impl Scene {
             templates: BTreeMap::new(),
             analysis_runs: Vec::new(),
             refusal: None,
+            compared: None,
         };
         Self {
             strategy: serde_json::from_value(strategy).unwrap(),

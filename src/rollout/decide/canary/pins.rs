@@ -8,7 +8,7 @@ use crate::rollout::{
         pass::{Mode, Pass},
         scale,
         services::{self, pinned, taken_out},
-        steps, traffic,
+        steps, threshold, traffic,
     },
     snapshot::ServiceView,
 };
@@ -38,7 +38,7 @@ fn pin_stable(pass: &mut Pass<'_>, service: &ServiceView) {
         // Until it is back, other versions get traffic that is not theirs.
         services::needed(pass, false)
     } else {
-        pass.replicas()
+        threshold::enough(pass, pass.replicas())
     };
     if stable.available >= need {
         services::repin(pass, service, &target, ServiceRole::Stable);
@@ -84,7 +84,7 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
         },
         Mode::Stepping | Mode::Full => {
             let available = pass.revisions.new.map_or(0, |new| new.available);
-            let want = scale::pods_for(pass, steps::goal_weight(pass));
+            let want = threshold::enough(pass, scale::pods_for(pass, steps::goal_weight(pass)));
             let new =
                 (want > 0 && available >= want && pass.hold.is_none()).then(|| new_hash.clone());
             let declared = scale::declared_pods(pass);

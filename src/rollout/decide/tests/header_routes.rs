@@ -141,6 +141,11 @@ pub(super) fn will_pick(snapshot: &Snapshot, decision: &Decision) -> bool {
             Action::CreateReplicaSet { .. }
             | Action::PatchReplicaSet { .. }
             | Action::AdoptReplicaSet { .. }
+            | Action::RecogniseReplicaSet { .. }
+            | Action::PatchPods { .. }
+            | Action::EvictPod { .. }
+            | Action::ScaleWorkload { .. }
+            | Action::RestoreWorkload { .. }
             | Action::DeleteReplicaSet { .. }
             | Action::PinService { .. }
             | Action::CreateAnalysisRun { .. }

@@ -29,6 +29,7 @@ struct Look<'a> {
     live: i32,
     routed: bool,
     switched: bool,
+    dynamic: bool,
     strategy: Declared<'a>,
 }
 
@@ -52,6 +53,9 @@ pub(super) fn check(world: &World, snapshot: &Snapshot, decision: &Decision) {
         live: weight_of(snapshot.ingresses.get("demo-demo-canary")).max(routes::live(snapshot)),
         routed: strategy.traffic_routing().is_some(),
         switched: strategy.canary().is_none(),
+        dynamic: strategy
+            .canary()
+            .is_some_and(|canary| canary.dynamic_stable_scale),
     };
     look.one_write_per_object();
     look.weights();
@@ -112,6 +116,32 @@ impl Look<'_> {
         }
     }
 
+    /// Pods that are enough where there should be `want`.
+    fn enough(&self, want: i32) -> i32 {
+        let canary = self.strategy.canary();
+        let Some(threshold) = canary.and_then(|it| it.replica_progress_threshold.as_ref()) else {
+            return want;
+        };
+        let enough = if threshold.type_ == "Pods" {
+            threshold.value
+        } else {
+            (want * threshold.value + 99) / 100
+        };
+        enough.clamp(want.min(1), want)
+    }
+
+    /// The weight that the available pods of stable carry.
+    fn carried_by_stable(&self) -> i32 {
+        let stable = &self.new.stable_rs;
+        let Some(set) = self.set(stable) else {
+            return 0;
+        };
+        let serving = self.snapshot.services["demo-stable"]
+            .ready_endpoints_of(&set.name)
+            .min(set.available);
+        self.max * serving.min(self.replicas) / self.replicas.max(1)
+    }
+
     fn pin(&self, service: &str) -> Option<&String> {
         let service = self.snapshot.services.get(service)?;
         service.selector.get(&names().pod_template_hash)
@@ -140,11 +170,16 @@ impl Look<'_> {
                 | Action::PatchReplicaSet { .. }
                 | Action::DeleteReplicaSet { .. }
                 | Action::AdoptReplicaSet { .. }
+                | Action::RecogniseReplicaSet { .. }
                 | Action::PinService { .. }
                 | Action::DeleteIngress { .. }
                 | Action::CreateAnalysisRun { .. }
                 | Action::TerminateAnalysisRun { .. }
-                | Action::DeleteAnalysisRun { .. } => None,
+                | Action::DeleteAnalysisRun { .. }
+                | Action::PatchPods { .. }
+                | Action::EvictPod { .. }
+                | Action::ScaleWorkload { .. }
+                | Action::RestoreWorkload { .. } => None,
             })
     }
 
@@ -170,22 +205,27 @@ impl Look<'_> {
     fn one_write_per_object(&self) {
         let mut seen = std::collections::BTreeSet::new();
         for action in &self.decision.actions {
-            let (kind, name) = match action {
-                Action::CreateReplicaSet { name, .. } => ("rs", name),
-                Action::PatchReplicaSet { target, .. }
-                | Action::AdoptReplicaSet { target, .. }
-                | Action::DeleteReplicaSet { target } => ("rs", &target.name),
-                Action::PinService { target, .. } => ("svc", &target.name),
-                Action::CreateIngress { name, .. } => ("ing", name),
-                Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
-                    ("ing", &target.name)
-                }
-                Action::PatchRoute { target, .. } => ("route", &target.name),
-                Action::CreateAnalysisRun { name, .. } => ("ar", name),
-                Action::TerminateAnalysisRun { target } | Action::DeleteAnalysisRun { target } => {
-                    ("ar", &target.name)
-                }
-            };
+            let (kind, name) =
+                match action {
+                    Action::CreateReplicaSet { name, .. }
+                    | Action::RecogniseReplicaSet { hash: name, .. } => ("rs", name),
+                    Action::PatchReplicaSet { target, .. }
+                    | Action::AdoptReplicaSet { target, .. }
+                    | Action::DeleteReplicaSet { target } => ("rs", &target.name),
+                    Action::PinService { target, .. } => ("svc", &target.name),
+                    Action::CreateIngress { name, .. } => ("ing", name),
+                    Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
+                        ("ing", &target.name)
+                    }
+                    Action::PatchRoute { target, .. } => ("route", &target.name),
+                    Action::CreateAnalysisRun { name, .. } => ("ar", name),
+                    Action::TerminateAnalysisRun { target }
+                    | Action::DeleteAnalysisRun { target } => ("ar", &target.name),
+                    Action::PatchPods { target, .. } => ("pods", &target.name),
+                    Action::EvictPod { target } => ("pod", &target.name),
+                    Action::ScaleWorkload { target, .. }
+                    | Action::RestoreWorkload { target, .. } => ("workload", &target.name),
+                };
             self.must(
                 seen.insert((kind, name.clone())),
                 "C2: one write per object and pass",
@@ -215,7 +255,7 @@ impl Look<'_> {
                 .ready_endpoints_of(&self.set(new).unwrap().name)
                 .min(self.available(new));
             self.must(
-                serving >= self.pods_for(new, weight),
+                serving >= self.enough(self.pods_for(new, weight)),
                 "T2, T4: weight only where pods serve it",
             );
             self.must(serving > 0, "T1, T20: weight only to a version with pods");
@@ -233,9 +273,14 @@ impl Look<'_> {
             self.must(weight <= cap, "T10: no more than the step's weight");
         }
         if self.aborted() && self.answers() && self.routed && self.stable_exists() {
+            let stays = if self.dynamic && self.replicas > 0 {
+                (self.max - self.carried_by_stable()).min(self.live)
+            } else {
+                0
+            };
             self.must(
-                weight == 0,
-                "T12, L1: an abort takes all weight away at once",
+                weight <= stays,
+                "T12, L1: an abort takes all weight away that stable can carry",
             );
         }
         if weight > 0 && self.routed && self.answers() && self.under_way() {
@@ -295,6 +340,11 @@ impl Look<'_> {
                 | Action::PatchReplicaSet { .. }
                 | Action::CreateReplicaSet { .. }
                 | Action::AdoptReplicaSet { .. }
+                | Action::RecogniseReplicaSet { .. }
+                | Action::PatchPods { .. }
+                | Action::EvictPod { .. }
+                | Action::ScaleWorkload { .. }
+                | Action::RestoreWorkload { .. }
                 | Action::DeleteReplicaSet { .. }
                 | Action::PatchRoute { .. }
                 | Action::CreateIngress { .. }
@@ -323,6 +373,7 @@ impl Look<'_> {
                 Action::CreateReplicaSet { .. }
                 | Action::PatchReplicaSet { .. }
                 | Action::AdoptReplicaSet { .. }
+                | Action::RecogniseReplicaSet { .. }
                 | Action::PatchRoute { .. }
                 | Action::PinService { .. }
                 | Action::CreateIngress { .. }
@@ -330,7 +381,11 @@ impl Look<'_> {
                 | Action::DeleteIngress { .. }
                 | Action::CreateAnalysisRun { .. }
                 | Action::TerminateAnalysisRun { .. }
-                | Action::DeleteAnalysisRun { .. } => continue,
+                | Action::DeleteAnalysisRun { .. }
+                | Action::PatchPods { .. }
+                | Action::EvictPod { .. }
+                | Action::ScaleWorkload { .. }
+                | Action::RestoreWorkload { .. } => continue,
             };
             let set = self
                 .snapshot
@@ -340,7 +395,13 @@ impl Look<'_> {
                 .unwrap();
             let hash = &set.pod_template_hash;
             let stable = *hash == self.new.stable_rs;
-            if stable && self.routed {
+            if stable && self.routed && self.dynamic && self.under_way() {
+                let need = self.share(self.max - self.live).max(self.replicas.min(1));
+                self.must(
+                    to >= need || to >= set.replicas,
+                    "T3: stable has what its weight needs, and at least one pod",
+                );
+            } else if stable && self.routed {
                 self.must(to == self.replicas, "T3: stable has its full size");
             }
             self.must(
@@ -422,7 +483,7 @@ impl Look<'_> {
             }
             if target.name == "demo-stable" && (at.is_some() || !self.managed("demo-stable")) {
                 self.must(
-                    self.available(to) >= self.replicas,
+                    self.available(to) >= self.enough(self.replicas),
                     "T2: the stable Service moves at full availability",
                 );
             }
@@ -455,7 +516,7 @@ impl Look<'_> {
             "D10: an abort beats a promotion",
         );
         self.must(
-            self.available(new) >= self.replicas,
+            self.available(new) >= self.enough(self.replicas),
             "T2: a version is promoted at full availability",
         );
         if self.routed && self.replicas > 0 {
@@ -599,7 +660,7 @@ impl Look<'_> {
                 "C13: healthy means that no header leads elsewhere",
             );
             self.must(
-                self.available(&status.stable_rs) >= self.replicas,
+                self.available(&status.stable_rs) >= self.enough(self.replicas),
                 "C13: healthy means available",
             );
         }
