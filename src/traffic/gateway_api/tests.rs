@@ -4,6 +4,8 @@
     reason = "json!() is handed over as it is"
 )]
 
+mod header_rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
