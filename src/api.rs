@@ -4,6 +4,7 @@
 
 pub mod analysis;
 pub mod anti_affinity;
+pub mod bake;
 pub mod blue_green;
 pub mod canary;
 pub mod conditions;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     analysis::{
         self,
+        act::StatusResource,
         allow_list::AllowList,
         installation::Installation,
         providers::{MetricSource, prometheus},
@@ -231,7 +232,10 @@ impl Work {
             clock,
             instruments,
         } = world;
-        let names = ApiNames::default();
+        let names = ApiNames {
+            instance: options.instance_id.clone(),
+            ..options.names.clone()
+        };
         let (wakes, woken) = Wakes::new(&names);
         let caches = caches::start(&client, &scope, &names, &wakes, watches);
         let write_log = Arc::new(WriteLog::new());
@@ -260,7 +264,10 @@ impl Work {
         });
         let context = analysis::controller::Context {
             client,
-            resource: names.resource(Kind::AnalysisRun),
+            resource: StatusResource {
+                resource: names.resource(Kind::AnalysisRun),
+                subresource: names.has_status_subresource(Kind::AnalysisRun),
+            },
             fence: leadership.fence.clone(),
             clock,
             metrics,
@@ -350,7 +357,7 @@ fn elect(
         .namespace
         .clone()
         .unwrap_or_else(|| client.default_namespace().to_owned());
-    let mut config = LeaseConfig::new(&namespace, &options.lease_name, identity(&options.identity));
+    let mut config = LeaseConfig::new(&namespace, options.lease(), identity(&options.identity));
     config.duration = options.lease_duration;
     config.renew_deadline = options.renew_deadline;
     config.retry_period = options.retry_period;

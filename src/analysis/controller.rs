@@ -9,7 +9,6 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use kube::Client;
-use kube::core::ApiResource;
 use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -38,7 +37,7 @@ pub struct Context {
     /// The API server.
     pub client: Client,
     /// AnalysisRun in the group that is served.
-    pub resource: ApiResource,
+    pub resource: act::StatusResource,
     /// The permission to write.
     pub fence: Fence,
     /// The time.

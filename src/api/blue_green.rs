@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    analysis::RolloutAnalysis, anti_affinity::AntiAffinity, canary::PodTemplateMetadata,
-    rollout::Amount,
+    analysis::RolloutAnalysis, anti_affinity::AntiAffinity, bake::Bake,
+    canary::PodTemplateMetadata, rollout::Amount,
 };
 
 /// The new version takes all traffic at once, after it was tried out.
@@ -61,4 +61,7 @@ pub struct BlueGreenStrategy {
     /// Labels and annotations of pods while they are active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_metadata: Option<PodTemplateMetadata>,
+    /// Keeps the old version whole for a while after the new one has all traffic, and goes back to it if an analysis fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bake: Option<Bake>,
 }

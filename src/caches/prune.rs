@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::api::{
     ephemeral_metadata::EphemeralMetadata,
     names::{
-        ANTI_AFFINITY, EPHEMERAL_METADATA, FIELD_MANAGER, POD_TEMPLATE, POD_TEMPLATE_HASH,
-        REPLICAS_AT_REST,
+        ANTI_AFFINITY, EPHEMERAL_METADATA, FIELD_MANAGER, POD_TEMPLATE, REPLICAS_AT_REST,
+        is_hash_label,
     },
     template_hash,
 };
@@ -87,7 +87,7 @@ fn stored_hash(object: &Value) -> String {
         .pointer_mut("/metadata/labels")
         .and_then(Value::as_object_mut)
     {
-        labels.retain(|key, _| !key.ends_with(POD_TEMPLATE_HASH));
+        labels.retain(|key, _| !is_hash_label(key));
     }
     template_hash::pod_template_hash(&template, 0)
 }

@@ -2,6 +2,8 @@
 //!
 //! Not here: the watches that start one (`crate::controller`) and any decision.
 
+mod pods;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -12,11 +14,11 @@ use kube::runtime::controller::Action as Requeue;
 use tokio::time::Instant;
 
 use super::{
-    act::{ActError, Acted, Writer, list_pods},
+    act::{ActError, Acted, Writer},
     decide::{decide, note_of_action, wants_pods},
     decision::{Action, Decision, Next},
-    observe::{Memory, observe, pod},
-    snapshot::{EvictionRefusal, PodView, Refusal, RefusalKind, Snapshot},
+    observe::{Memory, observe},
+    snapshot::{Refusal, RefusalKind, Snapshot},
     status::{self, FOLLOW, Pending, SETTLE, Weight},
     tell::{publish, sample},
 };
@@ -122,7 +124,7 @@ pub async fn reconcile(
     context: Arc<Context>,
 ) -> Result<Requeue, ActError> {
     let started = Instant::now();
-    let result = pass(&rollout, &context).await;
+    let result = Box::pin(pass(&rollout, &context)).await;
     let outcome = match &result {
         Ok(_) => "ok",
         Err(_) => "error",
@@ -171,6 +173,10 @@ pub fn after_failure(rollout: &CachedObject, error: &ActError, context: &Context
 }
 
 async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActError> {
+    let labels = kube::Resource::meta(rollout).labels.as_ref();
+    if !context.writer.names.serves(labels) {
+        return Ok(Requeue::await_change());
+    }
     if !shows_own_writes(rollout, context) {
         return Ok(Requeue::requeue(BEHIND));
     }
@@ -197,7 +203,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         snapshot.rollout.status = pending.status;
     }
     if wants_pods(&snapshot) {
-        let pods = pods_of(&snapshot, context).await?;
+        let pods = pods::list(&snapshot, context).await?;
         snapshot.attach_pods(pods);
     }
     let decision = decide(&snapshot);
@@ -228,7 +234,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
                 context
                     .instruments
                     .acted(action.name(), error.failure().category());
-                if let Some(refusal) = refused_eviction(action, &error, now) {
+                if let Some(refusal) = pods::refused_eviction(action, &error, now) {
                     // Nothing else waits for it; the next look tells it.
                     context
                         .memories
@@ -245,20 +251,9 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         }
     }
     if failed.is_none()
-        && decision
-            .actions
-            .iter()
-            .any(|action| matches!(action, Action::CreateReplicaSet { .. }))
+        && let Some(wait) = learn(&decision, acted, rollout, generation, context)
     {
-        context
-            .memories
-            .with(rollout.uid(), generation, |remembered| {
-                remembered.taken_at = None;
-                remembered.memory = Memory {
-                    since: remembered.memory.since,
-                    ..Memory::default()
-                };
-            });
+        return Ok(Requeue::requeue(wait));
     }
     // The status follows from what was observed, not from what was just written: it is right also after a failure.
     let follows = acted && failed.is_none();
@@ -272,6 +267,36 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     }
     let again = context.memories.try_again(rollout.uid(), generation);
     Ok(requeue(&decision, &snapshot, [settle, again, refused]))
+}
+
+/// Keeps what actions that were carried out have told. Returns when to look again, if nothing else was decided.
+fn learn(
+    decision: &Decision,
+    acted: bool,
+    rollout: &CachedObject,
+    generation: i64,
+    context: &Context,
+) -> Option<Duration> {
+    let created = |action: &Action| matches!(action, Action::CreateReplicaSet { .. });
+    let keep = |change: &dyn Fn(&mut Remembered)| {
+        context.memories.with(rollout.uid(), generation, change);
+    };
+    if decision.actions.iter().any(created) {
+        keep(&|remembered| {
+            remembered.taken_at = None;
+            remembered.memory = Memory {
+                since: remembered.memory.since,
+                ..Memory::default()
+            };
+        });
+    }
+    let [Action::RecogniseReplicaSet { hash, .. }] = &decision.actions[..] else {
+        return None;
+    };
+    // The ReplicaSet says it now; or none has this pod template, and it is a new one.
+    let nothing = (!acted).then(|| hash.clone());
+    keep(&|remembered| remembered.memory.compared.clone_from(&nothing));
+    Some(if acted { BEHIND } else { Duration::ZERO })
 }
 
 /// Whether the caches show everything we wrote for this Rollout: deciding on less would decide it twice.
@@ -342,6 +367,7 @@ async fn carry_out(
         Action::CreateAnalysisRun { name, .. } => Some(("AnalysisRun", name)),
         Action::PatchReplicaSet { .. }
         | Action::AdoptReplicaSet { .. }
+        | Action::RecogniseReplicaSet { .. }
         | Action::DeleteReplicaSet { .. }
         | Action::PinService { .. }
         | Action::PatchIngress { .. }
@@ -368,43 +394,6 @@ async fn carry_out(
         .await
 }
 
-/// The pods of all versions, as they are now. No watch holds them: they are asked for only while a restart is due.
-async fn pods_of(snapshot: &Snapshot, context: &Context) -> Result<Vec<PodView>, ActError> {
-    let names = &context.writer.names;
-    let hashes: Vec<&str> = snapshot
-        .replica_sets
-        .iter()
-        .filter(|set| set.replicas > 0 || set.current > 0)
-        .map(|set| set.pod_template_hash.as_str())
-        .collect();
-    if hashes.is_empty() {
-        return Ok(Vec::new());
-    }
-    let label = format!("{} in ({})", names.pod_template_hash, hashes.join(","));
-    let pods = list_pods(&context.writer, &snapshot.rollout.namespace, &label).await?;
-    Ok(pods.iter().filter_map(pod).collect())
-}
-
-/// What is to be told of an eviction that the server did not allow. A conflict means that the pod is another one by now.
-fn refused_eviction(
-    action: &Action,
-    error: &ActError,
-    at: jiff::Timestamp,
-) -> Option<EvictionRefusal> {
-    let (Action::EvictPod { .. }, ActError::Api { .. }) = (action, error) else {
-        return None;
-    };
-    match error.failure() {
-        Failure::Conflict | Failure::AlreadyExists | Failure::NotFound => None,
-        Failure::Invalid(_) | Failure::Forbidden(_) | Failure::Transient(_) => {
-            Some(EvictionRefusal {
-                at,
-                message: error.to_string(),
-            })
-        }
-    }
-}
-
 /// Keeps what the next decision has to know about a refusal.
 fn remember(
     action: &Action,
@@ -413,7 +402,9 @@ fn remember(
     generation: i64,
     context: &Context,
 ) {
-    let Action::CreateReplicaSet { name, .. } = action else {
+    let (Action::CreateReplicaSet { name, .. } | Action::RecogniseReplicaSet { hash: name, .. }) =
+        action
+    else {
         return;
     };
     let change = |remembered: &mut Remembered| match error.failure() {

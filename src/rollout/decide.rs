@@ -5,16 +5,20 @@
 mod abort;
 mod analyses;
 mod anti_affinity;
+mod autoscaling;
+mod bake;
 mod blue_green;
 mod canary;
 mod conditions;
 mod ephemeral_metadata;
+mod header_routes;
 mod history;
 mod intents;
 mod ledger;
 mod notes;
 mod pass;
 mod pauses;
+mod pending;
 mod pod_ratio;
 mod progress;
 mod promotion;
@@ -23,8 +27,11 @@ mod restart;
 mod revisions;
 mod scale;
 mod services;
+mod stable_scale;
 mod steps;
 mod summary;
+mod takeover;
+mod threshold;
 mod traffic;
 mod validate;
 mod workload;
@@ -37,6 +44,7 @@ pub use analyses::template_refs;
 pub use notes::note_of_action;
 pub use restart::wants_pods;
 pub use revisions::pod_template_hash;
+pub use takeover::same_template;
 pub use validate::{FieldError, validate};
 
 use super::{
@@ -73,6 +81,14 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
     if !adopted.is_empty() {
         return Decision {
             actions: adopted,
+            status: snapshot.rollout.status.clone(),
+            notes: Vec::new(),
+            next: Next::OnChange,
+        };
+    }
+    if let Some(recognise) = takeover::recognise(snapshot, spec) {
+        return Decision {
+            actions: vec![recognise],
             status: snapshot.rollout.status.clone(),
             notes: Vec::new(),
             next: Next::OnChange,

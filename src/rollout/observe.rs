@@ -2,6 +2,9 @@
 //!
 //! Not here: any decision, and the watches that fill the caches (`crate::caches`).
 
+mod pods;
+mod workload;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -9,8 +12,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::snapshot::{
-    AnalysisRunView, EndpointView, EvictionRefusal, IngressView, PodView, Refusal, ReplicaSetView,
-    RolloutView, RouteView, ServiceView, Snapshot, Workload, WorkloadView,
+    AnalysisRunView, EndpointView, EvictionRefusal, IngressView, Refusal, ReplicaSetView,
+    RolloutView, RouteView, ServiceView, Snapshot, Workload,
 };
 use crate::{
     analysis::templates::{self, Templates},
@@ -26,11 +29,12 @@ use crate::{
         rollout_status::RolloutStatus,
         strategy::{Declared, ServiceRole, services_named},
         traffic_routing::TrafficRouting,
-        workload::AtRest,
     },
     caches::{self, Caches},
     traffic::ingress_nginx::canary_ingress_name,
 };
+
+pub use pods::pod;
 
 /// Why a ClusterAnalysisTemplate cannot be read by a controller that serves one namespace.
 const NO_CLUSTER_TEMPLATES: &str = "the controller serves one namespace only and sees no ClusterAnalysisTemplate; use an AnalysisTemplate";
@@ -42,6 +46,8 @@ pub struct Memory {
     pub refusal: Option<Refusal>,
     /// The last eviction that was refused.
     pub eviction_refused: Option<EvictionRefusal>,
+    /// The hash of a pod template that no ReplicaSet was found to have.
+    pub compared: Option<String>,
     /// A ReplicaSet name that somebody else has.
     pub taken: Option<String>,
     /// When this process first looked at the Rollout. What the one before it wrote last may be missing in the status.
@@ -79,7 +85,7 @@ pub fn observe(
             .is_some_and(|owner| owner.uid == rollout.uid())
     };
     let replica_sets = caches::select(&caches.replica_sets, namespace, |_| true);
-    let workload = workload(namespace, spec.as_ref().ok(), caches, names);
+    let workload = workload::workload(namespace, spec.as_ref().ok(), caches, names);
     let of_workload = match &workload {
         Workload::Found(workload) => workload.selector.clone(),
         Workload::NotNamed | Workload::NotRead | Workload::Missing => None,
@@ -136,6 +142,7 @@ pub fn observe(
         pods: None,
         eviction_refused: memory.eviction_refused.clone(),
         refusal: memory.refusal.clone(),
+        compared: memory.compared.clone(),
         rollout: RolloutView {
             name: rollout.name().to_owned(),
             namespace: namespace.to_owned(),
@@ -236,6 +243,7 @@ fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
         uid: text(object, "/metadata/uid"),
         resource_version: text(object, "/metadata/resourceVersion"),
         pod_template_hash: label(object, &names.pod_template_hash),
+        declared_hash: annotation(object, &names.declared_hash).map(str::to_owned),
         stored_hash: text(object, "/x-stored-hash"),
         anti_affinity: annotation(object, &names.anti_affinity).map(str::to_owned),
         template_metadata: object
@@ -263,44 +271,6 @@ fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
             .flatten()
             .any(|owner| owner.get("controller") == Some(&Value::Bool(true))),
     }
-}
-
-/// What `spec.workloadRef` names.
-fn workload(
-    namespace: &str,
-    spec: Option<&RolloutSpec>,
-    caches: &Caches,
-    names: &ApiNames,
-) -> Workload {
-    let reference = spec.and_then(|spec| spec.workload_ref.as_ref());
-    let named =
-        reference.and_then(|reference| Some((reference.workload_kind()?, reference.name.clone()?)));
-    let Some((kind, name)) = named else {
-        return Workload::NotNamed;
-    };
-    let Some(store) = caches.workloads.store(kind) else {
-        return Workload::NotRead;
-    };
-    let Some(object) = caches::get(store, &kind.resource(), namespace, &name) else {
-        return Workload::Missing;
-    };
-    let value = object.value();
-    Workload::Found(WorkloadView {
-        uid: object.uid().to_owned(),
-        resource_version: object.resource_version().to_owned(),
-        generation: value
-            .pointer("/metadata/generation")
-            .and_then(Value::as_i64)
-            .unwrap_or(0),
-        template: value.pointer(kind.template()).cloned().unwrap_or_default(),
-        selector: value
-            .pointer("/spec/selector")
-            .and_then(|selector| Deserialize::deserialize(selector).ok()),
-        replicas: int(&value, "/spec/replicas"),
-        managed_by: Some(label(&value, &names.managed_by_rollout)).filter(|by| !by.is_empty()),
-        at_rest: annotation(&value, &names.replicas_at_rest).and_then(AtRest::read),
-        name,
-    })
 }
 
 fn services(
@@ -485,29 +455,6 @@ fn templates(
             caches::get(&caches.templates, &kind, namespace, &key.name)
         }?;
         Some(read(&object.value(), "/spec"))
-    })
-}
-
-/// A pod as listed; `None` when nobody controls it.
-pub fn pod(object: &CachedObject) -> Option<PodView> {
-    let value = object.value();
-    let conditions = value.pointer("/status/conditions");
-    let phase = text(&value, "/status/phase");
-    Some(PodView {
-        name: object.name().to_owned(),
-        uid: object.uid().to_owned(),
-        replica_set_uid: object.controller()?.uid.clone(),
-        created: time(&value, "/metadata/creationTimestamp")?,
-        ready: conditions
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .any(|condition| {
-                text(condition, "/type") == "Ready" && text(condition, "/status") == "True"
-            }),
-        terminating: value.pointer("/metadata/deletionTimestamp").is_some()
-            || phase == "Succeeded"
-            || phase == "Failed",
     })
 }
 

@@ -53,6 +53,8 @@ pub struct Snapshot {
     pub eviction_refused: Option<EvictionRefusal>,
     /// What the API server said the last time about an object we tried to write for this generation, if it refused it.
     pub refusal: Option<Refusal>,
+    /// The hash of a pod template that no ReplicaSet was found to have, by comparing.
+    pub compared: Option<String>,
 }
 
 /// The Rollout as observed.
@@ -89,7 +91,7 @@ pub enum Workload {
     /// It does not exist.
     Missing,
     /// It exists.
-    Found(WorkloadView),
+    Found(Box<WorkloadView>),
 }
 
 /// A Deployment, ReplicaSet or PodTemplate as observed.
@@ -133,6 +135,8 @@ pub struct ReplicaSetView {
     pub resource_version: String,
     /// Hash label: the revision's identity.
     pub pod_template_hash: String,
+    /// The hash of the declared pod template that it was found to have, if it was taken over.
+    pub declared_hash: Option<String>,
     /// Hash of its pod template as the server shows it now, with its defaults and without what we have added.
     pub stored_hash: String,
     /// The anti-affinity rule in its pod template that is ours.

@@ -19,7 +19,7 @@ const NODE: &str = "kubernetes.io/hostname";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 
-fn declared<'a>(strategy: Declared<'a>) -> Option<&'a AntiAffinity> {
+fn declared(strategy: Declared<'_>) -> Option<&AntiAffinity> {
     match strategy {
         Declared::Canary(canary) => canary.anti_affinity.as_ref(),
         Declared::BlueGreen(blue_green) => blue_green.anti_affinity.as_ref(),

@@ -3,9 +3,12 @@
 
 mod abort;
 mod analysis;
+mod autoscaler;
+mod bake;
 mod blue_green;
 mod canary_scale;
 mod first_deploy;
+mod header_routes;
 mod placement;
 mod progress;
 mod properties;
@@ -15,6 +18,8 @@ mod routes;
 mod rules;
 mod scaling;
 mod shown;
+mod sizes;
+mod stable_scale;
 mod told;
 mod validation;
 mod workload;

@@ -2,13 +2,19 @@
 //!
 //! Abort, rollback and scaling go on while something is wrong here. Not here: the pod template, which the API server checks.
 
+mod bake;
 mod blue_green;
 mod canary_scale;
+mod header_routes;
 mod routes;
+mod sizes;
 
 use std::fmt;
 
-use super::{analyses, anti_affinity, ephemeral_metadata, pass::Pass, restart, workload};
+use super::{
+    analyses, anti_affinity, ephemeral_metadata, header_routes::live as live_routes, pass::Pass,
+    restart, workload,
+};
 use crate::{
     analysis::templates::TemplatesError,
     api::{
@@ -21,7 +27,7 @@ use crate::{
         traffic_routing::TrafficRouting,
     },
     rollout::snapshot::{RefusalKind, ServiceView},
-    traffic::Split,
+    traffic::{Desired, Split},
 };
 use routes::check_routes;
 
@@ -106,6 +112,9 @@ fn check_strategy(spec: &RolloutSpec, errors: &mut Errors) {
         (None, Some(blue_green)) => blue_green::check(blue_green, spec, errors),
         (Some(canary), None) => check_canary(canary, errors),
     }
+    if let Some(strategy) = spec.strategy.declared() {
+        bake::check(strategy, errors);
+    }
 }
 
 fn check_template(spec: &RolloutSpec, errors: &mut Errors) {
@@ -144,20 +153,7 @@ fn check_template(spec: &RolloutSpec, errors: &mut Errors) {
 
 fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
     let at = |field: &str| format!("spec.strategy.canary.{field}");
-    for (field, set) in [
-        ("dynamicStableScale", canary.dynamic_stable_scale),
-        ("pingPong", canary.ping_pong.is_some()),
-        (
-            "minPodsPerReplicaSet",
-            canary.min_pods_per_replica_set.is_some(),
-        ),
-        (
-            "replicaProgressThreshold",
-            canary.replica_progress_threshold.is_some(),
-        ),
-    ] {
-        errors.unsupported(&at(field), set);
-    }
+    errors.unsupported(&at("pingPong"), canary.ping_pong.is_some());
     if canary.canary_service.is_some() && canary.canary_service == canary.stable_service {
         errors.add(
             at("canaryService"),
@@ -195,7 +191,12 @@ fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
     for (index, step) in canary.steps.iter().enumerate() {
         check_step(step, &at(&format!("steps[{index}]")), max, errors);
     }
+    if let Some(analysis) = canary.bake.as_ref().and_then(|bake| bake.analysis.as_ref()) {
+        check_analysis(analysis, &at("bake.analysis"), errors);
+    }
     canary_scale::check(canary, errors);
+    header_routes::check(canary, errors);
+    sizes::check(canary, errors);
     if let Some(background) = &canary.analysis {
         check_analysis(&background.analysis, &at("analysis"), errors);
         let starting = background.starting_step.unwrap_or(0);
@@ -248,7 +249,8 @@ fn check_amounts(canary: &CanaryStrategy, errors: &mut Errors) {
 fn check_routing(canary: &CanaryStrategy, routing: &TrafficRouting, errors: &mut Errors) {
     let at = |field: &str| format!("spec.strategy.canary.trafficRouting.{field}");
     let TrafficRouting {
-        managed_routes,
+        // `header_routes::check` looks at them.
+        managed_routes: _,
         max_traffic_weight,
         nginx,
         istio,
@@ -273,7 +275,6 @@ fn check_routing(canary: &CanaryStrategy, routing: &TrafficRouting, errors: &mut
     for (field, router) in others {
         errors.unsupported(&at(field), router.is_some());
     }
-    errors.unsupported(&at("managedRoutes"), !managed_routes.is_empty());
     if max_traffic_weight.is_some_and(|max| max < 100) {
         errors.add(
             at("maxTrafficWeight"),
@@ -347,8 +348,8 @@ fn check_step(step: &CanaryStep, path: &str, max: i32, errors: &mut Errors) {
         Some(StepKind::Analysis(analysis)) => {
             check_analysis(analysis, &format!("{path}.analysis"), errors);
         }
-        // `canary_scale::check` looks at all of them.
-        Some(StepKind::SetCanaryScale(_)) => {}
+        // `canary_scale::check` and `header_routes::check` look at all of them.
+        Some(StepKind::SetCanaryScale(_) | StepKind::SetHeaderRoute(_)) => {}
         Some(StepKind::Unsupported(name)) => errors.unsupported(&format!("{path}.{name}"), true),
     }
 }
@@ -392,11 +393,14 @@ pub(super) fn check(pass: &mut Pass<'_>) {
             &pass.snapshot.rollout.namespace,
         ));
     }
-    let split = Split {
-        canary: pass.observed.highest,
-        max: pass.max_weight(),
+    let live = Desired {
+        header_routes: live_routes(pass),
+        ..Desired::split(Split {
+            canary: pass.observed.highest,
+            max: pass.max_weight(),
+        })
     };
-    if let Some(Err(message)) = pass.render(split) {
+    if let Some(Err(message)) = pass.render(live) {
         wrong.push(FieldError {
             path: "spec.strategy.canary.trafficRouting".to_owned(),
             message,

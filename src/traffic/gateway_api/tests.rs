@@ -4,6 +4,8 @@
     reason = "json!() is handed over as it is"
 )]
 
+mod header_rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -18,7 +20,7 @@ use crate::{
         decision::Action,
         snapshot::{RolloutView, RouteView, Snapshot, Workload},
     },
-    traffic::{Observed, Routers, Split},
+    traffic::{Desired, Observed, Routers, Split},
 };
 
 const LABEL: &str = "tidegate.dev/managed-by-rollout";
@@ -77,6 +79,7 @@ impl Scene {
             pods: None,
             eviction_refused: None,
             refusal: None,
+            compared: None,
         };
         Self {
             strategy: serde_json::from_value(strategy).unwrap(),
@@ -95,7 +98,7 @@ impl Scene {
 
     fn render(&self, canary: i32) -> Result<Vec<Action>, String> {
         self.routers()
-            .render(&self.snapshot, Split { canary, max: 100 })
+            .render(&self.snapshot, &Desired::split(Split { canary, max: 100 }))
     }
 }
 

@@ -68,6 +68,7 @@ pub(super) enum Gateways {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) spec: Value,
@@ -99,6 +100,8 @@ pub(super) struct World {
     /// What an AnalysisRun whose name contains the key ends with; others are successful. `None` never ends.
     verdicts: Vec<(String, Option<AnalysisPhase>)>,
     start_up: i64,
+    /// Pods that the nodes have room for.
+    room: usize,
     counter: u64,
     /// Writes so far, and the one before which the controller crashes.
     pub(super) writes: usize,
@@ -148,6 +151,7 @@ pub(super) fn world() -> World {
         broken: BTreeSet::new(),
         verdicts: Vec::new(),
         start_up: 3,
+        room: usize::MAX,
         counter: 0,
         writes: 0,
         crash_at: None,
@@ -305,6 +309,12 @@ impl World {
 
     pub(super) fn declare(&mut self, version: &str) {
         self.set("/template", template(version));
+    }
+
+    /// Nodes with room for so many pods.
+    pub(super) fn room(mut self, pods: usize) -> Self {
+        self.room = pods;
+        self
     }
 
     /// Pods of this version never become ready.
@@ -488,6 +498,7 @@ impl World {
             pods: None,
             eviction_refused: self.eviction_refused.clone(),
             refusal: self.refusal.clone(),
+            compared: None,
         };
         if wants_pods(&snapshot) {
             snapshot.attach_pods(self.pods());
@@ -584,6 +595,7 @@ impl World {
             let (start_up, now) = (self.start_up, self.now);
             while self.sets[index].pods.len()
                 < usize::try_from(self.sets[index].view.replicas).unwrap()
+                && self.sets.iter().map(|set| set.pods.len()).sum::<usize>() < self.room
             {
                 let id = self.fresh();
                 let set = &mut self.sets[index];
@@ -838,6 +850,9 @@ impl World {
                 set.view.resource_version = version;
                 set.view.orphaned = false;
             }
+            Action::RecogniseReplicaSet { hash, .. } => {
+                panic!("{hash}: versions are told by their hash here")
+            }
             Action::DeleteReplicaSet { target } => {
                 self.sets.retain(|set| set.view.name != target.name);
             }
@@ -1023,7 +1038,9 @@ impl World {
     pub(super) fn found_workload(&mut self) -> &mut WorkloadView {
         match &mut self.workload {
             Workload::Found(workload) => workload,
-            other => panic!("{other:?}"),
+            other @ (Workload::NotNamed | Workload::NotRead | Workload::Missing) => {
+                panic!("{other:?}")
+            }
         }
     }
 
