@@ -11,6 +11,8 @@ pub mod args;
 pub mod controller;
 pub mod decide;
 pub mod installation;
+
+pub mod json_path;
 pub mod judge;
 pub mod measure;
 pub mod observe;

@@ -15,7 +15,7 @@ use crate::{
         self,
         allow_list::AllowList,
         installation::Installation,
-        providers::{MetricSource, prometheus},
+        providers::{self, MetricSource},
     },
     api::names::{ApiNames, Kind},
     caches::{self, Scope, Wakes},
@@ -130,7 +130,7 @@ pub async fn serve(
     let health = tokio::spawn(health);
     let world = World {
         client,
-        metrics: Arc::new(prometheus::client().map_err(ControllerError::Http)?),
+        metrics: Arc::new(providers::connection::client().map_err(ControllerError::Http)?),
         clock: Clock::system(),
         instruments,
     };

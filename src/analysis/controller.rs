@@ -43,7 +43,7 @@ pub struct Context {
     pub fence: Fence,
     /// The time.
     pub clock: Clock,
-    /// The metric servers; a client made by [`super::providers::prometheus::client`].
+    /// The metric servers; a client made by [`super::providers::connection::client`].
     pub metrics: Arc<dyn MetricSource>,
     /// Where metrics may come from.
     pub allow_list: AllowList,

@@ -10,7 +10,7 @@ mod summary;
 use jiff::Timestamp;
 
 use super::judge::Conditions;
-use super::plan::{self, FieldError, MetricPlan, PrometheusPlan};
+use super::plan::{self, FieldError, MetricPlan, Source};
 use super::snapshot::AnalysisRunSnapshot;
 use super::text;
 use crate::api::analysis::{AnalysisPhase, AnalysisRunStatus, MetricResult};
@@ -36,7 +36,7 @@ pub struct MeasureRequest {
     /// The metric's name.
     pub metric: String,
     /// Where its value comes from.
-    pub source: PrometheusPlan,
+    pub source: Source,
     /// What the answer is judged by.
     pub conditions: Conditions,
 }

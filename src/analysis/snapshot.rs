@@ -29,8 +29,8 @@ pub struct Outcome {
     pub started_at: Timestamp,
     /// When its answer was there.
     pub finished_at: Timestamp,
-    /// The query as sent, with secrets left out.
-    pub query: String,
+    /// The query as sent, with secrets left out. A Job asks nothing.
+    pub query: Option<String>,
     /// What else there is to say about it, such as `warnings` of the server.
     pub metadata: BTreeMap<String, String>,
     /// The value, shown; nothing when none was measured.

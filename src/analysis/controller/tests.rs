@@ -1,5 +1,6 @@
 mod answers;
 mod credentials;
+mod web;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -47,7 +48,7 @@ impl World {
             resource: ApiNames::default().resource(Kind::AnalysisRun),
             fence: crate::runtime::lease::Leadership::without_election().fence,
             clock: Clock::following_tokio("2026-01-01T00:00:00Z".parse().unwrap()),
-            metrics: Arc::new(super::super::providers::prometheus::client().unwrap()),
+            metrics: Arc::new(super::super::providers::connection::client().unwrap()),
             allow_list: AllowList::cluster_local(Some(&prometheus.uri())),
             installation: Installation {
                 address: Some(prometheus.uri()),

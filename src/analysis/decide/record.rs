@@ -1,6 +1,6 @@
 //! Entering a measurement into its metric's result.
 
-use crate::analysis::plan::MetricPlan;
+use crate::analysis::plan::{MetricPlan, Source};
 use crate::analysis::snapshot::Outcome;
 use crate::analysis::text;
 use crate::api::analysis::{AnalysisPhase, Measurement, MeasurementPhase, MetricResult};
@@ -14,14 +14,21 @@ pub(super) fn record(plan: &MetricPlan, result: &mut MetricResult, outcome: &Out
         return;
     }
     count(result, outcome.judgement.phase);
-    let query = text::one_line(&outcome.query, text::QUERY);
-    // The query is the same in every measurement of a run; once, at the newest, is enough evidence.
-    for measurement in &mut result.measurements {
-        if measurement.query.as_ref() == Some(&query) {
-            measurement.query = None;
+    let query = outcome
+        .query
+        .as_deref()
+        .map(|query| text::one_line(query, text::QUERY));
+    if let Some(query) = &query {
+        // The query is the same in every measurement of a run; once, at the newest, is enough evidence.
+        for measurement in &mut result.measurements {
+            if measurement.query.as_ref() == Some(query) {
+                measurement.query = None;
+            }
+        }
+        if matches!(plan.source, Source::Prometheus(_)) {
+            result.metadata.insert(QUERY.to_owned(), query.clone());
         }
     }
-    result.metadata.insert(QUERY.to_owned(), query.clone());
     result.measurements.push(Measurement {
         phase: Some(outcome.judgement.phase),
         message: outcome
@@ -36,7 +43,7 @@ pub(super) fn record(plan: &MetricPlan, result: &mut MetricResult, outcome: &Out
             .value
             .as_deref()
             .map(|value| text::one_line(value, text::VALUE)),
-        query: Some(query),
+        query,
         metadata: outcome
             .metadata
             .iter()
@@ -54,6 +61,10 @@ pub(super) fn record(plan: &MetricPlan, result: &mut MetricResult, outcome: &Out
 
 fn count(result: &mut MetricResult, phase: MeasurementPhase) {
     let add = |counter: &mut i32| *counter = counter.saturating_add(1);
+    if phase == MeasurementPhase::Running {
+        // It counts when it is done.
+        return;
+    }
     let success_streak = result.consecutive_success;
     result.consecutive_success = 0;
     match phase {
@@ -76,6 +87,7 @@ fn count(result: &mut MetricResult, phase: MeasurementPhase) {
             result.consecutive_error = 0;
             return;
         }
+        MeasurementPhase::Running => return,
     }
     add(&mut result.count);
     result.consecutive_error = 0;

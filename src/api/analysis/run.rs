@@ -230,4 +230,6 @@ pub enum MeasurementPhase {
     Inconclusive,
     /// There was no value: no series, or not a number.
     NoData,
+    /// It has begun and has no result yet.
+    Running,
 }

@@ -103,7 +103,7 @@ impl Run {
             metric: metric.into(),
             started_at: self.now,
             finished_at: self.now,
-            query: "up".into(),
+            query: Some("up".into()),
             metadata: BTreeMap::new(),
             value: Some("0.21".into()),
             judgement: Judgement {
