@@ -8,6 +8,7 @@
 pub mod bench;
 mod clock;
 pub mod control_plane;
+pub mod covers;
 pub mod demo;
 pub mod fault_proxy;
 pub mod gateway_api;
@@ -30,6 +31,7 @@ pub mod state;
 pub mod testbed;
 pub mod traefik;
 
+pub use covers::covers;
 pub use servers::{Binaries, Program};
 pub use state::State;
 pub use testbed::{Options, Testbed};
