@@ -255,6 +255,7 @@ impl Work {
         let context = analysis::controller::Context {
             client,
             resource: names.resource(Kind::AnalysisRun),
+            names: names.clone(),
             fence: leadership.fence.clone(),
             clock,
             metrics,
@@ -269,6 +270,7 @@ impl Work {
         };
         let runs = Arc::new(loops::Runs {
             context,
+            caches: caches.clone(),
             events,
             instruments: instruments.clone(),
             write_log,

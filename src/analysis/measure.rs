@@ -81,7 +81,7 @@ pub async fn measure(tools: Tools<'_>, namespace: &str, request: MeasureRequest)
     Outcome {
         metric: request.metric,
         started_at,
-        finished_at,
+        finished_at: Some(finished_at),
         query: request.source.shown(),
         metadata,
         value,

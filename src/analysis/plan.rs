@@ -91,9 +91,7 @@ pub struct MetricPlan {
 /// Checks a run's spec and makes the plan of each metric, in the order of the spec.
 pub fn plan(spec: &AnalysisRunSpec) -> Result<Vec<MetricPlan>, Vec<FieldError>> {
     let mut errors = Fields::default();
-    if spec.ttl_strategy.is_some() {
-        errors.unsupported("spec.ttlStrategy");
-    }
+    check_ttl(spec, &mut errors);
     if spec.metrics.is_empty() {
         errors.add(
             "spec.metrics",
@@ -180,6 +178,24 @@ pub fn plan(spec: &AnalysisRunSpec) -> Result<Vec<MetricPlan>, Vec<FieldError>> 
         Ok(plans)
     } else {
         Err(errors)
+    }
+}
+
+fn check_ttl(spec: &AnalysisRunSpec, errors: &mut Fields) {
+    let Some(ttl) = &spec.ttl_strategy else {
+        return;
+    };
+    for (field, seconds) in [
+        ("secondsAfterCompletion", ttl.seconds_after_completion),
+        ("secondsAfterFailure", ttl.seconds_after_failure),
+        ("secondsAfterSuccess", ttl.seconds_after_success),
+    ] {
+        if seconds.is_some_and(|seconds| seconds < 0) {
+            errors.add(
+                format!("spec.ttlStrategy.{field}"),
+                "it is negative; it is 0 or more",
+            );
+        }
     }
 }
 

@@ -97,6 +97,14 @@ pub struct ApiNames {
     pub rollout_type: String,
     /// Label on AnalysisRuns: the step's index.
     pub step_index: String,
+    /// Label on Jobs of metrics and on their pods: the uid of the AnalysisRun.
+    pub analysis_run_uid: String,
+    /// Annotation on Jobs of metrics: the AnalysisRun's name.
+    pub analysis_run_name: String,
+    /// Annotation on Jobs of metrics: the AnalysisRun's namespace.
+    pub analysis_run_namespace: String,
+    /// Annotation on Jobs of metrics: the metric's name.
+    pub metric_name: String,
 }
 
 /// How the key of `ApiNames::pod_template` ends, whatever the group.
@@ -123,6 +131,10 @@ impl Default for ApiNames {
             request: format!("{group}/request"),
             rollout_type: format!("{group}/rollout-type"),
             step_index: format!("{group}/step-index"),
+            analysis_run_uid: format!("analysisrun.{group}/uid"),
+            analysis_run_name: format!("analysisrun.{group}/name"),
+            analysis_run_namespace: format!("analysisrun.{group}/namespace"),
+            metric_name: format!("analysisrun.{group}/metric-name"),
         }
     }
 }

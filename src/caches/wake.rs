@@ -30,6 +30,8 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 pub(super) enum Changed {
     Rollout,
     AnalysisRun,
+    /// A Job of a metric, or a pod of one: the AnalysisRun in its label.
+    OfMetric,
     /// A ReplicaSet or another object that only its owner cares for.
     Owned,
     Service,
@@ -81,6 +83,7 @@ struct Ends {
     marked_services: Queue,
     routes: BTreeMap<RouteKind, RouteQueue>,
     mark: String,
+    run_uid: String,
     stores: OnceLock<Stores>,
 }
 
@@ -126,6 +129,7 @@ impl Wakes {
             marked_services,
             routes,
             mark: names.managed_by_rollout.clone(),
+            run_uid: names.analysis_run_uid.clone(),
             stores: OnceLock::new(),
         };
         let woken = Woken {
@@ -224,6 +228,12 @@ impl Wakes {
                 self.0.analysis_runs.push(name, namespace);
                 self.wake_owner(object);
             }
+            Changed::OfMetric => {
+                let labels = object.meta().labels.as_ref();
+                if let Some(uid) = labels.and_then(|labels| labels.get(&self.0.run_uid)) {
+                    self.wake_run(uid);
+                }
+            }
             Changed::Owned => {
                 self.wake_owner(object);
                 if let Some(rollout) = self.marked_by(object) {
@@ -304,6 +314,15 @@ impl Wakes {
         });
         for service in marked {
             self.0.marked_services.push(service.name(), namespace);
+        }
+    }
+
+    fn wake_run(&self, uid: &str) {
+        let Some(stores) = self.0.stores.get() else {
+            return;
+        };
+        if let Some(run) = stores.analysis_runs.find(|run| run.uid() == uid) {
+            self.0.analysis_runs.push(run.name(), run.namespace());
         }
     }
 

@@ -46,6 +46,7 @@ impl World {
         let context = Context {
             client,
             resource: ApiNames::default().resource(Kind::AnalysisRun),
+            names: ApiNames::default(),
             fence: crate::runtime::lease::Leadership::without_election().fence,
             clock: Clock::following_tokio("2026-01-01T00:00:00Z".parse().unwrap()),
             metrics: Arc::new(super::super::providers::connection::client().unwrap()),
@@ -82,7 +83,7 @@ impl World {
 
     async fn reconcile(&self) -> Reconciled {
         let run = self.run.lock().unwrap().clone();
-        reconcile(&run, &self.context).await.unwrap()
+        reconcile(&run, Vec::new(), &self.context).await.unwrap()
     }
 
     fn status(&self) -> AnalysisRunStatus {
@@ -367,7 +368,7 @@ async fn a_run_that_changed_meanwhile_is_not_written_over() {
     let world = world.answers("up", "0.01", AT_ONCE).await;
     let stale = world.run.lock().unwrap().clone();
     world.run.lock().unwrap()["metadata"]["resourceVersion"] = json!("9");
-    let reconciled = reconcile(&stale, &world.context).await.unwrap();
+    let reconciled = reconcile(&stale, Vec::new(), &world.context).await.unwrap();
     assert_eq!(
         reconciled,
         Reconciled {

@@ -1,5 +1,10 @@
 //! Entering a measurement into its metric's result.
 
+use jiff::Timestamp;
+
+use super::jobs;
+use crate::analysis::jobs::JOB_NAME;
+use crate::analysis::judge::Judgement;
 use crate::analysis::plan::{MetricPlan, Source};
 use crate::analysis::snapshot::Outcome;
 use crate::analysis::text;
@@ -11,6 +16,10 @@ const QUERY: &str = "ResolvedPrometheusQuery";
 /// Counts the measurement and keeps it. A metric that ended takes no more: its verdict is latched.
 pub(super) fn record(plan: &MetricPlan, result: &mut MetricResult, outcome: &Outcome) {
     if result.phase.is_some_and(AnalysisPhase::is_terminal) {
+        return;
+    }
+    if outcome.judgement.phase == MeasurementPhase::Running && jobs::awaited(result).is_some() {
+        // Its Job was seen meanwhile.
         return;
     }
     count(result, outcome.judgement.phase);
@@ -37,7 +46,7 @@ pub(super) fn record(plan: &MetricPlan, result: &mut MetricResult, outcome: &Out
             .as_deref()
             .map(|message| text::one_line(message, text::MEASUREMENT_MESSAGE)),
         started_at: Some(outcome.started_at),
-        finished_at: Some(outcome.finished_at),
+        finished_at: outcome.finished_at,
         resume_at: None,
         value: outcome
             .value
@@ -92,4 +101,46 @@ fn count(result: &mut MetricResult, phase: MeasurementPhase) {
     add(&mut result.count);
     result.consecutive_error = 0;
     result.consecutive_no_data = 0;
+}
+
+/// Enters a measurement that a Job takes.
+pub(super) fn begin(
+    plan: &MetricPlan,
+    result: &mut MetricResult,
+    started_at: Timestamp,
+    job: &str,
+) {
+    let judgement = Judgement {
+        phase: MeasurementPhase::Running,
+        message: None,
+    };
+    record(
+        plan,
+        result,
+        &Outcome {
+            metric: result.name.clone(),
+            started_at,
+            finished_at: None,
+            query: None,
+            metadata: [(JOB_NAME.to_owned(), job.to_owned())].into(),
+            value: None,
+            judgement,
+        },
+    );
+}
+
+/// Ends the newest measurement, which was under way.
+pub(super) fn finish(
+    result: &mut MetricResult,
+    phase: MeasurementPhase,
+    message: Option<String>,
+    now: Timestamp,
+) {
+    let Some(newest) = result.measurements.last_mut() else {
+        return;
+    };
+    newest.phase = Some(phase);
+    newest.message = message.map(|message| text::one_line(&message, text::MEASUREMENT_MESSAGE));
+    newest.finished_at = Some(now);
+    count(result, phase);
 }

@@ -475,8 +475,8 @@ fn what_cannot_be_used_is_refused_by_name() {
             "spec.metrics[1].name: \"errors\" is the name of another metric too; names are unique in a run",
         ),
         (
-            json!({"ttlStrategy": {}}),
-            "spec.ttlStrategy: it is not supported by this release; remove it",
+            json!({"ttlStrategy": {"secondsAfterFailure": -1}}),
+            "spec.ttlStrategy.secondsAfterFailure: it is negative; it is 0 or more",
         ),
         (
             json!({"dryRun": [{"metricName": "typo"}]}),
