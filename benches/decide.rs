@@ -143,6 +143,7 @@ fn first_look() -> Snapshot {
         templates: BTreeMap::new(),
         analysis_runs: Vec::new(),
         refusal: None,
+        compared: None,
         rollout: RolloutView {
             name: "demo".to_owned(),
             namespace: "default".to_owned(),

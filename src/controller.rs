@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     analysis::{
         self,
+        act::StatusResource,
         allow_list::AllowList,
         installation::Installation,
         providers::{self, MetricSource},
@@ -229,7 +230,10 @@ impl Work {
             clock,
             instruments,
         } = world;
-        let names = ApiNames::default();
+        let names = ApiNames {
+            instance: options.instance_id.clone(),
+            ..options.names.clone()
+        };
         let (wakes, woken) = Wakes::new(&names);
         let caches = caches::start(&client, &scope, &names, &wakes, watches);
         let write_log = Arc::new(WriteLog::new());
@@ -254,7 +258,10 @@ impl Work {
         });
         let context = analysis::controller::Context {
             client,
-            resource: names.resource(Kind::AnalysisRun),
+            resource: StatusResource {
+                resource: names.resource(Kind::AnalysisRun),
+                subresource: names.has_status_subresource(Kind::AnalysisRun),
+            },
             names: names.clone(),
             fence: leadership.fence.clone(),
             clock,
@@ -340,7 +347,7 @@ fn elect(
         .namespace
         .clone()
         .unwrap_or_else(|| client.default_namespace().to_owned());
-    let mut config = LeaseConfig::new(&namespace, &options.lease_name, identity(&options.identity));
+    let mut config = LeaseConfig::new(&namespace, options.lease(), identity(&options.identity));
     config.duration = options.lease_duration;
     config.renew_deadline = options.renew_deadline;
     config.retry_period = options.retry_period;

@@ -27,4 +27,5 @@ mod observability;
 mod recovery;
 mod references;
 mod requests;
+mod takeover;
 mod traffic;

@@ -37,10 +37,22 @@ pub fn status_patch(
     }))
 }
 
+/// Where the status of a kind is written.
+#[derive(Clone, Debug)]
+pub struct StatusResource {
+    /// The kind.
+    pub resource: ApiResource,
+    /// It has a status subresource.
+    pub subresource: bool,
+}
+
 /// Sends the patch, within `limit`. The answer is the object's new resourceVersion.
 pub async fn write_status(
     client: &Client,
-    resource: &ApiResource,
+    StatusResource {
+        resource,
+        subresource,
+    }: &StatusResource,
     run: &ObservedRun,
     patch: &Value,
     limit: Duration,
@@ -50,11 +62,12 @@ pub async fn write_status(
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    let written = with_deadline(
-        limit,
-        api.patch_status(&run.name, &params, &Patch::Merge(patch)),
-    )
-    .await?;
+    let patch = Patch::Merge(patch);
+    let written = if *subresource {
+        with_deadline(limit, api.patch_status(&run.name, &params, &patch)).await?
+    } else {
+        with_deadline(limit, api.patch(&run.name, &params, &patch)).await?
+    };
     Ok(written.metadata.resource_version.unwrap_or_default())
 }
 

@@ -10,7 +10,6 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use kube::Client;
-use kube::core::ApiResource;
 use serde_json::Value;
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -42,7 +41,7 @@ pub struct Context {
     /// The API server.
     pub client: Client,
     /// AnalysisRun in the group that is served.
-    pub resource: ApiResource,
+    pub resource: act::StatusResource,
     /// Group, labels and annotations.
     pub names: ApiNames,
     /// The permission to write.
@@ -286,7 +285,7 @@ async fn clear(
     }
     if decision.expired {
         let limit = context.fence.bound(act::DEADLINE)?;
-        act::delete_run(&context.client, &context.resource, run, limit)
+        act::delete_run(&context.client, &context.resource.resource, run, limit)
             .await
             .map_err(|source| ReconcileError::Delete {
                 name: run.name.clone(),

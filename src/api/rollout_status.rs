@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     conditions::Condition,
@@ -52,17 +52,21 @@ pub struct RolloutStatus {
     /// Available pods of all versions.
     #[serde(default)]
     pub available_replicas: i32,
-    /// Pods that an autoscaler should count.
+    /// Pods that are meant to serve, for autoscalers: those that exist for an update only do not count.
     #[serde(default, rename = "HPAReplicas")]
     pub hpa_replicas: i32,
-    /// Label selector of the Rollout's pods, for autoscalers.
+    /// Label selector of the pods that an autoscaler should measure: those of the version that has nearly all traffic, if there is one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub selector: String,
     /// How often the hash of a pod template collided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collision_count: Option<i32>,
     /// The generation of the spec that this status was computed from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "number_or_text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub observed_generation: Option<i64>,
     /// Conditions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -133,6 +137,14 @@ pub struct RolloutStatus {
     /// For every version that has or had traffic: which routes may still send to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ledger: Vec<LedgerEntry>,
+}
+
+/// Argo Rollouts writes the generation as text; very old versions of it wrote a hash, which says nothing.
+fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(value
+        .as_i64()
+        .or_else(|| value.as_str().and_then(|text| text.parse().ok())))
 }
 
 impl RolloutStatus {
@@ -312,6 +324,11 @@ pub struct TrafficWeights {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub additional: Vec<WeightDestination>,
+    /// What was last written that sends requests to the new version by their headers: names of header routes, and
+    /// `additionalIngressAnnotations` for rules that are declared there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 21))]
+    pub header_routes: Vec<String>,
     /// Whether the router has confirmed the weights; absent where it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,

@@ -146,6 +146,12 @@ pub(super) async fn analysis_runs(
 
 async fn look_at_run(run: Arc<CachedObject>, runs: Arc<Runs>) -> Result<Requeue, ReconcileError> {
     const KIND: &str = "AnalysisRun";
+    if !runs
+        .names
+        .serves(kube::Resource::meta(&*run).labels.as_ref())
+    {
+        return Ok(Requeue::await_change());
+    }
     let started = Instant::now();
     let cached = Cached {
         uid: run.uid(),

@@ -14,7 +14,10 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::decision::{Action, Target};
+use super::{
+    decision::{Action, Target},
+    status,
+};
 use crate::{
     api::{
         names::{ApiNames, FIELD_MANAGER, Kind},
@@ -96,7 +99,7 @@ impl ActError {
 /// An object to be created for the Rollout with `owner_uid`.
 struct New<'a> {
     namespace: &'a str,
-    name: &'a str,
+    name: &'a String,
     object: &'a Value,
     owner_uid: &'a str,
 }
@@ -111,7 +114,7 @@ pub enum Acted {
 }
 
 impl Writer {
-    fn api(&self, resource: &ApiResource, namespace: &str) -> Api<CachedObject> {
+    pub(super) fn api(&self, resource: &ApiResource, namespace: &str) -> Api<CachedObject> {
         Api::namespaced_with(self.client.clone(), namespace, resource)
     }
 
@@ -124,33 +127,24 @@ impl Writer {
         caches: &Caches,
     ) -> Result<Acted, ActError> {
         let word = action.name();
+        let new = |name, object| New {
+            namespace,
+            name,
+            object,
+            owner_uid,
+        };
         match action {
             Action::CreateReplicaSet { name, object } => {
-                let new = New {
-                    namespace,
-                    name,
-                    object,
-                    owner_uid,
-                };
+                let new = new(name, object);
                 self.create(word, &caches::replica_sets(), &new, None).await
             }
             Action::CreateIngress { name, object } => {
-                let new = New {
-                    namespace,
-                    name,
-                    object,
-                    owner_uid,
-                };
+                let new = new(name, object);
                 let all = Some(&caches.ingresses);
                 self.create(word, &caches::ingresses(), &new, all).await
             }
             Action::CreateAnalysisRun { name, object } => {
-                let new = New {
-                    namespace,
-                    name,
-                    object,
-                    owner_uid,
-                };
+                let new = new(name, object);
                 let resource = self.names.resource(Kind::AnalysisRun);
                 let all = Some(&caches.analysis_runs);
                 self.create(word, &resource, &new, all).await
@@ -160,6 +154,11 @@ impl Writer {
                 self.patch(word, &caches::replica_sets(), namespace, target, patch)
                     .await
             }
+            Action::RecogniseReplicaSet {
+                object,
+                hash,
+                candidates,
+            } => self.recognise(namespace, object, hash, candidates).await,
             Action::PatchReplicaSet {
                 target,
                 replicas,
@@ -296,7 +295,7 @@ impl Writer {
         }
     }
 
-    async fn patch(
+    pub(super) async fn patch(
         &self,
         action: &'static str,
         resource: &ApiResource,
@@ -372,7 +371,7 @@ impl Writer {
         }
     }
 
-    fn bound(&self, action: &'static str, name: &str) -> Result<Duration, ActError> {
+    pub(super) fn bound(&self, action: &'static str, name: &str) -> Result<Duration, ActError> {
         self.fence
             .bound(DEADLINE)
             .map_err(|source| ActError::Fenced {
@@ -401,6 +400,8 @@ impl Writer {
         difference: Value,
     ) -> Result<(), ActError> {
         const ACTION: &str = "write_status";
+        let mut difference = difference;
+        status::in_the_shape_of(&self.names, &mut difference);
         let patch = json!({ "metadata": { "resourceVersion": object.resource_version() }, "status": difference });
         let params = PatchParams::apply(FIELD_MANAGER);
         let limit = self.bound(ACTION, object.name())?;
@@ -434,10 +435,14 @@ fn resized(replicas: Option<i32>, annotations: &[(String, Option<String>)]) -> V
 
 /// The merge patch that points a Service at one version, and marks it.
 fn pinned(names: &ApiNames, pod_template_hash: &str, role: ServiceRole, rollout: &str) -> Value {
+    let mut annotations = json!({ (names.role.clone()): role.name() });
+    if let Some(key) = &names.managed_by {
+        annotations[key] = json!(rollout);
+    }
     json!({
         "metadata": {
             "labels": { (names.managed_by_rollout.clone()): rollout },
-            "annotations": { (names.role.clone()): role.name() },
+            "annotations": annotations,
         },
         "spec": { "selector": { (names.pod_template_hash.clone()): pod_template_hash } },
     })

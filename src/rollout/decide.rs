@@ -4,15 +4,18 @@
 
 mod abort;
 mod analyses;
+mod autoscaling;
 mod blue_green;
 mod canary;
 mod conditions;
+mod header_routes;
 mod history;
 mod intents;
 mod ledger;
 mod notes;
 mod pass;
 mod pauses;
+mod pending;
 mod pod_ratio;
 mod progress;
 mod promotion;
@@ -20,8 +23,11 @@ mod replica_set;
 mod revisions;
 mod scale;
 mod services;
+mod stable_scale;
 mod steps;
 mod summary;
+mod takeover;
+mod threshold;
 mod traffic;
 mod validate;
 
@@ -31,6 +37,7 @@ mod tests;
 pub use analyses::template_refs;
 pub use notes::note_of_action;
 pub use revisions::pod_template_hash;
+pub use takeover::same_template;
 pub use validate::{FieldError, validate};
 
 use super::{
@@ -65,6 +72,14 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
     if !adopted.is_empty() {
         return Decision {
             actions: adopted,
+            status: snapshot.rollout.status.clone(),
+            notes: Vec::new(),
+            next: Next::OnChange,
+        };
+    }
+    if let Some(recognise) = takeover::recognise(snapshot, spec) {
+        return Decision {
+            actions: vec![recognise],
             status: snapshot.rollout.status.clone(),
             notes: Vec::new(),
             next: Next::OnChange,

@@ -67,6 +67,15 @@ pub enum Action {
         /// The reference to the Rollout.
         owner: Value,
     },
+    /// Finds the ReplicaSet with a pod template, by how the API server would store it, and remembers it there.
+    RecogniseReplicaSet {
+        /// A ReplicaSet with the pod template; never created.
+        object: Value,
+        /// The hash of the pod template.
+        hash: String,
+        /// The ReplicaSets to compare with; the first one that is equal is it.
+        candidates: Vec<Target>,
+    },
     /// Deletes an old ReplicaSet.
     DeleteReplicaSet {
         /// The ReplicaSet.
@@ -137,6 +146,7 @@ impl Action {
             Self::CreateReplicaSet { .. } => "create_replica_set",
             Self::PatchReplicaSet { .. } => "patch_replica_set",
             Self::AdoptReplicaSet { .. } => "adopt_replica_set",
+            Self::RecogniseReplicaSet { .. } => "recognise_replica_set",
             Self::DeleteReplicaSet { .. } => "delete_replica_set",
             Self::PinService { .. } => "pin_service",
             Self::CreateIngress { .. } => "create_ingress",

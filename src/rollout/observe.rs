@@ -37,6 +37,8 @@ const NO_CLUSTER_TEMPLATES: &str = "the controller serves one namespace only and
 pub struct Memory {
     /// What the API server refused, for the current generation.
     pub refusal: Option<Refusal>,
+    /// The hash of a pod template that no ReplicaSet was found to have.
+    pub compared: Option<String>,
     /// A ReplicaSet name that somebody else has.
     pub taken: Option<String>,
     /// When this process first looked at the Rollout. What the one before it wrote last may be missing in the status.
@@ -123,6 +125,7 @@ pub fn observe(
             .map(|run| analysis_run(&run.value(), names))
             .collect(),
         refusal: memory.refusal.clone(),
+        compared: memory.compared.clone(),
         rollout: RolloutView {
             name: rollout.name().to_owned(),
             namespace: namespace.to_owned(),
@@ -223,6 +226,7 @@ fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
         uid: text(object, "/metadata/uid"),
         resource_version: text(object, "/metadata/resourceVersion"),
         pod_template_hash: label(object, &names.pod_template_hash),
+        declared_hash: annotation(object, &names.declared_hash).map(str::to_owned),
         revision: annotation(object, &names.revision)
             .and_then(|text| text.parse().ok())
             .unwrap_or(0),

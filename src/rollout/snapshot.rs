@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub analysis_runs: Vec<AnalysisRunView>,
     /// What the API server said the last time about an object we tried to write for this generation, if it refused it.
     pub refusal: Option<Refusal>,
+    /// The hash of a pod template that no ReplicaSet was found to have, by comparing.
+    pub compared: Option<String>,
 }
 
 /// The Rollout as observed.
@@ -80,6 +82,8 @@ pub struct ReplicaSetView {
     pub resource_version: String,
     /// Hash label: the revision's identity.
     pub pod_template_hash: String,
+    /// The hash of the declared pod template that it was found to have, if it was taken over.
+    pub declared_hash: Option<String>,
     /// Revision number; 0 when the annotation is missing.
     pub revision: i64,
     /// Desired pods.

@@ -3,23 +3,26 @@ What the controller does in the namespaces it serves, and nothing else. Secrets 
 listed; Rollouts are the user's, so only their status is written.
 */ -}}
 {{- define "tidegate.rules" -}}
-- apiGroups: [tidegate.dev]
+- apiGroups: [{{ .Values.apiGroup }}]
   resources: [rollouts]
   verbs: [list, watch]
-- apiGroups: [tidegate.dev]
+- apiGroups: [{{ .Values.apiGroup }}]
   resources: [rollouts/status]
   verbs: [patch]
-- apiGroups: [tidegate.dev]
+- apiGroups: [{{ .Values.apiGroup }}]
   resources: [analysisruns]
   verbs: [list, watch, create, patch, delete]
-- apiGroups: [tidegate.dev]
+{{- /* Argo Rollouts' definition of AnalysisRuns has no status subresource. */}}
+{{- if eq .Values.apiGroup "tidegate.dev" }}
+- apiGroups: [{{ .Values.apiGroup }}]
   resources: [analysisruns/status]
   verbs: [patch]
-- apiGroups: [tidegate.dev]
+{{- end }}
+- apiGroups: [{{ .Values.apiGroup }}]
   resources: [analysistemplates]
   verbs: [list, watch]
 {{- if eq .Values.mode "cluster" }}
-- apiGroups: [tidegate.dev]
+- apiGroups: [{{ .Values.apiGroup }}]
   resources: [clusteranalysistemplates]
   verbs: [list, watch]
 {{- end }}

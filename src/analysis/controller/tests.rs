@@ -45,7 +45,10 @@ impl World {
         let client = api_server(&run, &requests, secrets);
         let context = Context {
             client,
-            resource: ApiNames::default().resource(Kind::AnalysisRun),
+            resource: super::act::StatusResource {
+                resource: ApiNames::default().resource(Kind::AnalysisRun),
+                subresource: true,
+            },
             names: ApiNames::default(),
             fence: crate::runtime::lease::Leadership::without_election().fence,
             clock: Clock::following_tokio("2026-01-01T00:00:00Z".parse().unwrap()),

@@ -258,7 +258,7 @@ pub(super) fn run_all(pass: &mut Pass<'_>) {
     {
         let starting = usize::try_from(analysis.starting_step.unwrap_or(0)).unwrap_or(0);
         let has_traffic = if pass.router.is_some() {
-            pass.observed.highest > 0
+            pass.observed.highest > 0 || pass.observed.by_header
         } else {
             pass.revisions.new.is_some_and(|new| new.available > 0)
         };
@@ -374,6 +374,9 @@ fn create(pass: &mut Pass<'_>, analysis: &RolloutAnalysis, role: Role) -> Result
     ]);
     if let Role::Step(index) = role {
         labels.insert(names.step_index.clone(), index.to_string());
+    }
+    if let Some(instance) = &names.instance {
+        labels.insert(names.instance_id.clone(), instance.clone());
     }
     let api_version = names.api_version();
     let request = RunRequest {

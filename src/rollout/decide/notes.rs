@@ -152,6 +152,7 @@ pub fn note_of_action(action: &Action, snapshot: &Snapshot) -> Option<Note> {
             replicas: None,
             annotations: _,
         }
+        | Action::RecogniseReplicaSet { .. }
         | Action::DeleteReplicaSet { .. }
         | Action::PatchIngress { .. }
         | Action::PatchRoute { .. }

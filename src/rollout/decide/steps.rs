@@ -4,8 +4,9 @@
 
 use super::{
     analyses::{self, Role},
+    header_routes,
     pass::{Mode, Pass},
-    pauses, scale, services,
+    pauses, scale, services, threshold,
 };
 use crate::{
     api::{
@@ -142,9 +143,12 @@ pub(super) fn advance(pass: &mut Pass<'_>) -> Outcome {
 fn step_outcome(pass: &mut Pass<'_>, step: &CanaryStep, index: usize) -> Outcome {
     // Pods may vanish in any step: none ends while the weight of the last setWeight is not carried.
     let weight = weight_at(pass.strategy.steps(), index, pass.max_weight());
-    let carried = reached(pass, weight);
+    let carried = match reached(pass, weight) {
+        Outcome::Done => header_routes::reached(pass, index),
+        other @ (Outcome::Wait(_) | Outcome::Fail(_)) => other,
+    };
     match (step.kind(), carried) {
-        (Some(StepKind::SetWeight(_)), carried) => {
+        (Some(StepKind::SetWeight(_) | StepKind::SetHeaderRoute(_)), carried) => {
             // What a person ended here was no pause of this step.
             pass.status.controller_pause = !pass.status.pause_conditions.is_empty();
             carried
@@ -258,7 +262,7 @@ pub(super) fn reached(pass: &Pass<'_>, weight: i32) -> Outcome {
         }
     }
     if pass.router.is_some() && pass.replicas() > 0 && weight > pass.observed.lowest {
-        match services::canary_outcome(pass, want_canary) {
+        match services::canary_outcome(pass, threshold::enough(pass, want_canary)) {
             Outcome::Done => {}
             other @ (Outcome::Wait(_) | Outcome::Fail(_)) => return other,
         }
@@ -312,6 +316,10 @@ pub(super) fn describe(step: &CanaryStep) -> String {
             }
             None => "setCanaryScale".to_owned(),
         },
+        Some(StepKind::SetHeaderRoute(route)) if route.matches.is_empty() => {
+            format!("setHeaderRoute: {} removed", route.name)
+        }
+        Some(StepKind::SetHeaderRoute(route)) => format!("setHeaderRoute: {}", route.name),
         Some(StepKind::Unsupported(name)) => name.to_owned(),
         None => "invalid".to_owned(),
     }

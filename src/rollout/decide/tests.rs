@@ -3,9 +3,11 @@
 
 mod abort;
 mod analysis;
+mod autoscaler;
 mod blue_green;
 mod canary_scale;
 mod first_deploy;
+mod header_routes;
 mod progress;
 mod properties;
 mod release;
@@ -13,6 +15,8 @@ mod routes;
 mod rules;
 mod scaling;
 mod shown;
+mod sizes;
+mod stable_scale;
 mod told;
 mod validation;
 mod world;

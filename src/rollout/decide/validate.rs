@@ -4,11 +4,13 @@
 
 mod blue_green;
 mod canary_scale;
+mod header_routes;
 mod routes;
+mod sizes;
 
 use std::fmt;
 
-use super::{analyses, pass::Pass};
+use super::{analyses, header_routes::live as live_routes, pass::Pass};
 use crate::{
     analysis::templates::TemplatesError,
     api::{
@@ -21,7 +23,7 @@ use crate::{
         traffic_routing::TrafficRouting,
     },
     rollout::snapshot::{RefusalKind, ServiceView},
-    traffic::Split,
+    traffic::{Desired, Split},
 };
 use routes::check_routes;
 
@@ -138,16 +140,7 @@ fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
         ("antiAffinity", canary.anti_affinity.is_some()),
         ("canaryMetadata", canary.canary_metadata.is_some()),
         ("stableMetadata", canary.stable_metadata.is_some()),
-        ("dynamicStableScale", canary.dynamic_stable_scale),
         ("pingPong", canary.ping_pong.is_some()),
-        (
-            "minPodsPerReplicaSet",
-            canary.min_pods_per_replica_set.is_some(),
-        ),
-        (
-            "replicaProgressThreshold",
-            canary.replica_progress_threshold.is_some(),
-        ),
     ] {
         errors.unsupported(&at(field), set);
     }
@@ -189,6 +182,8 @@ fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
         check_step(step, &at(&format!("steps[{index}]")), max, errors);
     }
     canary_scale::check(canary, errors);
+    header_routes::check(canary, errors);
+    sizes::check(canary, errors);
     if let Some(background) = &canary.analysis {
         check_analysis(&background.analysis, &at("analysis"), errors);
         let starting = background.starting_step.unwrap_or(0);
@@ -241,7 +236,8 @@ fn check_amounts(canary: &CanaryStrategy, errors: &mut Errors) {
 fn check_routing(canary: &CanaryStrategy, routing: &TrafficRouting, errors: &mut Errors) {
     let at = |field: &str| format!("spec.strategy.canary.trafficRouting.{field}");
     let TrafficRouting {
-        managed_routes,
+        // `header_routes::check` looks at them.
+        managed_routes: _,
         max_traffic_weight,
         nginx,
         istio,
@@ -266,7 +262,6 @@ fn check_routing(canary: &CanaryStrategy, routing: &TrafficRouting, errors: &mut
     for (field, router) in others {
         errors.unsupported(&at(field), router.is_some());
     }
-    errors.unsupported(&at("managedRoutes"), !managed_routes.is_empty());
     if max_traffic_weight.is_some_and(|max| max < 100) {
         errors.add(
             at("maxTrafficWeight"),
@@ -340,8 +335,8 @@ fn check_step(step: &CanaryStep, path: &str, max: i32, errors: &mut Errors) {
         Some(StepKind::Analysis(analysis)) => {
             check_analysis(analysis, &format!("{path}.analysis"), errors);
         }
-        // `canary_scale::check` looks at all of them.
-        Some(StepKind::SetCanaryScale(_)) => {}
+        // `canary_scale::check` and `header_routes::check` look at all of them.
+        Some(StepKind::SetCanaryScale(_) | StepKind::SetHeaderRoute(_)) => {}
         Some(StepKind::Unsupported(name)) => errors.unsupported(&format!("{path}.{name}"), true),
     }
 }
@@ -385,11 +380,14 @@ pub(super) fn check(pass: &mut Pass<'_>) {
             &pass.snapshot.rollout.namespace,
         ));
     }
-    let split = Split {
-        canary: pass.observed.highest,
-        max: pass.max_weight(),
+    let live = Desired {
+        header_routes: live_routes(pass),
+        ..Desired::split(Split {
+            canary: pass.observed.highest,
+            max: pass.max_weight(),
+        })
     };
-    if let Some(Err(message)) = pass.render(split) {
+    if let Some(Err(message)) = pass.render(live) {
         wrong.push(FieldError {
             path: "spec.strategy.canary.trafficRouting".to_owned(),
             message,

@@ -18,7 +18,7 @@ use crate::{
         decision::Action,
         snapshot::{RolloutView, RouteView, Snapshot},
     },
-    traffic::{Observed, Routers, Split},
+    traffic::{Desired, Observed, Routers, Split},
 };
 
 const LABEL: &str = "tidegate.dev/managed-by-rollout";
@@ -74,6 +74,7 @@ impl Scene {
             templates: BTreeMap::new(),
             analysis_runs: Vec::new(),
             refusal: None,
+            compared: None,
         };
         Self {
             strategy: serde_json::from_value(strategy).unwrap(),
@@ -92,7 +93,7 @@ impl Scene {
 
     fn render(&self, canary: i32) -> Result<Vec<Action>, String> {
         self.routers()
-            .render(&self.snapshot, Split { canary, max: 100 })
+            .render(&self.snapshot, &Desired::split(Split { canary, max: 100 }))
     }
 }
 

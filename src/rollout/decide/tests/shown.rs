@@ -40,6 +40,7 @@ impl World {
             Action::AdoptReplicaSet { target, owner: _ } => {
                 format!("adopt {}", version(&target.name))
             }
+            Action::RecogniseReplicaSet { hash, .. } => format!("recognise {}", version(hash)),
             Action::DeleteReplicaSet { target } => format!("delete {}", version(&target.name)),
             Action::PinService {
                 target,

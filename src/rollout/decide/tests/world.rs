@@ -81,6 +81,8 @@ pub(super) struct World {
     /// What an AnalysisRun whose name contains the key ends with; others are successful. `None` never ends.
     verdicts: Vec<(String, Option<AnalysisPhase>)>,
     start_up: i64,
+    /// Pods that the nodes have room for.
+    room: usize,
     counter: u64,
     /// Writes so far, and the one before which the controller crashes.
     pub(super) writes: usize,
@@ -126,6 +128,7 @@ pub(super) fn world() -> World {
         broken: BTreeSet::new(),
         verdicts: Vec::new(),
         start_up: 3,
+        room: usize::MAX,
         counter: 0,
         writes: 0,
         crash_at: None,
@@ -269,6 +272,12 @@ impl World {
 
     pub(super) fn declare(&mut self, version: &str) {
         self.set("/template", template(version));
+    }
+
+    /// Nodes with room for so many pods.
+    pub(super) fn room(mut self, pods: usize) -> Self {
+        self.room = pods;
+        self
     }
 
     /// Pods of this version never become ready.
@@ -449,6 +458,7 @@ impl World {
             templates: self.templates.clone(),
             analysis_runs: self.runs.clone(),
             refusal: self.refusal.clone(),
+            compared: None,
         }
     }
 
@@ -521,6 +531,7 @@ impl World {
             let (start_up, now) = (self.start_up, self.now);
             while self.sets[index].pods.len()
                 < usize::try_from(self.sets[index].view.replicas).unwrap()
+                && self.sets.iter().map(|set| set.pods.len()).sum::<usize>() < self.room
             {
                 let id = self.fresh();
                 let set = &mut self.sets[index];
@@ -748,6 +759,9 @@ impl World {
                 let set = sets.find(|set| set.view.name == target.name).unwrap();
                 set.view.resource_version = version;
                 set.view.orphaned = false;
+            }
+            Action::RecogniseReplicaSet { hash, .. } => {
+                panic!("{hash}: versions are told by their hash here")
             }
             Action::DeleteReplicaSet { target } => {
                 self.sets.retain(|set| set.view.name != target.name);
