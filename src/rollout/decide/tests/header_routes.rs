@@ -140,6 +140,7 @@ pub(super) fn will_pick(snapshot: &Snapshot, decision: &Decision) -> bool {
             Action::CreateReplicaSet { .. }
             | Action::PatchReplicaSet { .. }
             | Action::AdoptReplicaSet { .. }
+            | Action::RecogniseReplicaSet { .. }
             | Action::DeleteReplicaSet { .. }
             | Action::PinService { .. }
             | Action::CreateAnalysisRun { .. }

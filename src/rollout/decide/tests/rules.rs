@@ -332,6 +332,7 @@ impl Look<'_> {
                 | Action::PatchReplicaSet { .. }
                 | Action::CreateReplicaSet { .. }
                 | Action::AdoptReplicaSet { .. }
+                | Action::RecogniseReplicaSet { .. }
                 | Action::DeleteReplicaSet { .. }
                 | Action::PatchRoute { .. }
                 | Action::CreateIngress { .. }
