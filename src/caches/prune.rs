@@ -270,9 +270,12 @@ mod tests {
             "spec": {"replicas": 1, "template": {"spec": {}}},
         });
         replica_set(&mut object);
+        let hash = object["x-stored-hash"].take();
+        assert!(hash.is_string(), "what it is told by: {hash}");
         let expected = json!({
             "metadata": {"annotations": {&names.revision: "1"}},
             "spec": {"replicas": 1},
+            "x-stored-hash": null,
         });
         assert_eq!(object, expected);
     }
