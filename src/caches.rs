@@ -72,6 +72,8 @@ pub struct Caches {
     pub routes: Routes,
     /// AnalysisRuns.
     pub analysis_runs: Store<CachedObject>,
+    /// Experiments.
+    pub experiments: Store<CachedObject>,
     /// AnalysisTemplates.
     pub templates: Store<CachedObject>,
     /// ClusterAnalysisTemplates; `None` when only one namespace is served.
@@ -162,6 +164,12 @@ pub fn start(
             prune::metadata,
             Changed::AnalysisRun,
         ),
+        experiments: watch(
+            ours(Kind::Experiment),
+            all(),
+            prune::metadata,
+            Changed::Experiment,
+        ),
         templates: watch(ours(template), all(), prune::metadata, Changed::Template),
         cluster_templates: (*scope == Scope::Cluster).then(|| {
             watch(
@@ -175,6 +183,7 @@ pub fn start(
     wakes.set_stores(Stores {
         rollouts: caches.rollouts.clone(),
         analysis_runs: caches.analysis_runs.clone(),
+        experiments: caches.experiments.clone(),
         services: caches.services.clone(),
         templates: caches.templates.clone(),
         cluster_templates: caches.cluster_templates.clone(),
@@ -225,6 +234,7 @@ impl Caches {
             ("endpointslices", &self.endpoint_slices),
             ("ingresses", &self.ingresses),
             ("analysisruns", &self.analysis_runs),
+            ("experiments", &self.experiments),
             ("analysistemplates", &self.templates),
         ];
         stores.extend(

@@ -97,6 +97,10 @@ pub struct ApiNames {
     pub rollout_type: String,
     /// Label on AnalysisRuns: the step's index.
     pub step_index: String,
+    /// Label on an Experiment's ReplicaSets and pods: its name, cut to what fits into a label.
+    pub experiment_name: String,
+    /// Label beside it: the name of the template.
+    pub experiment_template: String,
 }
 
 /// How the key of `ApiNames::pod_template` ends, whatever the group.
@@ -123,6 +127,8 @@ impl Default for ApiNames {
             request: format!("{group}/request"),
             rollout_type: format!("{group}/rollout-type"),
             step_index: format!("{group}/step-index"),
+            experiment_name: format!("{group}/experiment-name"),
+            experiment_template: format!("{group}/template-name"),
         }
     }
 }

@@ -314,6 +314,8 @@ async fn carry_out(
         Action::CreateReplicaSet { name, .. } => Some(("ReplicaSet", name)),
         Action::CreateIngress { name, .. } => Some(("Ingress", name)),
         Action::CreateAnalysisRun { name, .. } => Some(("AnalysisRun", name)),
+        Action::CreateExperiment { name, .. } => Some(("Experiment", name)),
+        Action::CreateService { name, .. } => Some(("Service", name)),
         Action::PatchReplicaSet { .. }
         | Action::AdoptReplicaSet { .. }
         | Action::DeleteReplicaSet { .. }
@@ -321,6 +323,10 @@ async fn carry_out(
         | Action::PatchIngress { .. }
         | Action::PatchRoute { .. }
         | Action::DeleteIngress { .. }
+        | Action::DeleteService { .. }
+        | Action::TerminateExperiment { .. }
+        | Action::DeleteExperiment { .. }
+        | Action::ReadPodTemplate { .. }
         | Action::TerminateAnalysisRun { .. }
         | Action::DeleteAnalysisRun { .. } => None,
     };

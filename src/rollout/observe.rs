@@ -13,7 +13,7 @@ use super::snapshot::{
     ServiceView, Snapshot,
 };
 use crate::{
-    analysis::templates::{self, Templates},
+    analysis::templates::{self, TemplateKey, Templates},
     api::{
         analysis::AnalysisPhase,
         gateway_api::RouteKind,
@@ -117,7 +117,14 @@ pub fn observe(
             .into_iter()
             .filter(|kind| !caches.routes.serves(*kind))
             .collect(),
-        templates: templates(namespace, strategy, caches, names),
+        templates: templates(
+            namespace,
+            strategy
+                .map(super::decide::template_refs)
+                .unwrap_or_default(),
+            caches,
+            names,
+        ),
         analysis_runs: caches::select(&caches.analysis_runs, namespace, owned)
             .iter()
             .map(|run| analysis_run(&run.value(), names))
@@ -140,14 +147,14 @@ pub fn observe(
     })
 }
 
-fn read<T: for<'de> Deserialize<'de>>(object: &Value, pointer: &str) -> Result<T, String> {
+pub(crate) fn read<T: for<'de> Deserialize<'de>>(object: &Value, pointer: &str) -> Result<T, String> {
     let value = object
         .pointer(pointer)
         .ok_or_else(|| format!("{} is missing", pointer.trim_start_matches('/')))?;
     T::deserialize(value).map_err(|error| format!("{}: {error}", pointer.trim_start_matches('/')))
 }
 
-fn text(object: &Value, pointer: &str) -> String {
+pub(crate) fn text(object: &Value, pointer: &str) -> String {
     object
         .pointer(pointer)
         .and_then(Value::as_str)
@@ -203,7 +210,7 @@ fn is_orphan(
             .all(|(key, value)| labels.get(key) == Some(value))
 }
 
-fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
+pub(crate) fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
     let replicas = object
         .pointer("/spec/replicas")
         .and_then(Value::as_i64)
@@ -304,7 +311,7 @@ fn older_user(rollout: &CachedObject, service: &str, caches: &Caches) -> Option<
         .map(|other| other.name().to_owned())
 }
 
-fn endpoints(namespace: &str, service: &str, caches: &Caches) -> Vec<EndpointView> {
+pub(crate) fn endpoints(namespace: &str, service: &str, caches: &Caches) -> Vec<EndpointView> {
     let slices = caches::select(&caches.endpoint_slices, namespace, |slice| {
         let labels = kube::Resource::meta(slice).labels.as_ref();
         labels
@@ -402,16 +409,13 @@ fn routes(
         .collect()
 }
 
-/// The templates that the spec names, and those they refer to.
-fn templates(
+/// The templates that a spec names, and those they refer to.
+pub(crate) fn templates(
     namespace: &str,
-    strategy: Option<Declared<'_>>,
+    references: Vec<TemplateKey>,
     caches: &Caches,
     names: &ApiNames,
 ) -> Templates {
-    let references = strategy
-        .map(super::decide::template_refs)
-        .unwrap_or_default();
     templates::reach(references, |key| {
         let object = if key.cluster_scope {
             let Some(store) = &caches.cluster_templates else {
@@ -427,7 +431,7 @@ fn templates(
     })
 }
 
-fn analysis_run(object: &Value, names: &ApiNames) -> AnalysisRunView {
+pub(crate) fn analysis_run(object: &Value, names: &ApiNames) -> AnalysisRunView {
     AnalysisRunView {
         name: text(object, "/metadata/name"),
         uid: text(object, "/metadata/uid"),

@@ -147,6 +147,9 @@ pub fn note_of_action(action: &Action, snapshot: &Snapshot) -> Option<Note> {
         Action::CreateAnalysisRun { name, object: _ } => {
             note("AnalysisRunCreated", format!("Created AnalysisRun {name}"))
         }
+        Action::CreateExperiment { name, object: _ } => {
+            note("ExperimentCreated", format!("Created Experiment {name}"))
+        }
         Action::PatchReplicaSet {
             target: _,
             replicas: None,
@@ -155,6 +158,11 @@ pub fn note_of_action(action: &Action, snapshot: &Snapshot) -> Option<Note> {
         | Action::DeleteReplicaSet { .. }
         | Action::PatchIngress { .. }
         | Action::PatchRoute { .. }
+        | Action::CreateService { .. }
+        | Action::DeleteService { .. }
+        | Action::TerminateExperiment { .. }
+        | Action::DeleteExperiment { .. }
+        | Action::ReadPodTemplate { .. }
         | Action::TerminateAnalysisRun { .. }
         | Action::DeleteAnalysisRun { .. } => None,
     }
