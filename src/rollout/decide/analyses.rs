@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     analysis::{
-        render::{self, RunRequest},
+        render::{self, Additions, RunRequest},
         templates::{self, TemplateKey, TemplatesError},
     },
     api::{
@@ -386,11 +386,11 @@ fn create(pass: &mut Pass<'_>, analysis: &RolloutAnalysis, role: Role) -> Result
             names.revision.clone(),
             pass.status.revision.unwrap_or(0).to_string(),
         )]),
-        analysis,
+        additions: Additions::from(analysis),
         templates: &resolved.templates,
-        rollout: &rollout.object,
+        subject: &rollout.object,
         stable_hash: Some(pass.status.stable_rs.as_str()).filter(|hash| !hash.is_empty()),
-        latest_hash: &pass.revisions.new_hash,
+        latest_hash: Some(&pass.revisions.new_hash),
         must_end: role.must_end(),
     };
     match render::analysis_run(&request) {
