@@ -155,13 +155,21 @@ async fn pass(experiment: &CachedObject, context: &Context) -> Result<Requeue, R
         return Ok(Requeue::requeue(BEHIND));
     }
     let now = context.clock.now();
-    let refusals = context.refusals.with(experiment, |refusals| refusals.clone());
+    let refusals = context
+        .refusals
+        .with(experiment, |refusals| refusals.clone());
     let names = &context.writer.names;
     let snapshot = observe(experiment, &context.caches, names, &refusals, now)?;
     let decision = decide(&snapshot);
     let mut failed = None;
     for action in &decision.actions {
-        match carry_out(action, &snapshot, context).await {
+        let outcome = carry_out(action, &snapshot, context).await;
+        if let (Ok(_), Some((_, name))) = (&outcome, created(action)) {
+            context
+                .refusals
+                .with(experiment, |refusals| refusals.remove(name));
+        }
+        match outcome {
             Ok(Acted::Done) => {
                 context.instruments.acted(action.name(), "done");
                 if let Some(note) = note_of_action(action, &snapshot) {
@@ -172,8 +180,8 @@ async fn pass(experiment: &CachedObject, context: &Context) -> Result<Requeue, R
             Err(error) => {
                 let category = error.failure().category();
                 context.instruments.acted(action.name(), category);
-                remember(action, &error, experiment, context);
-                failed = Some(error);
+                let again = remember(action, &error, experiment, context);
+                failed = Some((error, again));
                 break;
             }
         }
@@ -191,11 +199,18 @@ async fn pass(experiment: &CachedObject, context: &Context) -> Result<Requeue, R
         publish(note, experiment, context);
     }
     match failed {
-        // It would be refused again; the deadline goes on.
-        Some(error) if !matches!(error.failure(), Failure::Invalid(_)) => Err(error.into()),
-        Some(_) => Ok(Requeue::requeue(Duration::ZERO)),
+        Some((_, Again::Never)) => Ok(Requeue::requeue(Duration::ZERO)),
+        Some((error, Again::Later)) => Err(error.into()),
         None => Ok(requeue(&decision, &snapshot)),
     }
+}
+
+/// Whether what has failed is to be tried again.
+enum Again {
+    /// It would be refused again; the next decision knows.
+    Never,
+    /// With the next look.
+    Later,
 }
 
 fn difference(stored: &ExperimentStatus, new: &ExperimentStatus) -> Option<serde_json::Value> {
@@ -282,19 +297,25 @@ const fn created(action: &Action) -> Option<(&'static str, &String)> {
 }
 
 /// Keeps what the next decision has to know about a refusal.
-fn remember(action: &Action, error: &ActError, experiment: &CachedObject, context: &Context) {
+fn remember(
+    action: &Action,
+    error: &ActError,
+    experiment: &CachedObject,
+    context: &Context,
+) -> Again {
     let Some((_, name)) = created(action) else {
-        return;
+        return Again::Later;
     };
-    let refused = match error.failure() {
-        Failure::Invalid(message) => Refused::Invalid(message),
-        Failure::Forbidden(message) => Refused::Forbidden(message),
-        Failure::AlreadyExists => Refused::Taken,
-        Failure::Conflict | Failure::NotFound | Failure::Transient(_) => return,
+    let (refused, again) = match error.failure() {
+        Failure::Invalid(message) => (Refused::Invalid(message), Again::Never),
+        Failure::Forbidden(message) => (Refused::Forbidden(message), Again::Later),
+        Failure::AlreadyExists => (Refused::Taken, Again::Later),
+        Failure::Conflict | Failure::NotFound | Failure::Transient(_) => return Again::Later,
     };
     context.refusals.with(experiment, |refusals| {
         refusals.insert(name.clone(), refused);
     });
+    again
 }
 
 /// Tells of an edge, or of an action. Of its verdicts the Rollout that made it hears too.

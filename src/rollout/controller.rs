@@ -208,11 +208,36 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
             .await?;
         return Ok(Requeue::requeue(BEHIND));
     }
-    let (mut failed, mut acted) = (None, false);
+    let (mut failed, mut acted, mut read) = (None, false, false);
     for action in &decision.actions {
+        if let Action::ReadPodTemplate { name } = action {
+            match context.writer.pod_template(rollout.namespace(), name).await {
+                Ok(template) => {
+                    read = true;
+                    context
+                        .memories
+                        .with(rollout.uid(), generation, |remembered| {
+                            let known = &mut remembered.memory.pod_templates;
+                            known.insert(name.clone(), template);
+                        });
+                    continue;
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
         match carry_out(action, &snapshot, context).await {
             Ok(Acted::Done) => {
                 acted = true;
+                if matches!(action, Action::CreateExperiment { .. }) {
+                    context
+                        .memories
+                        .with(rollout.uid(), generation, |remembered| {
+                            remembered.memory.pod_templates.clear();
+                        });
+                }
                 context.instruments.acted(action.name(), "done");
                 if let Some(note) = note_of_action(action, &snapshot) {
                     publish(&note, rollout, context);
@@ -255,6 +280,9 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     if let Some(error) = failed {
         return Err(error);
     }
+    if read {
+        return Ok(Requeue::requeue(Duration::ZERO));
+    }
     let again = context.memories.try_again(rollout.uid(), generation);
     Ok(requeue(&decision, &snapshot, [settle, again]))
 }
@@ -287,6 +315,9 @@ fn shows_own_writes(rollout: &CachedObject, context: &Context) -> bool {
         && caches::select(&caches.analysis_runs, namespace, owned)
             .iter()
             .all(|object| shows("AnalysisRun", object))
+        && caches::select(&caches.experiments, namespace, owned)
+            .iter()
+            .all(|object| shows("Experiment", object))
         && caches::select(&caches.services, namespace, |service| {
             rollout.mentions(service.name())
         })

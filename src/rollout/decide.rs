@@ -7,6 +7,7 @@ mod analyses;
 mod blue_green;
 mod canary;
 mod conditions;
+mod experiments;
 mod history;
 mod intents;
 mod ledger;
@@ -84,6 +85,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
     }
     intents::answer(pass);
     analyses::heed(pass);
+    experiments::heed(pass);
     progress::measure(pass);
     abort::settle(pass);
     tell_stop(pass);
@@ -100,6 +102,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
         Declared::BlueGreen(strategy) => blue_green::size(pass, strategy),
     }
     analyses::run_all(pass);
+    experiments::settle(pass);
     history::prune(pass);
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::snapshot::{
     AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView, RouteView,
-    ServiceView, Snapshot,
+    ServiceView, Snapshot, StepExperimentView,
 };
 use crate::{
     analysis::templates::{self, TemplateKey, Templates},
@@ -37,6 +37,8 @@ const NO_CLUSTER_TEMPLATES: &str = "the controller serves one namespace only and
 pub struct Memory {
     /// What the API server refused, for the current generation.
     pub refusal: Option<Refusal>,
+    /// Pod templates that a decision asked for, by the names of their ReplicaSets.
+    pub pod_templates: BTreeMap<String, Value>,
     /// A ReplicaSet name that somebody else has.
     pub taken: Option<String>,
     /// When this process first looked at the Rollout. What the one before it wrote last may be missing in the status.
@@ -129,6 +131,11 @@ pub fn observe(
             .iter()
             .map(|run| analysis_run(&run.value(), names))
             .collect(),
+        experiments: caches::select(&caches.experiments, namespace, owned)
+            .iter()
+            .map(|one| experiment(&one.value(), names))
+            .collect(),
+        pod_templates: memory.pod_templates.clone(),
         refusal: memory.refusal.clone(),
         rollout: RolloutView {
             name: rollout.name().to_owned(),
@@ -147,7 +154,10 @@ pub fn observe(
     })
 }
 
-pub(crate) fn read<T: for<'de> Deserialize<'de>>(object: &Value, pointer: &str) -> Result<T, String> {
+pub(crate) fn read<T: for<'de> Deserialize<'de>>(
+    object: &Value,
+    pointer: &str,
+) -> Result<T, String> {
     let value = object
         .pointer(pointer)
         .ok_or_else(|| format!("{} is missing", pointer.trim_start_matches('/')))?;
@@ -429,6 +439,31 @@ pub(crate) fn templates(
         }?;
         Some(read(&object.value(), "/spec"))
     })
+}
+
+fn experiment(object: &Value, names: &ApiNames) -> StepExperimentView {
+    let message = text(object, "/status/message");
+    StepExperimentView {
+        name: text(object, "/metadata/name"),
+        uid: text(object, "/metadata/uid"),
+        resource_version: text(object, "/metadata/resourceVersion"),
+        pod_template_hash: label(object, &names.pod_template_hash),
+        phase: object
+            .pointer("/status/phase")
+            .and_then(|phase| AnalysisPhase::deserialize(phase).ok())
+            .unwrap_or(AnalysisPhase::Pending),
+        message: if message.is_empty() {
+            text(object, "/status/waitingFor")
+        } else {
+            message
+        },
+        terminate: object
+            .pointer("/spec/terminate")
+            .and_then(Value::as_bool)
+            .unwrap_or(false),
+        created: time(object, "/metadata/creationTimestamp"),
+        deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+    }
 }
 
 pub(crate) fn analysis_run(object: &Value, names: &ApiNames) -> AnalysisRunView {

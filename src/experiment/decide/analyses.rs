@@ -7,16 +7,21 @@ use std::collections::BTreeMap;
 use regex::RegexBuilder;
 use serde_json::Value;
 
-use super::{arguments, pass::{Pass, label_value}, verdict};
+use super::{
+    arguments,
+    pass::{Pass, label_value},
+    verdict,
+};
 use crate::{
     analysis::{
-        render::{self, RunRequest, Template},
+        render::{self, Additions, Given, RunRequest, Template},
         templates::{self, TemplateKey, TemplatesError},
     },
     api::{
-        analysis::{AnalysisPhase, AnalysisTemplateRef, Argument, RolloutAnalysis},
+        analysis::{AnalysisPhase, AnalysisTemplateRef, Argument},
         experiment::{ExperimentAnalysis, ExperimentAnalysisRunStatus, ExperimentSpec},
     },
+    experiment::snapshot::Refused,
     rollout::{
         decision::{Action, Target},
         snapshot::AnalysisRunView,
@@ -185,7 +190,12 @@ pub(super) fn run_all(pass: &mut Pass<'_>) {
 }
 
 fn start(pass: &mut Pass<'_>, analysis: &ExperimentAnalysis) {
-    match render(pass, analysis) {
+    let refused = pass.snapshot.refusals.get(&name(pass, analysis));
+    let rendered = match refused {
+        Some(Refused::Invalid(why)) => Err(format!("the API server refuses its run: {why}")),
+        Some(Refused::Forbidden(_) | Refused::Taken) | None => render(pass, analysis),
+    };
+    match rendered {
         Ok(object) => pass.actions.push(Action::CreateAnalysisRun {
             name: name(pass, analysis),
             object,
@@ -204,30 +214,27 @@ pub(super) fn render(pass: &Pass<'_>, analysis: &ExperimentAnalysis) -> Result<V
         template_name: analysis.template_name.clone(),
         cluster_scope: Some(analysis.cluster_scope),
     };
-    let resolved = templates::resolve(std::slice::from_ref(&reference), &snapshot.templates);
+    let resolved = templates::resolve(&[reference], &snapshot.templates);
     if let Some(problem) = resolved.problems.first() {
         return Err(problem.to_string());
     }
-    let run_templates = with_arguments(pass, analysis, resolved.templates)?;
-    let fits = |pattern: &str| fits(pattern, &run_templates);
-    let what = RolloutAnalysis {
-        templates: vec![reference],
-        args: Vec::new(),
-        dry_run: pass
-            .spec
+    let fits = |pattern: &str| fits(pattern, &resolved.templates);
+    let spec = pass.spec;
+    let additions = Additions {
+        args: given(pass, analysis)?,
+        dry_run: spec
             .dry_run
             .iter()
             .filter(|rule| fits(&rule.metric_name))
             .cloned()
             .collect(),
-        measurement_retention: pass
-            .spec
+        measurement_retention: spec
             .measurement_retention
             .iter()
             .filter(|rule| fits(&rule.metric_name))
             .cloned()
             .collect(),
-        analysis_run_metadata: pass.spec.analysis_run_metadata.clone(),
+        metadata: spec.analysis_run_metadata.clone().unwrap_or_default(),
     };
     let api_version = snapshot.names.api_version();
     let request = RunRequest {
@@ -240,42 +247,29 @@ pub(super) fn render(pass: &Pass<'_>, analysis: &ExperimentAnalysis) -> Result<V
             label_value(&snapshot.experiment.name),
         )]),
         annotations: BTreeMap::new(),
-        analysis: &what,
-        templates: &run_templates,
-        rollout: &snapshot.experiment.object,
+        additions,
+        templates: &resolved.templates,
+        subject: &snapshot.experiment.object,
         stable_hash: None,
-        latest_hash: "",
+        latest_hash: None,
         must_end: analysis.required_for_completion,
     };
     render::analysis_run(&request).map_err(|error| error.to_string())
 }
 
-/// The templates with the Experiment's arguments in place of their own. One that no template declares is ignored.
-fn with_arguments(
-    pass: &Pass<'_>,
-    analysis: &ExperimentAnalysis,
-    templates: Vec<Template>,
-) -> Result<Vec<Template>, String> {
+/// The arguments with their placeholders filled in.
+fn given(pass: &Pass<'_>, analysis: &ExperimentAnalysis) -> Result<Vec<Given>, String> {
     let known = arguments::known(pass);
-    let mut given: BTreeMap<&str, Argument> = BTreeMap::new();
-    for argument in &analysis.args {
-        let mut filled = argument.clone();
+    let fill = |argument: &Argument| {
+        let mut given = Given::from(argument);
         if let Some(value) = &argument.value {
-            let value = arguments::fill(value, &known)
+            let filled = arguments::fill(value, &known)
                 .map_err(|why| format!("argument \"{}\": {why}", argument.name))?;
-            filled.value = Some(value);
+            given.value = Some(filled);
         }
-        given.insert(&argument.name, filled);
-    }
-    let over = |mut template: Template| {
-        for argument in &mut template.spec.args {
-            if let Some(given) = given.get(argument.name.as_str()) {
-                argument.clone_from(given);
-            }
-        }
-        template
+        Ok(given)
     };
-    Ok(templates.into_iter().map(over).collect())
+    analysis.args.iter().map(fill).collect()
 }
 
 /// Whether a rule is about a metric of these templates. One that cannot be read stays, so that it is told.

@@ -12,10 +12,7 @@ pub(super) fn known(pass: &Pass<'_>) -> BTreeMap<String, String> {
     for template in &pass.spec.templates {
         let name = &template.name;
         let set = pass.set(template);
-        let hash = set.map_or_else(
-            || pass.hash(template),
-            |set| set.pod_template_hash.clone(),
-        );
+        let hash = set.map_or_else(|| pass.hash(template), |set| set.pod_template_hash.clone());
         known.insert(format!("templates.{name}.podTemplateHash"), hash);
         known.insert(
             format!("templates.{name}.replicaset.name"),

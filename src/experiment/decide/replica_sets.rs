@@ -69,10 +69,7 @@ fn create(pass: &mut Pass<'_>, template: &ExperimentTemplate) {
         // Somebody deletes it: its name is not free yet.
         return;
     }
-    if matches!(
-        pass.snapshot.refusals.get(&name),
-        Some(Refused::Invalid(_))
-    ) {
+    if matches!(pass.snapshot.refusals.get(&name), Some(Refused::Invalid(_))) {
         return;
     }
     let object = render(pass, template, &name);

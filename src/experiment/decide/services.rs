@@ -105,7 +105,10 @@ pub(super) fn ports(template: &ExperimentTemplate) -> Vec<Value> {
     declared
         .filter_map(|port| {
             let number = port.get("containerPort")?.as_i64()?;
-            let protocol = port.get("protocol").and_then(Value::as_str).unwrap_or("TCP");
+            let protocol = port
+                .get("protocol")
+                .and_then(Value::as_str)
+                .unwrap_or("TCP");
             let name = format!("{}-{number}", protocol.to_lowercase());
             let name = port.get("name").and_then(Value::as_str).unwrap_or(&name);
             seen.insert((protocol, number)).then(|| {

@@ -17,12 +17,18 @@ use crate::{
 pub fn validate(spec: &ExperimentSpec) -> Result<(), Vec<FieldError>> {
     let mut errors = Errors(Vec::new());
     if spec.templates.is_empty() {
-        errors.add("spec.templates", "is empty; name at least one version to run");
+        errors.add(
+            "spec.templates",
+            "is empty; name at least one version to run",
+        );
     }
     if let Some(text) = &spec.duration {
         match duration::parse(text) {
             Ok(length) if length.is_zero() => {
-                errors.add("spec.duration", "must be longer than 0; remove it or set one");
+                errors.add(
+                    "spec.duration",
+                    "must be longer than 0; remove it or set one",
+                );
             }
             Ok(_) => {}
             Err(error) => errors.add("spec.duration", error.to_string()),
@@ -75,12 +81,7 @@ impl Errors {
 }
 
 /// Names become parts of names of objects.
-fn check_name<'a>(
-    name: &'a str,
-    path: &str,
-    known: &mut BTreeSet<&'a str>,
-    errors: &mut Errors,
-) {
+fn check_name<'a>(name: &'a str, path: &str, known: &mut BTreeSet<&'a str>, errors: &mut Errors) {
     let path = format!("{path}.name");
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let ends = |byte: Option<&u8>| byte.is_some_and(|byte| *byte != b'-');
@@ -96,7 +97,10 @@ fn check_name<'a>(
         );
     }
     if !known.insert(name) {
-        errors.add(&path, format!("\"{name}\" is there twice; names are unique"));
+        errors.add(
+            &path,
+            format!("\"{name}\" is there twice; names are unique"),
+        );
     }
 }
 

@@ -6,11 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{analyses, pass::Pass, templates};
-use crate::api::{
-    analysis::AnalysisPhase,
-    duration,
-    experiment::TemplatePhase,
-};
+use crate::api::{analysis::AnalysisPhase, duration, experiment::TemplatePhase};
 
 /// Whether what is waited for has come.
 enum Over {
@@ -160,7 +156,11 @@ pub(super) fn end(pass: &mut Pass<'_>, phase: AnalysisPhase, message: String) {
         format!(": {message}")
     };
     let name = pass.snapshot.experiment.name.clone();
-    pass.note(warning, reason, format!("Experiment {name} is {phase:?}{why}"));
+    pass.note(
+        warning,
+        reason,
+        format!("Experiment {name} is {phase:?}{why}"),
+    );
     pass.status.message = (!message.is_empty()).then_some(message);
     // What was waited for until now is over.
     pass.waits.clear();

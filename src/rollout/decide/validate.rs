@@ -4,6 +4,7 @@
 
 mod blue_green;
 mod canary_scale;
+mod experiment;
 mod routes;
 
 use std::fmt;
@@ -98,7 +99,10 @@ fn check_strategy(spec: &RolloutSpec, errors: &mut Errors) {
             "set exactly one of canary and blueGreen; both are set",
         ),
         (None, Some(blue_green)) => blue_green::check(blue_green, spec, errors),
-        (Some(canary), None) => check_canary(canary, errors),
+        (Some(canary), None) => {
+            check_canary(canary, errors);
+            experiment::check(spec, canary, errors);
+        }
     }
 }
 
@@ -340,8 +344,8 @@ fn check_step(step: &CanaryStep, path: &str, max: i32, errors: &mut Errors) {
         Some(StepKind::Analysis(analysis)) => {
             check_analysis(analysis, &format!("{path}.analysis"), errors);
         }
-        // `canary_scale::check` looks at all of them.
-        Some(StepKind::SetCanaryScale(_)) => {}
+        // `canary_scale::check` and `experiment::check` look at all of them.
+        Some(StepKind::SetCanaryScale(_) | StepKind::Experiment(_)) => {}
         Some(StepKind::Unsupported(name)) => errors.unsupported(&format!("{path}.{name}"), true),
     }
 }

@@ -141,6 +141,12 @@ impl Look<'_> {
                 | Action::AdoptReplicaSet { .. }
                 | Action::PinService { .. }
                 | Action::DeleteIngress { .. }
+                | Action::CreateService { .. }
+                | Action::DeleteService { .. }
+                | Action::CreateExperiment { .. }
+                | Action::TerminateExperiment { .. }
+                | Action::DeleteExperiment { .. }
+                | Action::ReadPodTemplate { .. }
                 | Action::CreateAnalysisRun { .. }
                 | Action::TerminateAnalysisRun { .. }
                 | Action::DeleteAnalysisRun { .. } => None,
@@ -169,22 +175,28 @@ impl Look<'_> {
     fn one_write_per_object(&self) {
         let mut seen = std::collections::BTreeSet::new();
         for action in &self.decision.actions {
-            let (kind, name) = match action {
-                Action::CreateReplicaSet { name, .. } => ("rs", name),
-                Action::PatchReplicaSet { target, .. }
-                | Action::AdoptReplicaSet { target, .. }
-                | Action::DeleteReplicaSet { target } => ("rs", &target.name),
-                Action::PinService { target, .. } => ("svc", &target.name),
-                Action::CreateIngress { name, .. } => ("ing", name),
-                Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
-                    ("ing", &target.name)
-                }
-                Action::PatchRoute { target, .. } => ("route", &target.name),
-                Action::CreateAnalysisRun { name, .. } => ("ar", name),
-                Action::TerminateAnalysisRun { target } | Action::DeleteAnalysisRun { target } => {
-                    ("ar", &target.name)
-                }
-            };
+            let (kind, name) =
+                match action {
+                    Action::CreateReplicaSet { name, .. } => ("rs", name),
+                    Action::PatchReplicaSet { target, .. }
+                    | Action::AdoptReplicaSet { target, .. }
+                    | Action::DeleteReplicaSet { target } => ("rs", &target.name),
+                    Action::PinService { target, .. } => ("svc", &target.name),
+                    Action::CreateIngress { name, .. } => ("ing", name),
+                    Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
+                        ("ing", &target.name)
+                    }
+                    Action::PatchRoute { target, .. } => ("route", &target.name),
+                    Action::CreateService { name, .. } => ("svc", name),
+                    Action::DeleteService { target } => ("svc", &target.name),
+                    Action::CreateExperiment { name, .. } => ("exp", name),
+                    Action::TerminateExperiment { target }
+                    | Action::DeleteExperiment { target } => ("exp", &target.name),
+                    Action::ReadPodTemplate { name } => ("read", name),
+                    Action::CreateAnalysisRun { name, .. } => ("ar", name),
+                    Action::TerminateAnalysisRun { target }
+                    | Action::DeleteAnalysisRun { target } => ("ar", &target.name),
+                };
             self.must(
                 seen.insert((kind, name.clone())),
                 "C2: one write per object and pass",
@@ -265,6 +277,12 @@ impl Look<'_> {
                 | Action::CreateIngress { .. }
                 | Action::PatchIngress { .. }
                 | Action::DeleteIngress { .. }
+                | Action::CreateService { .. }
+                | Action::DeleteService { .. }
+                | Action::CreateExperiment { .. }
+                | Action::TerminateExperiment { .. }
+                | Action::DeleteExperiment { .. }
+                | Action::ReadPodTemplate { .. }
                 | Action::CreateAnalysisRun { .. }
                 | Action::TerminateAnalysisRun { .. }
                 | Action::DeleteAnalysisRun { .. } => continue,

@@ -24,7 +24,7 @@ use crate::{
         decision::{Action, Decision, Next, Note},
         snapshot::{
             AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView,
-            RouteView, ServiceView, Snapshot, TemplateKey,
+            RouteView, ServiceView, Snapshot, StepExperimentView, TemplateKey,
         },
     },
 };
@@ -73,6 +73,8 @@ pub(super) struct World {
     pub(super) gateways: Gateways,
     pub(super) templates: BTreeMap<TemplateKey, Result<AnalysisTemplateSpec, String>>,
     pub(super) runs: Vec<AnalysisRunView>,
+    pub(super) experiments: Vec<StepExperimentView>,
+    pod_templates: BTreeMap<String, Value>,
     pub(super) refusal: Option<Refusal>,
     pub(super) foreign: Vec<String>,
     pub(super) deleting: bool,
@@ -120,6 +122,8 @@ pub(super) fn world() -> World {
         gateways: Gateways::Answer,
         templates: BTreeMap::new(),
         runs: Vec::new(),
+        experiments: Vec::new(),
+        pod_templates: BTreeMap::new(),
         refusal: None,
         foreign: Vec::new(),
         deleting: false,
@@ -447,6 +451,8 @@ impl World {
             routes: self.routes.clone(),
             unserved: BTreeSet::new(),
             templates: self.templates.clone(),
+            experiments: self.experiments.clone(),
+            pod_templates: self.pod_templates.clone(),
             analysis_runs: self.runs.clone(),
             refusal: self.refusal.clone(),
         }
@@ -818,6 +824,28 @@ impl World {
             Action::DeleteIngress { target } => {
                 self.ingresses.remove(&target.name);
             }
+            Action::CreateExperiment { name, object } => {
+                self.create_experiment(name, object, version);
+            }
+            Action::TerminateExperiment { target } => {
+                let mut all = self.experiments.iter_mut();
+                let one = all.find(|one| one.name == target.name).unwrap();
+                assert_eq!(one.resource_version, target.resource_version, "stale write");
+                one.terminate = true;
+                one.resource_version = version;
+            }
+            Action::DeleteExperiment { target } => {
+                self.experiments.retain(|one| one.name != target.name);
+            }
+            Action::ReadPodTemplate { name } => {
+                let mut sets = self.sets.iter();
+                let set = sets.find(|set| set.view.name == *name).unwrap();
+                let template = template(&set.version);
+                self.pod_templates.insert(name.clone(), template);
+            }
+            Action::CreateService { .. } | Action::DeleteService { .. } => {
+                panic!("a Rollout makes no Services: {action:?}")
+            }
             Action::CreateAnalysisRun { name, object } => self.create_run(name, object, version),
             Action::TerminateAnalysisRun { target } => {
                 let run = self
@@ -866,6 +894,24 @@ impl World {
             view,
             version: version_of(&object["spec"]["template"]),
             pods: Vec::new(),
+        });
+    }
+
+    fn create_experiment(&mut self, name: &str, object: &Value, resource_version: String) {
+        let is_free = self.experiments.iter().all(|one| one.name != *name);
+        assert!(is_free, "{name} is taken");
+        self.pod_templates.clear();
+        let label = object["metadata"]["labels"][&names().pod_template_hash].as_str();
+        self.experiments.push(StepExperimentView {
+            name: name.to_owned(),
+            uid: format!("uid-{resource_version}"),
+            resource_version,
+            pod_template_hash: label.unwrap().to_owned(),
+            phase: AnalysisPhase::Running,
+            message: String::new(),
+            terminate: false,
+            created: Some(self.now),
+            deleting: false,
         });
     }
 
