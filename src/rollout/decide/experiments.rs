@@ -116,7 +116,8 @@ pub(super) fn start(pass: &mut Pass<'_>, step: &ExperimentStep, index: usize) ->
             pass.actions.push(Action::CreateExperiment { name, object });
             Outcome::wait(why)
         }
-        Err(why) => Outcome::wait(why),
+        // It stays so: pod templates, steps and the hashes of this update do not change.
+        Err(why) => Outcome::Fail(why),
     }
 }
 

@@ -5,6 +5,7 @@ mod abort;
 mod analysis;
 mod blue_green;
 mod canary_scale;
+mod experiments;
 mod first_deploy;
 mod progress;
 mod properties;

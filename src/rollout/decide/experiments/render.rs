@@ -61,7 +61,7 @@ pub(super) fn experiment(
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         let path = format!("spec.strategy.canary.steps[{index}].experiment");
         return Err(format!(
-            "{path} to be corrected: of the Experiment it makes, {}",
+            "{path} makes an Experiment that cannot run: {}",
             errors.join("; ")
         ));
     }
@@ -193,12 +193,12 @@ fn resolved(pass: &Pass<'_>, argument: &AnalysisRunArgument) -> Result<Argument,
         (None, Some(PodTemplateHashValue::Stable), None) => pass.status.stable_rs.clone(),
         (None, None, Some(field)) => {
             field_path::read(&pass.snapshot.rollout.object, &field.field_path).map_err(|why| {
-                format!("argument \"{name}\" to be readable from the Rollout: {why}")
+                format!("argument \"{name}\" cannot be read from the Rollout: {why}")
             })?
         }
         (None, None, None) | (Some(_) | None, Some(_) | None, Some(_) | None) => {
             return Err(format!(
-                "argument \"{name}\" to have exactly one of value and valueFrom with one source"
+                "argument \"{name}\" needs exactly one of value and valueFrom with one source"
             ));
         }
     };

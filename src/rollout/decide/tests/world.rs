@@ -75,6 +75,8 @@ pub(super) struct World {
     pub(super) runs: Vec<AnalysisRunView>,
     pub(super) experiments: Vec<StepExperimentView>,
     pod_templates: BTreeMap<String, Value>,
+    /// The pod templates of all ReplicaSets as they were declared.
+    declared: BTreeMap<String, Value>,
     pub(super) refusal: Option<Refusal>,
     pub(super) foreign: Vec<String>,
     pub(super) deleting: bool,
@@ -124,6 +126,7 @@ pub(super) fn world() -> World {
         runs: Vec::new(),
         experiments: Vec::new(),
         pod_templates: BTreeMap::new(),
+        declared: BTreeMap::new(),
         refusal: None,
         foreign: Vec::new(),
         deleting: false,
@@ -838,9 +841,7 @@ impl World {
                 self.experiments.retain(|one| one.name != target.name);
             }
             Action::ReadPodTemplate { name } => {
-                let mut sets = self.sets.iter();
-                let set = sets.find(|set| set.view.name == *name).unwrap();
-                let template = template(&set.version);
+                let template = self.declared[name].clone();
                 self.pod_templates.insert(name.clone(), template);
             }
             Action::CreateService { .. } | Action::DeleteService { .. } => {
@@ -890,6 +891,9 @@ impl World {
             replicas: i32::try_from(object["spec"]["replicas"].as_i64().unwrap()).unwrap(),
             ..ReplicaSetView::default()
         };
+        let declared = object["metadata"]["annotations"][&names.pod_template].as_str();
+        let declared = serde_json::from_str(declared.unwrap()).unwrap();
+        self.declared.insert(name.to_owned(), declared);
         self.sets.push(Set {
             view,
             version: version_of(&object["spec"]["template"]),
