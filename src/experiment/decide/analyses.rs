@@ -167,7 +167,7 @@ pub(super) fn run_all(pass: &mut Pass<'_>) {
             }
         }
     }
-    let over = pass.finishing || pass.has_ended();
+    let over = pass.finishing || pass.is_over();
     let actions: Vec<Action> = pass
         .snapshot
         .analysis_runs

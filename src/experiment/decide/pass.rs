@@ -81,6 +81,12 @@ impl<'a> Pass<'a> {
         self.status.completed_at.is_some()
     }
 
+    /// The verdict is on record: what follows from it may be undone by nobody.
+    pub(super) fn is_over(&self) -> bool {
+        let stored = &self.snapshot.experiment.status;
+        stored.phase.is_some_and(|phase| phase.is_terminal())
+    }
+
     /// Pods were asked for.
     pub(super) fn has_started(&self) -> bool {
         self.status.started_at.is_some()
@@ -112,7 +118,7 @@ impl<'a> Pass<'a> {
     /// select them.
     pub(super) fn hash(&self, template: &ExperimentTemplate) -> String {
         template_hash::hash(&json!({
-            "experiment": self.snapshot.experiment.uid,
+            "experiment": [self.snapshot.experiment.namespace, self.snapshot.experiment.name],
             "name": template.name,
             "template": template.template.0,
         }))

@@ -20,8 +20,11 @@ const MIN_DRAIN: i32 = 5;
 
 /// Creates and sizes the ReplicaSets.
 pub(super) fn settle(pass: &mut Pass<'_>) {
-    if pass.has_ended() {
+    if pass.is_over() {
         return scale_down(pass);
+    }
+    if pass.has_ended() {
+        return;
     }
     if pass.hold.is_some() && !pass.has_started() {
         return;

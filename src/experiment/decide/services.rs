@@ -18,8 +18,11 @@ use crate::{
 
 /// Creates Services for pods that are available, and takes all away when the Experiment has ended: before its pods go.
 pub(super) fn settle(pass: &mut Pass<'_>) {
+    if pass.has_ended() && !pass.is_over() {
+        return;
+    }
     let mut wanted = BTreeSet::new();
-    if !pass.has_ended() {
+    if !pass.is_over() {
         for template in &pass.spec.templates {
             let Some(name) = service_name(&pass.snapshot.experiment.name, template) else {
                 continue;

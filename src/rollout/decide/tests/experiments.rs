@@ -231,6 +231,20 @@ fn another_version_and_another_attempt_get_an_experiment_of_their_own() {
 }
 
 #[test]
+fn an_experiment_that_cannot_run_gives_the_version_up() {
+    let mut world = world().services().steps(json!([step()])).deployed();
+    world.declare("v2");
+    with_port(&mut world);
+    rest(&mut world);
+    assert_eq!(world.experiments.len(), 0);
+    let cause = world.status.abort_cause.unwrap();
+    assert!(
+        cause.contains("spec.templates[0].service: has no port"),
+        "{cause}"
+    );
+}
+
+#[test]
 fn finished_ones_go_with_their_version() {
     let mut world = released();
     world.set("/revisionHistoryLimit", json!(0));
