@@ -136,6 +136,10 @@ pub struct ApiNames {
     pub instance: Option<String>,
     /// The Lease that controllers of this group compete for, if none is named.
     pub lease: &'static str,
+    /// Label on an Experiment's ReplicaSets and pods: its name, cut to what fits into a label.
+    pub experiment_name: String,
+    /// Label beside it: the name of the template.
+    pub experiment_template: String,
 }
 
 /// How the key of `ApiNames::pod_template` ends, whatever the group.
@@ -176,6 +180,8 @@ impl Default for ApiNames {
             analysis_run_name: format!("analysisrun.{group}/name"),
             analysis_run_namespace: format!("analysisrun.{group}/namespace"),
             metric_name: format!("analysisrun.{group}/metric-name"),
+            experiment_name: format!("{group}/experiment-name"),
+            experiment_template: format!("{group}/template-name"),
             managed_by: None,
             desired_replicas: None,
             declared_hash: format!("{group}/declared-hash"),

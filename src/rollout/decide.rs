@@ -9,6 +9,7 @@ mod bake;
 mod blue_green;
 mod canary;
 mod conditions;
+mod experiments;
 mod header_routes;
 mod history;
 mod intents;
@@ -104,6 +105,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
     }
     intents::answer(pass);
     analyses::heed(pass);
+    experiments::heed(pass);
     progress::measure(pass);
     abort::settle(pass);
     tell_stop(pass);
@@ -121,6 +123,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
     }
     analyses::run_all(pass);
     workload_scale::size(pass);
+    experiments::settle(pass);
     history::prune(pass);
 }
 

@@ -72,6 +72,9 @@ static ALL: [Resource; 14] = [
     of(OURS, OUR_VERSION, "analysisruns", "AnalysisRun")
         .with_status()
         .with_generation(),
+    of(OURS, OUR_VERSION, "experiments", "Experiment")
+        .with_status()
+        .with_generation(),
     of(OURS, OUR_VERSION, "analysistemplates", "AnalysisTemplate")
         .with_status()
         .with_generation(),

@@ -7,6 +7,7 @@ mod autoscaler;
 mod bake;
 mod blue_green;
 mod canary_scale;
+mod experiments;
 mod first_deploy;
 mod header_routes;
 mod progress;

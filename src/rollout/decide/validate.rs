@@ -5,6 +5,7 @@
 mod bake;
 mod blue_green;
 mod canary_scale;
+mod experiment;
 mod header_routes;
 mod routes;
 mod sizes;
@@ -101,7 +102,10 @@ fn check_strategy(spec: &RolloutSpec, errors: &mut Errors) {
             "set exactly one of canary and blueGreen; both are set",
         ),
         (None, Some(blue_green)) => blue_green::check(blue_green, spec, errors),
-        (Some(canary), None) => check_canary(canary, errors),
+        (Some(canary), None) => {
+            check_canary(canary, errors);
+            experiment::check(spec, canary, errors);
+        }
     }
     if let Some(strategy) = spec.strategy.declared() {
         bake::check(strategy, errors);
@@ -346,8 +350,10 @@ fn check_step(step: &CanaryStep, path: &str, max: i32, errors: &mut Errors) {
         Some(StepKind::Analysis(analysis)) => {
             check_analysis(analysis, &format!("{path}.analysis"), errors);
         }
-        // `canary_scale::check` and `header_routes::check` look at all of them.
-        Some(StepKind::SetCanaryScale(_) | StepKind::SetHeaderRoute(_)) => {}
+        // `canary_scale::check`, `header_routes::check` and `experiment::check` look at all of them.
+        Some(
+            StepKind::SetCanaryScale(_) | StepKind::SetHeaderRoute(_) | StepKind::Experiment(_),
+        ) => {}
         Some(StepKind::Unsupported(name)) => errors.unsupported(&format!("{path}.{name}"), true),
     }
 }
