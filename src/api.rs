@@ -22,3 +22,4 @@ pub mod steps;
 pub mod strategy;
 pub mod template_hash;
 pub mod traffic_routing;
+pub mod update_duration;

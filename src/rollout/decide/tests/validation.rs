@@ -28,7 +28,6 @@ fn error_of(pointer: &str, value: Value) -> String {
 fn what_does_not_work_yet_is_refused_by_name() {
     for (pointer, value) in [
         ("workloadRef", json!({"name": "x"})),
-        ("rollbackWindow", json!({"revisions": 1})),
         ("restartAt", json!("2027-01-01T00:00:00Z")),
         ("strategy/canary/antiAffinity", json!({})),
         ("strategy/canary/canaryMetadata", json!({})),
