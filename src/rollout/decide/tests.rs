@@ -9,6 +9,7 @@ mod blue_green;
 mod canary_scale;
 mod duration;
 mod first_deploy;
+mod known;
 mod progress;
 mod properties;
 mod release;
