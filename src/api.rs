@@ -3,6 +3,7 @@
 //! Not here: what the controller decides (`rollout`, `analysis`) and any I/O.
 
 pub mod analysis;
+pub mod bake;
 pub mod blue_green;
 pub mod canary;
 pub mod conditions;

@@ -77,6 +77,10 @@ pub struct Caches {
     pub workloads: Workloads,
     /// AnalysisRuns.
     pub analysis_runs: Store<CachedObject>,
+    /// Jobs of metrics, by their label.
+    pub jobs: Store<CachedObject>,
+    /// Pods of such Jobs, by the same label.
+    pub job_pods: Store<CachedObject>,
     /// AnalysisTemplates.
     pub templates: Store<CachedObject>,
     /// ClusterAnalysisTemplates; `None` when only one namespace is served.
@@ -101,6 +105,15 @@ pub fn services() -> ApiResource {
 /// `networking.k8s.io/v1` Ingresses.
 pub fn ingresses() -> ApiResource {
     foreign("networking.k8s.io", "v1", "Ingress", "ingresses")
+}
+
+/// `batch/v1` Jobs.
+pub fn jobs() -> ApiResource {
+    foreign("batch", "v1", "Job", "jobs")
+}
+
+fn pods() -> ApiResource {
+    foreign("", "v1", "Pod", "pods")
 }
 
 fn endpoint_slices() -> ApiResource {
@@ -129,6 +142,7 @@ pub fn start(
             .page_size(PAGE)
     };
     let labelled = all().labels(&names.pod_template_hash);
+    let of_metrics = || all().labels(&names.analysis_run_uid);
     let ours = |kind| names.resource(kind);
     let routes = routes::start(client, scope, wakes, tasks);
     let mut watch = |resource: ApiResource, config, prune: fn(&mut Value), changed| {
@@ -173,6 +187,8 @@ pub fn start(
             prune::metadata,
             Changed::AnalysisRun,
         ),
+        jobs: watch(jobs(), of_metrics(), prune::job, Changed::OfMetric),
+        job_pods: watch(pods(), of_metrics(), prune::job_pod, Changed::OfMetric),
         templates: watch(ours(template), all(), prune::metadata, Changed::Template),
         cluster_templates: (*scope == Scope::Cluster).then(|| {
             watch(
@@ -249,6 +265,8 @@ impl Caches {
             ("endpointslices", &self.endpoint_slices),
             ("ingresses", &self.ingresses),
             ("analysisruns", &self.analysis_runs),
+            ("jobs", &self.jobs),
+            ("pods", &self.job_pods),
             ("analysistemplates", &self.templates),
             ("deployments", &self.workloads.marked),
         ];

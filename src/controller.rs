@@ -16,7 +16,7 @@ use crate::{
         act::StatusResource,
         allow_list::AllowList,
         installation::Installation,
-        providers::{MetricSource, prometheus},
+        providers::{self, MetricSource},
     },
     api::names::{ApiNames, Kind},
     caches::{self, Scope, Wakes},
@@ -132,7 +132,7 @@ pub async fn serve(
     let health = tokio::spawn(health);
     let world = World {
         client,
-        metrics: Arc::new(prometheus::client().map_err(ControllerError::Http)?),
+        metrics: Arc::new(providers::connection::client().map_err(ControllerError::Http)?),
         clock: Clock::system(),
         instruments,
     };
@@ -268,6 +268,7 @@ impl Work {
                 resource: names.resource(Kind::AnalysisRun),
                 subresource: names.has_status_subresource(Kind::AnalysisRun),
             },
+            names: names.clone(),
             fence: leadership.fence.clone(),
             clock,
             metrics,
@@ -282,6 +283,7 @@ impl Work {
         };
         let runs = Arc::new(loops::Runs {
             context,
+            caches: caches.clone(),
             events,
             instruments: instruments.clone(),
             write_log,

@@ -114,6 +114,14 @@ pub struct ApiNames {
     pub rollout_type: String,
     /// Label on AnalysisRuns: the step's index.
     pub step_index: String,
+    /// Label on Jobs of metrics and on their pods: the uid of the AnalysisRun.
+    pub analysis_run_uid: String,
+    /// Annotation on Jobs of metrics: the AnalysisRun's name.
+    pub analysis_run_name: String,
+    /// Annotation on Jobs of metrics: the AnalysisRun's namespace.
+    pub analysis_run_namespace: String,
+    /// Annotation on Jobs of metrics: the metric's name.
+    pub metric_name: String,
     /// Annotation on Services that lead to one version: the Rollout's name, where clients look for it.
     pub managed_by: Option<String>,
     /// Annotation on ReplicaSets: `spec.replicas` of the Rollout when it was last sized, where clients look for it.
@@ -164,6 +172,10 @@ impl Default for ApiNames {
             request: format!("{group}/request"),
             rollout_type: format!("{group}/rollout-type"),
             step_index: format!("{group}/step-index"),
+            analysis_run_uid: format!("analysisrun.{group}/uid"),
+            analysis_run_name: format!("analysisrun.{group}/name"),
+            analysis_run_namespace: format!("analysisrun.{group}/namespace"),
+            metric_name: format!("analysisrun.{group}/metric-name"),
             managed_by: None,
             desired_replicas: None,
             declared_hash: format!("{group}/declared-hash"),
@@ -202,6 +214,10 @@ impl ApiNames {
             revision: "rollout.argoproj.io/revision".to_owned(),
             rollout_type: "rollout-type".to_owned(),
             step_index: "step-index".to_owned(),
+            analysis_run_uid: "analysisrun.argoproj.io/uid".to_owned(),
+            analysis_run_name: "analysisrun.argoproj.io/name".to_owned(),
+            analysis_run_namespace: "analysisrun.argoproj.io/namespace".to_owned(),
+            metric_name: "analysisrun.argoproj.io/metric-name".to_owned(),
             managed_by: Some("argo-rollouts.argoproj.io/managed-by-rollouts".to_owned()),
             desired_replicas: Some("rollout.argoproj.io/desired-replicas".to_owned()),
             ephemeral_metadata: "rollout.argoproj.io/ephemeral-metadata".to_owned(),

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
+    bake::BakeStatus,
     conditions::Condition,
     pod_template::FreeForm,
     request::Verb,
@@ -90,6 +91,9 @@ pub struct RolloutStatus {
     /// The blue-green state.
     #[serde(default, skip_serializing_if = "BlueGreenStatus::is_empty")]
     pub blue_green: BlueGreenStatus,
+    /// State of the bake.
+    #[serde(default, skip_serializing_if = "BakeStatus::is_empty")]
+    pub bake: BakeStatus,
     /// When pods were last restarted because of `spec.restartAt`. Not written yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
@@ -152,12 +156,13 @@ fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i
 
 impl RolloutStatus {
     /// The AnalysisRuns that decide on the update now.
-    pub const fn analysis_runs(&self) -> [Option<&AnalysisRunReference>; 4] {
+    pub const fn analysis_runs(&self) -> [Option<&AnalysisRunReference>; 5] {
         [
             self.canary.current_step_analysis_run_status.as_ref(),
             self.canary.current_background_analysis_run_status.as_ref(),
             self.blue_green.pre_promotion_analysis_run_status.as_ref(),
             self.blue_green.post_promotion_analysis_run_status.as_ref(),
+            self.bake.analysis_run_status.as_ref(),
         ]
     }
 }

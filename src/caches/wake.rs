@@ -31,6 +31,8 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 pub(super) enum Changed {
     Rollout,
     AnalysisRun,
+    /// A Job of a metric, or a pod of one: the AnalysisRun in its label.
+    OfMetric,
     /// A ReplicaSet or another object that only its owner cares for.
     Owned,
     Service,
@@ -91,6 +93,7 @@ struct Ends {
     /// A Rollout that may name this kind of workload has changed.
     names_workload: BTreeMap<WorkloadKind, Notify>,
     mark: String,
+    run_uid: String,
     stores: OnceLock<Stores>,
 }
 
@@ -140,6 +143,7 @@ impl Wakes {
             marked_workloads,
             names_workload: WorkloadKind::ALL.map(|kind| (kind, Notify::new())).into(),
             mark: names.managed_by_rollout.clone(),
+            run_uid: names.analysis_run_uid.clone(),
             stores: OnceLock::new(),
         };
         let woken = Woken {
@@ -270,6 +274,12 @@ impl Wakes {
                 self.0.analysis_runs.push(name, namespace);
                 self.wake_owner(object);
             }
+            Changed::OfMetric => {
+                let labels = object.meta().labels.as_ref();
+                if let Some(uid) = labels.and_then(|labels| labels.get(&self.0.run_uid)) {
+                    self.wake_run(uid);
+                }
+            }
             Changed::Owned => {
                 self.wake_owner(object);
                 if let Some(rollout) = self.marked_by(object) {
@@ -352,6 +362,15 @@ impl Wakes {
         });
         for service in marked {
             self.0.marked_services.push(service.name(), namespace);
+        }
+    }
+
+    fn wake_run(&self, uid: &str) {
+        let Some(stores) = self.0.stores.get() else {
+            return;
+        };
+        if let Some(run) = stores.analysis_runs.find(|run| run.uid() == uid) {
+            self.0.analysis_runs.push(run.name(), run.namespace());
         }
     }
 

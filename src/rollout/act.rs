@@ -78,6 +78,19 @@ pub enum ActError {
     /// The Rollout cannot be decided on.
     #[error(transparent)]
     Unreadable(#[from] super::observe::UnreadableStatus),
+    /// The definition in the cluster is not ours: what decisions rest on is not kept.
+    #[error(
+        "status of Rollout {name}: the definition {resource} in the cluster drops {field}, and nothing can rest on a status \
+         that is not kept; install the definitions of this version (`tidegate crds`, with the same --api-group)"
+    )]
+    Dropped {
+        /// The definition.
+        resource: String,
+        /// The Rollout.
+        name: String,
+        /// The field.
+        field: String,
+    },
     /// Another replica may lead by now.
     #[error("{action} {name}: {source}")]
     Fenced {
@@ -96,6 +109,7 @@ impl ActError {
         match self {
             Self::Api { source, .. } => source.failure(),
             Self::Taken { .. } => Failure::AlreadyExists,
+            Self::Dropped { .. } => Failure::Invalid(self.to_string()),
             Self::Unreadable(error) => Failure::Invalid(error.to_string()),
             Self::Fenced { source, .. } => Failure::Transient(source.to_string()),
         }
@@ -466,8 +480,28 @@ impl Writer {
             source,
         })?;
         self.wrote(resource, object.namespace(), &patched);
-        Ok(())
+        match dropped(&difference, &patched.value()["status"]) {
+            None => Ok(()),
+            Some(field) => Err(ActError::Dropped {
+                resource: format!("{}.{}", resource.plural, resource.group),
+                name: object.name().to_owned(),
+                field: field.to_owned(),
+            }),
+        }
     }
+}
+
+/// A field of the difference that the stored status does not have. Of an object in it nothing may be left but what went.
+fn dropped<'a>(difference: &'a Value, stored: &Value) -> Option<&'a str> {
+    let mut written = difference.as_object().into_iter().flatten();
+    written
+        .find(|(field, value)| match value {
+            Value::Null | Value::Object(_) => false,
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                stored.get(field).is_none()
+            }
+        })
+        .map(|(field, _)| field.as_str())
 }
 
 /// The merge patch that sizes and annotates a ReplicaSet.
@@ -502,4 +536,22 @@ fn pinned(names: &ApiNames, pod_template_hash: &str, role: ServiceRole, rollout:
         },
         "spec": { "selector": { (names.pod_template_hash.clone()): pod_template_hash } },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_that_drops_what_is_written_is_seen() {
+        let written =
+            json!({"phase": "Healthy", "revision": 3, "canary": {"weights": null}, "next": null});
+        for (stored, expected) in [
+            (json!({"phase": "Healthy", "revision": 3}), None),
+            (json!({"phase": "Healthy"}), Some("revision")),
+            (Value::Null, Some("phase")),
+        ] {
+            assert_eq!(dropped(&written, &stored), expected, "{stored}");
+        }
+    }
 }

@@ -5,6 +5,7 @@
 mod abort;
 mod analyses;
 mod autoscaling;
+mod bake;
 mod blue_green;
 mod canary;
 mod conditions;

@@ -26,6 +26,13 @@ listed; Rollouts are the user's, so only their status is written.
   resources: [clusteranalysistemplates]
   verbs: [list, watch]
 {{- end }}
+# Jobs of metrics, and why their pods get no image; both are watched by our label.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, watch, create, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
 # ReplicaSets are watched by our label. One without it that has the name of ours is read by its name.
 - apiGroups: [apps]
   resources: [replicasets]

@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use super::{analyses, pass::Pass, workload};
 use crate::{
     api::{
+        bake::BakeStatus,
         conditions::{self, ConditionType},
         rollout::RolloutSpec,
         rollout_status::RolloutStatus,
@@ -207,6 +208,7 @@ pub(super) fn restart(pass: &mut Pass<'_>) {
     pass.status.blue_green.post_promotion_analysis_run_status = None;
     pass.status.canary.current_step_analysis_run_status = None;
     pass.status.canary.current_background_analysis_run_status = None;
+    pass.status.bake = BakeStatus::default();
     pass.status.progress = None;
 }
 
@@ -218,6 +220,7 @@ pub(super) fn finish(pass: &mut Pass<'_>) {
     pass.status.controller_pause = false;
     pass.status.blue_green.scale_up_preview_check_point = false;
     pass.status.blue_green.live_size = None;
+    pass.status.bake = BakeStatus::default();
 }
 
 /// A blue-green release has no steps, and no index of one.

@@ -4,6 +4,7 @@
 mod abort;
 mod analysis;
 mod autoscaler;
+mod bake;
 mod blue_green;
 mod canary_scale;
 mod first_deploy;

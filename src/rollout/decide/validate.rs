@@ -2,6 +2,7 @@
 //!
 //! Abort, rollback and scaling go on while something is wrong here. Not here: the pod template, which the API server checks.
 
+mod bake;
 mod blue_green;
 mod canary_scale;
 mod header_routes;
@@ -102,6 +103,9 @@ fn check_strategy(spec: &RolloutSpec, errors: &mut Errors) {
         (None, Some(blue_green)) => blue_green::check(blue_green, spec, errors),
         (Some(canary), None) => check_canary(canary, errors),
     }
+    if let Some(strategy) = spec.strategy.declared() {
+        bake::check(strategy, errors);
+    }
 }
 
 fn check_template(spec: &RolloutSpec, errors: &mut Errors) {
@@ -184,6 +188,9 @@ fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
     let max = canary.max_weight();
     for (index, step) in canary.steps.iter().enumerate() {
         check_step(step, &at(&format!("steps[{index}]")), max, errors);
+    }
+    if let Some(analysis) = canary.bake.as_ref().and_then(|bake| bake.analysis.as_ref()) {
+        check_analysis(analysis, &at("bake.analysis"), errors);
     }
     canary_scale::check(canary, errors);
     header_routes::check(canary, errors);

@@ -544,6 +544,10 @@ impl Look<'_> {
             asked.extend(pre.map(|_| "pre".to_owned()));
             asked.extend(post.map(|_| "post".to_owned()));
         }
+        if self.strategy.bake().is_some() {
+            let begun = self.old.bake.started_at;
+            self.must(begun.is_some(), "a version is promoted after its bake");
+        }
         for analysis in asked {
             self.must(
                 self.proven(new, &analysis),
