@@ -247,7 +247,9 @@ impl World {
             "events" => "/apis/events.k8s.io/v1",
             "leases" => "/apis/coordination.k8s.io/v1",
             "roles" => "/apis/rbac.authorization.k8s.io/v1",
-            "rollouts" | "analysisruns" | "analysistemplates" => "/apis/tidegate.dev/v1alpha1",
+            "rollouts" | "analysisruns" | "analysistemplates" | "experiments" => {
+                "/apis/tidegate.dev/v1alpha1"
+            }
             other => panic!("the harness does not know {other}"),
         };
         format!("{group}/namespaces/{}/{plural}", self.namespace)
@@ -259,11 +261,16 @@ impl World {
             &["get", "rollouts", "-o", "yaml"] as &[&str],
             &[
                 "get",
-                "replicasets,pods,services,ingresses,analysisruns",
+                "replicasets,pods,services,ingresses,analysisruns,experiments",
                 "-o",
                 "wide",
             ],
-            &["get", "services,ingresses,analysisruns", "-o", "yaml"],
+            &[
+                "get",
+                "services,ingresses,analysisruns,experiments",
+                "-o",
+                "yaml",
+            ],
             &["events"],
         ] {
             let output = Blocking::new(kubectl)
