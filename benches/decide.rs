@@ -148,8 +148,6 @@ fn first_look() -> Snapshot {
         analysis_runs: Vec::new(),
         refusal: None,
         compared: None,
-        experiments: Vec::new(),
-        pod_templates: BTreeMap::new(),
         workload: Workload::NotNamed,
         rollout: RolloutView {
             name: "demo".to_owned(),
