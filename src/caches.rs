@@ -77,6 +77,12 @@ pub struct Caches {
     pub workloads: Workloads,
     /// AnalysisRuns.
     pub analysis_runs: Store<CachedObject>,
+    /// Jobs of metrics, by their label.
+    pub jobs: Store<CachedObject>,
+    /// Pods of such Jobs, by the same label.
+    pub job_pods: Store<CachedObject>,
+    /// Experiments.
+    pub experiments: Store<CachedObject>,
     /// AnalysisTemplates.
     pub templates: Store<CachedObject>,
     /// ClusterAnalysisTemplates; `None` when only one namespace is served.
@@ -101,6 +107,15 @@ pub fn services() -> ApiResource {
 /// `networking.k8s.io/v1` Ingresses.
 pub fn ingresses() -> ApiResource {
     foreign("networking.k8s.io", "v1", "Ingress", "ingresses")
+}
+
+/// `batch/v1` Jobs.
+pub fn jobs() -> ApiResource {
+    foreign("batch", "v1", "Job", "jobs")
+}
+
+fn pods() -> ApiResource {
+    foreign("", "v1", "Pod", "pods")
 }
 
 fn endpoint_slices() -> ApiResource {
@@ -129,6 +144,7 @@ pub fn start(
             .page_size(PAGE)
     };
     let labelled = all().labels(&names.pod_template_hash);
+    let of_metrics = || all().labels(&names.analysis_run_uid);
     let ours = |kind| names.resource(kind);
     let routes = routes::start(client, scope, wakes, tasks);
     let mut watch = |resource: ApiResource, config, prune: fn(&mut Value), changed| {
@@ -173,6 +189,14 @@ pub fn start(
             prune::metadata,
             Changed::AnalysisRun,
         ),
+        jobs: watch(jobs(), of_metrics(), prune::job, Changed::OfMetric),
+        job_pods: watch(pods(), of_metrics(), prune::job_pod, Changed::OfMetric),
+        experiments: watch(
+            ours(Kind::Experiment),
+            all(),
+            prune::metadata,
+            Changed::Experiment,
+        ),
         templates: watch(ours(template), all(), prune::metadata, Changed::Template),
         cluster_templates: (*scope == Scope::Cluster).then(|| {
             watch(
@@ -198,6 +222,7 @@ pub fn start(
     wakes.set_stores(Stores {
         rollouts: caches.rollouts.clone(),
         analysis_runs: caches.analysis_runs.clone(),
+        experiments: caches.experiments.clone(),
         services: caches.services.clone(),
         templates: caches.templates.clone(),
         cluster_templates: caches.cluster_templates.clone(),
@@ -249,6 +274,9 @@ impl Caches {
             ("endpointslices", &self.endpoint_slices),
             ("ingresses", &self.ingresses),
             ("analysisruns", &self.analysis_runs),
+            ("jobs", &self.jobs),
+            ("pods", &self.job_pods),
+            ("experiments", &self.experiments),
             ("analysistemplates", &self.templates),
             ("deployments", &self.workloads.marked),
         ];

@@ -1,6 +1,6 @@
-//! The controller process: watches, leadership, the three control loops, health and metrics put together.
+//! The controller process: watches, leadership, the control loops, health and metrics put together.
 //!
-//! Not here: what a loop does with one object (`rollout::controller`, `analysis::controller`, `traffic::restore`).
+//! Not here: what a loop does with one object (`rollout::controller`, `analysis::controller`, `experiment::controller`, `traffic::restore`).
 
 mod loops;
 
@@ -16,11 +16,12 @@ use crate::{
         act::StatusResource,
         allow_list::AllowList,
         installation::Installation,
-        providers::{MetricSource, prometheus},
+        providers::{self, MetricSource},
     },
     api::names::{ApiNames, Kind},
     caches::{self, Scope, Wakes},
     cli::controller::ControllerOptions,
+    experiment,
     rollout::{
         act::Writer,
         controller::{Context, Memories},
@@ -132,7 +133,7 @@ pub async fn serve(
     let health = tokio::spawn(health);
     let world = World {
         client,
-        metrics: Arc::new(prometheus::client().map_err(ControllerError::Http)?),
+        metrics: Arc::new(providers::connection::client().map_err(ControllerError::Http)?),
         clock: Clock::system(),
         instruments,
     };
@@ -213,6 +214,7 @@ struct Work {
     instruments: Instruments,
     rollouts: Arc<Context>,
     runs: Arc<loops::Runs>,
+    experiments: Arc<experiment::controller::Context>,
     restores: Arc<restore::Context>,
     workload_restores: Arc<workload_restore::Context>,
 }
@@ -253,6 +255,15 @@ impl Work {
             writer: writer.clone(),
             caches: caches.clone(),
         });
+        let experiments = Arc::new(experiment::controller::Context {
+            writer: writer.clone(),
+            caches: caches.clone(),
+            clock: clock.clone(),
+            events: events.clone(),
+            instruments: instruments.clone(),
+            backoff: Backoff::default(),
+            refusals: experiment::controller::Refusals::default(),
+        });
         let rollouts = Arc::new(Context {
             writer,
             caches: caches.clone(),
@@ -268,6 +279,7 @@ impl Work {
                 resource: names.resource(Kind::AnalysisRun),
                 subresource: names.has_status_subresource(Kind::AnalysisRun),
             },
+            names: names.clone(),
             fence: leadership.fence.clone(),
             clock,
             metrics,
@@ -282,6 +294,7 @@ impl Work {
         };
         let runs = Arc::new(loops::Runs {
             context,
+            caches: caches.clone(),
             events,
             instruments: instruments.clone(),
             write_log,
@@ -296,6 +309,7 @@ impl Work {
             instruments,
             rollouts,
             runs,
+            experiments,
             restores,
             workload_restores,
         }
@@ -319,6 +333,7 @@ impl Work {
         tokio::join!(
             loops::rollouts(self.rollouts, self.woken.rollouts, shutdown),
             loops::analysis_runs(self.runs, runs, self.woken.analysis_runs, shutdown),
+            loops::experiments(self.experiments, self.woken.experiments, shutdown),
             loops::restores(self.restores.clone(), self.woken.marked_services, shutdown),
             loops::workload_restores(
                 self.workload_restores,

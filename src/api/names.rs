@@ -116,6 +116,14 @@ pub struct ApiNames {
     pub rollout_type: String,
     /// Label on AnalysisRuns: the step's index.
     pub step_index: String,
+    /// Label on Jobs of metrics and on their pods: the uid of the AnalysisRun.
+    pub analysis_run_uid: String,
+    /// Annotation on Jobs of metrics: the AnalysisRun's name.
+    pub analysis_run_name: String,
+    /// Annotation on Jobs of metrics: the AnalysisRun's namespace.
+    pub analysis_run_namespace: String,
+    /// Annotation on Jobs of metrics: the metric's name.
+    pub metric_name: String,
     /// Annotation on Services that lead to one version: the Rollout's name, where clients look for it.
     pub managed_by: Option<String>,
     /// Annotation on ReplicaSets: `spec.replicas` of the Rollout when it was last sized, where clients look for it.
@@ -130,6 +138,10 @@ pub struct ApiNames {
     pub instance: Option<String>,
     /// The Lease that controllers of this group compete for, if none is named.
     pub lease: &'static str,
+    /// Label on an Experiment's ReplicaSets and pods: its name, cut to what fits into a label.
+    pub experiment_name: String,
+    /// Label beside it: the name of the template.
+    pub experiment_template: String,
 }
 
 /// How the key of `ApiNames::pod_template` ends, whatever the group.
@@ -174,6 +186,12 @@ impl Default for ApiNames {
             request: format!("{group}/request"),
             rollout_type: format!("{group}/rollout-type"),
             step_index: format!("{group}/step-index"),
+            analysis_run_uid: format!("analysisrun.{group}/uid"),
+            analysis_run_name: format!("analysisrun.{group}/name"),
+            analysis_run_namespace: format!("analysisrun.{group}/namespace"),
+            metric_name: format!("analysisrun.{group}/metric-name"),
+            experiment_name: format!("{group}/experiment-name"),
+            experiment_template: format!("{group}/template-name"),
             managed_by: None,
             desired_replicas: None,
             declared_hash: format!("{group}/declared-hash"),
@@ -216,6 +234,10 @@ impl ApiNames {
             revision: "rollout.argoproj.io/revision".to_owned(),
             rollout_type: "rollout-type".to_owned(),
             step_index: "step-index".to_owned(),
+            analysis_run_uid: "analysisrun.argoproj.io/uid".to_owned(),
+            analysis_run_name: "analysisrun.argoproj.io/name".to_owned(),
+            analysis_run_namespace: "analysisrun.argoproj.io/namespace".to_owned(),
+            metric_name: "analysisrun.argoproj.io/metric-name".to_owned(),
             managed_by: Some("argo-rollouts.argoproj.io/managed-by-rollouts".to_owned()),
             desired_replicas: Some("rollout.argoproj.io/desired-replicas".to_owned()),
             ephemeral_metadata: "rollout.argoproj.io/ephemeral-metadata".to_owned(),
@@ -242,6 +264,12 @@ impl ApiNames {
     /// Whether this controller, and not another one of several, serves an object with these labels.
     pub fn serves(&self, labels: Option<&BTreeMap<String, String>>) -> bool {
         labels.and_then(|labels| labels.get(&self.instance_id)) == self.instance.as_ref()
+    }
+
+    /// The label that leads this controller to what it makes; none where there is only one.
+    pub fn instance_label(&self) -> Option<(String, String)> {
+        let instance = self.instance.clone()?;
+        Some((self.instance_id.clone(), instance))
     }
 
     /// Whether an annotation is about a Rollout object itself, and not for what is made from it.

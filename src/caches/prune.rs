@@ -1,6 +1,6 @@
 //! What caches keep of an object: what decisions read, and nothing else.
 //!
-//! Not here: Rollouts, AnalysisRuns and templates are kept whole but for their managed fields.
+//! Not here: Rollouts, AnalysisRuns, Experiments and templates are kept whole but for their managed fields.
 
 use serde_json::{Map, Value, json};
 
@@ -156,6 +156,28 @@ pub(super) fn route(object: &mut Value) {
     }
     if let Some(object) = object.as_object_mut() {
         object.insert("x-written-by".to_owned(), json!(by));
+    }
+}
+
+/// Metadata and conditions of a metric's Job.
+pub(super) fn job(object: &mut Value) {
+    remove_noise(object);
+    if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
+        status.retain(|key, _| key == "conditions");
+    }
+    if let Some(object) = object.as_object_mut() {
+        object.remove("spec");
+    }
+}
+
+/// Metadata of a pod, and for what its containers wait.
+pub(super) fn job_pod(object: &mut Value) {
+    remove_noise(object);
+    if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
+        status.retain(|key, _| key == "initContainerStatuses" || key == "containerStatuses");
+    }
+    if let Some(object) = object.as_object_mut() {
+        object.remove("spec");
     }
 }
 

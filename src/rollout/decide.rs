@@ -10,7 +10,9 @@ mod bake;
 mod blue_green;
 mod canary;
 mod conditions;
+mod duration;
 mod ephemeral_metadata;
+mod experiments;
 mod header_routes;
 mod history;
 mod intents;
@@ -25,6 +27,7 @@ mod promotion;
 mod replica_set;
 mod restart;
 mod revisions;
+mod rollback_window;
 mod scale;
 mod services;
 mod stable_scale;
@@ -106,8 +109,10 @@ fn ask_in_order(pass: &mut Pass<'_>) {
         Declared::Canary(_) => traffic::heed(pass),
         Declared::BlueGreen(_) => blue_green::begin(pass),
     }
+    rollback_window::begin(pass);
     intents::answer(pass);
     analyses::heed(pass);
+    experiments::heed(pass);
     progress::measure(pass);
     abort::settle(pass);
     tell_stop(pass);
@@ -126,6 +131,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
     }
     analyses::run_all(pass);
     workload_scale::size(pass);
+    experiments::settle(pass);
     history::prune(pass);
     ephemeral_metadata::keep(pass);
 }

@@ -2,6 +2,8 @@
 //!
 //! Not here: how it is gathered (`observe`) and what follows from it (`decide`).
 
+mod pods;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -19,6 +21,7 @@ use crate::{
 };
 
 pub use crate::analysis::templates::TemplateKey;
+pub use pods::{EvictionRefusal, PodView};
 
 /// One look at the world.
 #[derive(Clone, Debug)]
@@ -51,6 +54,10 @@ pub struct Snapshot {
     pub pods: Option<Vec<PodView>>,
     /// The last eviction that was refused.
     pub eviction_refused: Option<EvictionRefusal>,
+    /// Experiments that this Rollout controls.
+    pub experiments: Vec<StepExperimentView>,
+    /// Pod templates that were asked for, by the names of their ReplicaSets.
+    pub pod_templates: BTreeMap<String, Value>,
     /// What the API server said the last time about an object we tried to write for this generation, if it refused it.
     pub refusal: Option<Refusal>,
     /// The hash of a pod template that no ReplicaSet was found to have, by comparing.
@@ -277,45 +284,27 @@ pub struct AnalysisRunView {
     pub deleting: bool,
 }
 
-/// A pod as listed.
+/// An Experiment of a step as observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PodView {
+pub struct StepExperimentView {
     /// Name.
     pub name: String,
     /// Uid.
     pub uid: String,
-    /// Uid of the ReplicaSet that controls it.
-    pub replica_set_uid: String,
-    /// When it was created.
-    pub created: Timestamp,
-    /// It is ready.
-    pub ready: bool,
-    /// It is being deleted, or has ended.
-    pub terminating: bool,
-}
-
-/// An eviction that was refused, most likely by a PodDisruptionBudget.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EvictionRefusal {
-    /// When.
-    pub at: Timestamp,
-    /// The pod and the server's message.
+    /// The version that was looked at.
+    pub resource_version: String,
+    /// Hash label: the revision it was made for.
+    pub pod_template_hash: String,
+    /// Phase; Pending before the first look at it.
+    pub phase: AnalysisPhase,
+    /// Its message; what it waits for while it has none.
     pub message: String,
-}
-
-impl Snapshot {
-    /// Adds the pods. They are newer than what caches tell: no version has more pods available than are listed.
-    pub fn attach_pods(&mut self, pods: Vec<PodView>) {
-        for set in &mut self.replica_sets {
-            let ready = pods
-                .iter()
-                .filter(|pod| pod.replica_set_uid == set.uid && pod.ready && !pod.terminating);
-            let ready = i32::try_from(ready.count()).unwrap_or(i32::MAX);
-            set.ready = set.ready.min(ready);
-            set.available = set.available.min(ready);
-        }
-        self.pods = Some(pods);
-    }
+    /// `spec.terminate`.
+    pub terminate: bool,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+    /// It is being deleted.
+    pub deleting: bool,
 }
 
 /// The API server refused a write, and trying again with the same input cannot help.

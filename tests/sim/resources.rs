@@ -64,12 +64,15 @@ impl Resource {
 const OURS: &str = "tidegate.dev";
 const OUR_VERSION: &str = "v1alpha1";
 
-static ALL: [Resource; 13] = [
+static ALL: &[Resource] = &[
     of(OURS, OUR_VERSION, "rollouts", "Rollout")
         .with_status()
         .with_generation()
         .with_scale(),
     of(OURS, OUR_VERSION, "analysisruns", "AnalysisRun")
+        .with_status()
+        .with_generation(),
+    of(OURS, OUR_VERSION, "experiments", "Experiment")
         .with_status()
         .with_generation(),
     of(OURS, OUR_VERSION, "analysistemplates", "AnalysisTemplate")
@@ -97,6 +100,9 @@ static ALL: [Resource; 13] = [
     of("", "v1", "secrets", "Secret"),
     of("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice").with_generation(),
     of("networking.k8s.io", "v1", "ingresses", "Ingress")
+        .with_status()
+        .with_generation(),
+    of("batch", "v1", "jobs", "Job")
         .with_status()
         .with_generation(),
     of("coordination.k8s.io", "v1", "leases", "Lease"),

@@ -19,6 +19,14 @@ listed; Rollouts are the user's, so only their status is written.
   verbs: [patch]
 {{- end }}
 - apiGroups: [{{ .Values.apiGroup }}]
+  resources: [experiments]
+  verbs: [list, watch, create, patch, delete]
+{{- if eq .Values.apiGroup "tidegate.dev" }}
+- apiGroups: [{{ .Values.apiGroup }}]
+  resources: [experiments/status]
+  verbs: [patch]
+{{- end }}
+- apiGroups: [{{ .Values.apiGroup }}]
   resources: [analysistemplates]
   verbs: [list, watch]
 {{- if eq .Values.mode "cluster" }}
@@ -26,6 +34,13 @@ listed; Rollouts are the user's, so only their status is written.
   resources: [clusteranalysistemplates]
   verbs: [list, watch]
 {{- end }}
+# Jobs of metrics, and why their pods get no image; both are watched by our label.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, watch, create, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
 # ReplicaSets are watched by our label. One without it that has the name of ours is read by its name.
 - apiGroups: [apps]
   resources: [replicasets]
@@ -44,9 +59,10 @@ listed; Rollouts are the user's, so only their status is written.
 - apiGroups: [""]
   resources: [pods/eviction]
   verbs: [create]
+# Services are created and deleted for the templates of Experiments only.
 - apiGroups: [""]
   resources: [services]
-  verbs: [list, watch, patch]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list, watch]

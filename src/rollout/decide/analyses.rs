@@ -3,13 +3,13 @@
 //! Only Successful goes on; Failed and Error abort; Inconclusive asks a person. Not here: judging metrics (`crate::analysis`).
 
 use super::{
-    abort, bake,
+    abort, bake, experiments,
     pass::{Mode, Pass},
     pauses,
 };
 use crate::{
     analysis::{
-        render::{self, RunRequest},
+        render::{self, Additions, RunRequest},
         templates::{self, TemplateKey, TemplatesError},
     },
     api::{
@@ -220,6 +220,7 @@ pub(super) fn fresh_attempt(pass: &Pass<'_>, revision: i64) -> i32 {
                 .and_then(|(_, attempt)| attempt.parse().ok())
                 .unwrap_or(0_i32)
         })
+        .chain(experiments::last_attempt(pass, revision))
         .max()
         .map_or(0, |attempt| attempt.saturating_add(1))
 }
@@ -370,6 +371,7 @@ pub fn template_refs(strategy: Declared<'_>) -> Vec<TemplateKey> {
         .iter()
         .flat_map(|(_, analysis)| &analysis.templates)
         .map(TemplateKey::from)
+        .chain(experiments::template_refs(strategy))
         .collect();
     keys.sort();
     keys.dedup();
@@ -405,9 +407,7 @@ fn create(pass: &mut Pass<'_>, analysis: &RolloutAnalysis, role: Role) -> Result
     if let Role::Step(index) = role {
         labels.insert(names.step_index.clone(), index.to_string());
     }
-    if let Some(instance) = &names.instance {
-        labels.insert(names.instance_id.clone(), instance.clone());
-    }
+    labels.extend(names.instance_label());
     let api_version = names.api_version();
     let request = RunRequest {
         api_version: &api_version,
@@ -419,11 +419,11 @@ fn create(pass: &mut Pass<'_>, analysis: &RolloutAnalysis, role: Role) -> Result
             names.revision.clone(),
             pass.status.revision.unwrap_or(0).to_string(),
         )]),
-        analysis,
+        additions: Additions::from(analysis),
         templates: &resolved.templates,
-        rollout: &rollout.object,
+        subject: &rollout.object,
         stable_hash: Some(pass.status.stable_rs.as_str()).filter(|hash| !hash.is_empty()),
-        latest_hash: &pass.revisions.new_hash,
+        latest_hash: Some(&pass.revisions.new_hash),
         must_end: role.must_end(),
     };
     match render::analysis_run(&request) {

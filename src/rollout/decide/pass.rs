@@ -4,7 +4,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{conditions, notes, restart::Restart, revisions::Revisions, summary, takeover};
+use super::{
+    conditions, duration, notes, restart::Restart, revisions::Revisions, summary, takeover,
+};
 use crate::{
     api::{rollout::RolloutSpec, rollout_status::RolloutStatus, strategy::Declared},
     rollout::{
@@ -183,6 +185,7 @@ impl<'a> Pass<'a> {
     pub(super) fn finish(mut self) -> Decision {
         summary::count(&mut self);
         conditions::tell(&mut self);
+        duration::tell(&mut self);
         notes::tell_edges(&mut self);
         Decision {
             actions: self.actions,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{
     anti_affinity, ephemeral_metadata,
     pass::{Mode, Pass},
+    rollback_window,
 };
 use crate::{
     api::{
@@ -30,7 +31,7 @@ const LONGEST_TEMPLATE: usize = 131_072;
 pub(super) fn ensure_new(pass: &mut Pass<'_>) {
     if let Some(new) = pass.revisions.new {
         let revision = pass.status.revision.unwrap_or(new.revision);
-        if new.revision != revision {
+        if new.revision != revision && !rollback_window::keeps_number(pass) {
             let annotation = (
                 pass.snapshot.names.revision.clone(),
                 Some(revision.to_string()),

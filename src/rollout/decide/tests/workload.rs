@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{World, template, world};
+use super::world::{World, names, template, world};
 use crate::{
     api::{
         request::Verb,
@@ -91,7 +91,10 @@ fn template_and_selector_come_from_the_workload_and_a_change_starts_a_revision()
         world.status.workload_observed_generation.as_deref(),
         Some("1")
     );
-    assert_eq!(world.status.selector, "app=demo");
+    // Autoscalers look at the version that serves.
+    let stable = &world.status.stable_rs;
+    let selector = format!("app=demo,{}={stable}", names().pod_template_hash);
+    assert_eq!(world.status.selector, selector);
     sync(&mut world, "v2", 4);
     world.play();
     assert_eq!((world.weight(), world.size("v2")), (50, 2));
