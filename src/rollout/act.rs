@@ -25,7 +25,7 @@ use crate::{
         names::{ApiNames, FIELD_MANAGER, Kind},
         object::CachedObject,
         strategy::ServiceRole,
-        workload::WorkloadKind,
+        workload::{AtRest, WorkloadKind},
     },
     caches::{self, Caches},
     runtime::{
@@ -139,6 +139,7 @@ impl Writer {
     }
 
     /// Carries out one action for the Rollout with `owner_uid`. The caches say whose an object is that exists already.
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of action")]
     pub async fn act(
         &self,
         action: &Action,
@@ -278,26 +279,12 @@ impl Writer {
                 at_rest,
                 rollout,
             } => {
-                let patch = json!({
-                    "metadata": {
-                        "labels": { (self.names.managed_by_rollout.clone()): rollout },
-                        "annotations": { (self.names.replicas_at_rest.clone()): at_rest.text() },
-                    },
-                    "spec": { "replicas": at_rest.scaled_to },
-                });
+                let patch = scaled(&self.names, *at_rest, rollout);
                 let resource = WorkloadKind::Deployment.resource();
                 self.patch(word, &resource, namespace, target, patch).await
             }
             Action::RestoreWorkload { target, replicas } => {
-                let mut patch = json!({
-                    "metadata": {
-                        "labels": { (self.names.managed_by_rollout.clone()): null },
-                        "annotations": { (self.names.replicas_at_rest.clone()): null },
-                    },
-                });
-                if let Some(replicas) = replicas {
-                    patch["spec"]["replicas"] = (*replicas).into();
-                }
+                let patch = given_back(&self.names, *replicas);
                 let resource = WorkloadKind::Deployment.resource();
                 self.patch(word, &resource, namespace, target, patch).await
             }
@@ -577,6 +564,31 @@ fn resized(
     }
     for (key, value) in annotations {
         patch["metadata"]["annotations"][key.as_str()] = json!(value);
+    }
+    patch
+}
+
+/// The merge patch that scales a workload, and marks it.
+fn scaled(names: &ApiNames, at_rest: AtRest, rollout: &str) -> Value {
+    json!({
+        "metadata": {
+            "labels": { (names.managed_by_rollout.clone()): rollout },
+            "annotations": { (names.replicas_at_rest.clone()): at_rest.text() },
+        },
+        "spec": { "replicas": at_rest.scaled_to },
+    })
+}
+
+/// The merge patch that takes the mark of a workload away, and gives it this size, if any.
+fn given_back(names: &ApiNames, replicas: Option<i32>) -> Value {
+    let mut patch = json!({
+        "metadata": {
+            "labels": { (names.managed_by_rollout.clone()): null },
+            "annotations": { (names.replicas_at_rest.clone()): null },
+        },
+    });
+    if let Some(replicas) = replicas {
+        patch["spec"]["replicas"] = replicas.into();
     }
     patch
 }

@@ -78,6 +78,8 @@ impl Scene {
             experiments: Vec::new(),
             pod_templates: BTreeMap::new(),
             analysis_runs: Vec::new(),
+            pods: None,
+            eviction_refused: None,
             refusal: None,
             compared: None,
         };
