@@ -120,6 +120,7 @@ pub fn observe(
             .filter(|kind| !caches.routes.serves(*kind))
             .collect(),
         templates: templates(namespace, strategy, caches, names),
+        foreign_analysis_runs: foreign_runs(rollout, caches),
         analysis_runs: caches::select(&caches.analysis_runs, namespace, owned)
             .iter()
             .map(|run| analysis_run(&run.value(), names))
@@ -429,6 +430,16 @@ fn templates(
         }?;
         Some(read(&object.value(), "/spec"))
     })
+}
+
+/// AnalysisRuns of others whose names begin as those of this Rollout do.
+fn foreign_runs(rollout: &CachedObject, caches: &Caches) -> Vec<String> {
+    let prefix = format!("{}-", rollout.name());
+    let runs = caches::select(&caches.analysis_runs, rollout.namespace(), |run| {
+        let controller = run.controller().map(|owner| owner.uid.as_str());
+        run.name().starts_with(&prefix) && controller != Some(rollout.uid())
+    });
+    runs.iter().map(|run| run.name().to_owned()).collect()
 }
 
 fn analysis_run(object: &Value, names: &ApiNames) -> AnalysisRunView {

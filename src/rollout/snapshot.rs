@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub unserved: BTreeSet<RouteKind>,
     /// The templates that the spec names, and those they refer to. Absent: does not exist.
     pub templates: Templates,
+    /// Names of AnalysisRuns in the namespace that this Rollout does not control but that have a name it may need.
+    pub foreign_analysis_runs: Vec<String>,
     /// AnalysisRuns that this Rollout controls.
     pub analysis_runs: Vec<AnalysisRunView>,
     /// What the API server said the last time about an object we tried to write for this generation, if it refused it.

@@ -75,6 +75,8 @@ pub(super) struct World {
     pub(super) runs: Vec<AnalysisRunView>,
     pub(super) refusal: Option<Refusal>,
     pub(super) foreign: Vec<String>,
+    /// Names of AnalysisRuns of others.
+    pub(super) foreign_runs: Vec<String>,
     pub(super) deleting: bool,
     /// Versions whose pods never become ready.
     broken: BTreeSet<String>,
@@ -124,6 +126,7 @@ pub(super) fn world() -> World {
         runs: Vec::new(),
         refusal: None,
         foreign: Vec::new(),
+        foreign_runs: Vec::new(),
         deleting: false,
         broken: BTreeSet::new(),
         verdicts: Vec::new(),
@@ -456,6 +459,7 @@ impl World {
             routes: self.routes.clone(),
             unserved: BTreeSet::new(),
             templates: self.templates.clone(),
+            foreign_analysis_runs: self.foreign_runs.clone(),
             analysis_runs: self.runs.clone(),
             refusal: self.refusal.clone(),
             compared: None,
