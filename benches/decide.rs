@@ -16,7 +16,9 @@ use tidegate::{
     rollout::{
         decide::{decide, pod_template_hash},
         decision::Action,
-        snapshot::{EndpointView, IngressView, ReplicaSetView, RolloutView, ServiceView, Snapshot},
+        snapshot::{
+            EndpointView, IngressView, ReplicaSetView, RolloutView, ServiceView, Snapshot, Workload,
+        },
     },
 };
 
@@ -145,6 +147,9 @@ fn first_look() -> Snapshot {
         analysis_runs: Vec::new(),
         refusal: None,
         compared: None,
+        experiments: Vec::new(),
+        pod_templates: BTreeMap::new(),
+        workload: Workload::NotNamed,
         rollout: RolloutView {
             name: "demo".to_owned(),
             namespace: "default".to_owned(),

@@ -11,3 +11,4 @@ mod recognise;
 pub mod snapshot;
 mod status;
 mod tell;
+pub mod workload_restore;

@@ -18,6 +18,7 @@ mod examples;
 mod faults;
 mod gateway_api;
 mod harness;
+mod header_routes;
 mod kubectl;
 mod leader;
 mod manifests;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     analysis::RolloutAnalysisBackground,
+    bake::Bake,
     pod_template::FreeForm,
     rollout::{Amount, is_false},
     steps::CanaryStep,
@@ -79,6 +80,9 @@ pub struct CanaryStrategy {
     /// at least one. Defaults to no bound; only with `trafficRouting`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_pending_pods: Option<Amount>,
+    /// Keeps the old version whole for a while after the new one has all traffic, and goes back to it if an analysis fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bake: Option<Bake>,
 }
 
 /// Labels and annotations added to pods for a while.

@@ -104,6 +104,10 @@ pub struct ApiNames {
     pub role: String,
     /// Annotation on routes with the label above: the weights that the user declared.
     pub weights_at_rest: String,
+    /// Annotation on ReplicaSets: up to which change of `spec.workloadRef`'s object the server's defaults were compared.
+    pub compared_workload: String,
+    /// Annotation on Deployments with the label above: their replicas before a Rollout scaled them down.
+    pub replicas_at_rest: String,
     /// Annotation on a Rollout: a person's request.
     pub request: String,
     /// Label on AnalysisRuns: `Step` or `Background`.
@@ -132,10 +136,18 @@ pub struct ApiNames {
     pub instance: Option<String>,
     /// The Lease that controllers of this group compete for, if none is named.
     pub lease: &'static str,
+    /// Label on an Experiment's ReplicaSets and pods: its name, cut to what fits into a label.
+    pub experiment_name: String,
+    /// Label beside it: the name of the template.
+    pub experiment_template: String,
 }
 
 /// How the key of `ApiNames::pod_template` ends, whatever the group.
 pub const POD_TEMPLATE: &str = "/pod-template";
+/// How the key of `ApiNames::replicas_at_rest` ends, whatever the group.
+pub const REPLICAS_AT_REST: &str = "/replicas-at-rest";
+/// How the key of `ApiNames::pod_template_hash` ends, whatever the group. The one of Deployments has no group.
+pub const POD_TEMPLATE_HASH: &str = "/pod-template-hash";
 /// The field manager of every write.
 pub const FIELD_MANAGER: &str = "tidegate";
 /// The default API group.
@@ -153,12 +165,14 @@ impl Default for ApiNames {
             conventions: Conventions::Tidegate,
             group: group.to_owned(),
             version: VERSION.to_owned(),
-            pod_template_hash: format!("{group}/pod-template-hash"),
+            pod_template_hash: format!("{group}{POD_TEMPLATE_HASH}"),
             revision: format!("{group}/revision"),
             pod_template: format!("{group}{POD_TEMPLATE}"),
             managed_by_rollout: format!("{group}/managed-by-rollout"),
             role: format!("{group}/role"),
             weights_at_rest: format!("{group}/weights-at-rest"),
+            compared_workload: format!("{group}/compared-workload"),
+            replicas_at_rest: format!("{group}{REPLICAS_AT_REST}"),
             request: format!("{group}/request"),
             rollout_type: format!("{group}/rollout-type"),
             step_index: format!("{group}/step-index"),
@@ -166,6 +180,8 @@ impl Default for ApiNames {
             analysis_run_name: format!("analysisrun.{group}/name"),
             analysis_run_namespace: format!("analysisrun.{group}/namespace"),
             metric_name: format!("analysisrun.{group}/metric-name"),
+            experiment_name: format!("{group}/experiment-name"),
+            experiment_template: format!("{group}/template-name"),
             managed_by: None,
             desired_replicas: None,
             declared_hash: format!("{group}/declared-hash"),

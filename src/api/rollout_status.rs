@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
+    bake::BakeStatus,
     conditions::Condition,
     pod_template::FreeForm,
     request::Verb,
@@ -90,13 +91,19 @@ pub struct RolloutStatus {
     /// The blue-green state.
     #[serde(default, skip_serializing_if = "BlueGreenStatus::is_empty")]
     pub blue_green: BlueGreenStatus,
+    /// State of the bake.
+    #[serde(default, skip_serializing_if = "BakeStatus::is_empty")]
+    pub bake: BakeStatus,
     /// When pods were last restarted because of `spec.restartAt`. Not written yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
     pub restarted_at: Option<Timestamp>,
-    /// Generation of the workload of `spec.workloadRef` that was observed. Not written yet.
+    /// Generation of the workload of `spec.workloadRef` whose template is the current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_observed_generation: Option<String>,
+    /// Uid of that workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_uid: Option<String>,
     /// State of an AWS load balancer. Not written yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alb: Option<FreeForm>,
@@ -149,12 +156,13 @@ fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i
 
 impl RolloutStatus {
     /// The AnalysisRuns that decide on the update now.
-    pub const fn analysis_runs(&self) -> [Option<&AnalysisRunReference>; 4] {
+    pub const fn analysis_runs(&self) -> [Option<&AnalysisRunReference>; 5] {
         [
             self.canary.current_step_analysis_run_status.as_ref(),
             self.canary.current_background_analysis_run_status.as_ref(),
             self.blue_green.pre_promotion_analysis_run_status.as_ref(),
             self.blue_green.post_promotion_analysis_run_status.as_ref(),
+            self.bake.analysis_run_status.as_ref(),
         ]
     }
 }
@@ -204,6 +212,8 @@ pub enum PauseReason {
     BlueGreenPause,
     /// An analysis could not tell.
     InconclusiveAnalysisRun,
+    /// An Experiment could not tell.
+    InconclusiveExperiment,
     /// Somebody keeps overwriting traffic fields.
     TrafficOverwritten,
 }
@@ -213,7 +223,9 @@ impl PauseReason {
     pub const fn asks_person(self) -> bool {
         match self {
             Self::CanaryPauseStep | Self::BlueGreenPause => false,
-            Self::InconclusiveAnalysisRun | Self::TrafficOverwritten => true,
+            Self::InconclusiveAnalysisRun
+            | Self::InconclusiveExperiment
+            | Self::TrafficOverwritten => true,
         }
     }
 
@@ -223,6 +235,7 @@ impl PauseReason {
             Self::CanaryPauseStep => "CanaryPauseStep",
             Self::BlueGreenPause => "BlueGreenPause",
             Self::InconclusiveAnalysisRun => "InconclusiveAnalysisRun",
+            Self::InconclusiveExperiment => "InconclusiveExperiment",
             Self::TrafficOverwritten => "TrafficOverwritten",
         }
     }
@@ -238,7 +251,7 @@ pub struct CanaryStatus {
     /// The AnalysisRun in the background.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_background_analysis_run_status: Option<AnalysisRunReference>,
-    /// The Experiment of the current step. Not written yet.
+    /// The Experiment of the current step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_experiment: Option<String>,
     /// Which of the two ping-pong Services is the stable one. Not written yet.

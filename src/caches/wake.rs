@@ -14,12 +14,13 @@ use kube::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use super::Routes;
+use super::{Routes, workloads::names_kind};
 use crate::api::{
     gateway_api::RouteKind,
     names::{ApiNames, Kind},
     object::CachedObject,
     strategy::services_named,
+    workload::WorkloadKind,
 };
 
 /// The label by which an EndpointSlice names its Service.
@@ -32,6 +33,7 @@ pub(super) enum Changed {
     AnalysisRun,
     /// A Job of a metric, or a pod of one: the AnalysisRun in its label.
     OfMetric,
+    Experiment,
     /// A ReplicaSet or another object that only its owner cares for.
     Owned,
     Service,
@@ -42,6 +44,10 @@ pub(super) enum Changed {
     Named,
     /// A template: whoever has its name, or that of a template which leads to it.
     Template,
+    /// A workload: whoever has its name.
+    Workload,
+    /// A Deployment with our mark: whoever gives it back.
+    MarkedWorkload,
 }
 
 /// References to be looked at.
@@ -66,10 +72,14 @@ pub struct Woken {
     pub rollouts: mpsc::UnboundedReceiver<ObjectRef<CachedObject>>,
     /// AnalysisRuns.
     pub analysis_runs: mpsc::UnboundedReceiver<ObjectRef<CachedObject>>,
+    /// Experiments.
+    pub experiments: mpsc::UnboundedReceiver<ObjectRef<CachedObject>>,
     /// Services with the mark of a Rollout.
     pub marked_services: mpsc::UnboundedReceiver<ObjectRef<CachedObject>>,
     /// Routes with the mark of a Rollout.
     pub marked_routes: BTreeMap<RouteKind, mpsc::UnboundedReceiver<ObjectRef<CachedObject>>>,
+    /// Deployments with the mark of a Rollout.
+    pub marked_workloads: mpsc::UnboundedReceiver<ObjectRef<CachedObject>>,
 }
 
 /// Tells the control loops what to look at. Cheap to clone.
@@ -80,8 +90,12 @@ pub struct Wakes(Arc<Ends>);
 struct Ends {
     rollouts: Queue,
     analysis_runs: Queue,
+    experiments: Queue,
     marked_services: Queue,
     routes: BTreeMap<RouteKind, RouteQueue>,
+    marked_workloads: Queue,
+    /// A Rollout that may name this kind of workload has changed.
+    names_workload: BTreeMap<WorkloadKind, Notify>,
     mark: String,
     run_uid: String,
     stores: OnceLock<Stores>,
@@ -99,9 +113,11 @@ struct RouteQueue {
 pub(super) struct Stores {
     pub(super) rollouts: Store<CachedObject>,
     pub(super) analysis_runs: Store<CachedObject>,
+    pub(super) experiments: Store<CachedObject>,
     pub(super) services: Store<CachedObject>,
     pub(super) templates: Store<CachedObject>,
     pub(super) cluster_templates: Option<Store<CachedObject>>,
+    pub(super) marked_workloads: Store<CachedObject>,
     pub(super) routes: Routes,
 }
 
@@ -115,7 +131,9 @@ impl Wakes {
         };
         let (rollouts, woken_rollouts) = queue(names.resource(Kind::Rollout));
         let (analysis_runs, woken_runs) = queue(names.resource(Kind::AnalysisRun));
+        let (experiments, woken_experiments) = queue(names.resource(Kind::Experiment));
         let (marked_services, woken_services) = queue(super::services());
+        let (marked_workloads, woken_workloads) = queue(WorkloadKind::Deployment.resource());
         let (mut routes, mut marked_routes) = (BTreeMap::new(), BTreeMap::new());
         for kind in RouteKind::ALL {
             let (marked, woken) = queue(kind.resource());
@@ -126,8 +144,11 @@ impl Wakes {
         let ends = Ends {
             rollouts,
             analysis_runs,
+            experiments,
             marked_services,
             routes,
+            marked_workloads,
+            names_workload: WorkloadKind::ALL.map(|kind| (kind, Notify::new())).into(),
             mark: names.managed_by_rollout.clone(),
             run_uid: names.analysis_run_uid.clone(),
             stores: OnceLock::new(),
@@ -135,8 +156,10 @@ impl Wakes {
         let woken = Woken {
             rollouts: woken_rollouts,
             analysis_runs: woken_runs,
+            experiments: woken_experiments,
             marked_services: woken_services,
             marked_routes,
+            marked_workloads: woken_workloads,
         };
         (Self(Arc::new(ends)), woken)
     }
@@ -158,6 +181,10 @@ impl Wakes {
         for run in stores.analysis_runs.state() {
             self.0.analysis_runs.push(run.name(), run.namespace());
         }
+        for experiment in stores.experiments.state() {
+            let (name, namespace) = (experiment.name(), experiment.namespace());
+            self.0.experiments.push(name, namespace);
+        }
         for service in stores
             .services
             .state_filter(|service| self.marked_by(service).is_some())
@@ -169,6 +196,29 @@ impl Wakes {
         for (kind, queue) in &self.0.routes {
             self.wake_marked_routes(*kind, |route| self.marked_by(route).is_some());
             queue.mentioned.notify_one();
+        }
+        self.wake_marked_workloads(|workload| self.marked_by(workload).is_some());
+        for notify in self.0.names_workload.values() {
+            notify.notify_one();
+        }
+    }
+
+    /// Resolves when a Rollout that may name this kind of workload has changed.
+    pub(super) async fn names_workload(&self, kind: WorkloadKind) {
+        match self.0.names_workload.get(&kind) {
+            Some(notify) => notify.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn wake_marked_workloads(&self, which: impl Fn(&CachedObject) -> bool) {
+        let Some(stores) = self.0.stores.get() else {
+            return;
+        };
+        for workload in stores.marked_workloads.state_filter(which) {
+            self.0
+                .marked_workloads
+                .push(workload.name(), workload.namespace());
         }
     }
 
@@ -215,6 +265,14 @@ impl Wakes {
                         queue.mentioned.notify_one();
                     }
                 }
+                self.wake_marked_workloads(|workload| {
+                    workload.namespace() == namespace && self.marked_by(workload) == Some(name)
+                });
+                for (kind, notify) in &self.0.names_workload {
+                    if names_kind(object, *kind) {
+                        notify.notify_one();
+                    }
+                }
             }
             Changed::Route(kind) => {
                 if self.marked_by(object).is_some()
@@ -235,6 +293,10 @@ impl Wakes {
                     self.wake_run(uid);
                 }
             }
+            Changed::Experiment => {
+                self.0.experiments.push(name, namespace);
+                self.wake_owner(object);
+            }
             Changed::Owned => {
                 self.wake_owner(object);
                 if let Some(rollout) = self.marked_by(object) {
@@ -245,11 +307,13 @@ impl Wakes {
                 if self.marked_by(object).is_some() {
                     self.0.marked_services.push(name, namespace);
                 }
+                self.wake_owner(object);
                 self.wake_mentioning(namespace, name);
             }
             Changed::EndpointSlice => {
                 let labels = object.meta().labels.as_ref();
                 if let Some(service) = labels.and_then(|labels| labels.get(SERVICE_NAME)) {
+                    self.wake_owner_of_service(namespace, service);
                     self.wake_mentioning(namespace, service);
                 }
             }
@@ -257,6 +321,8 @@ impl Wakes {
                 self.wake_owner(object);
                 self.wake_mentioning(namespace, name);
             }
+            Changed::Workload => self.wake_mentioning(namespace, name),
+            Changed::MarkedWorkload => self.0.marked_workloads.push(name, namespace),
             Changed::Template => {
                 for name in self.leading_to(namespace, name) {
                     self.wake_mentioning(namespace, &name);
@@ -347,11 +413,24 @@ impl Wakes {
     }
 
     fn wake_owner(&self, object: &CachedObject) {
-        let owner = object
-            .controller()
-            .filter(|owner| owner.kind == Kind::Rollout.name());
-        if let Some(owner) = owner {
+        let Some(owner) = object.controller() else {
+            return;
+        };
+        if owner.kind == Kind::Rollout.name() {
             self.0.rollouts.push(&owner.name, object.namespace());
+        } else if owner.kind == Kind::Experiment.name() {
+            self.0.experiments.push(&owner.name, object.namespace());
+        }
+    }
+
+    /// The Service of an Experiment is found by its owner: no spec needs to name it.
+    fn wake_owner_of_service(&self, namespace: &str, service: &str) {
+        let Some(stores) = self.0.stores.get() else {
+            return;
+        };
+        let found = super::get(&stores.services, &super::services(), namespace, service);
+        if let Some(service) = found {
+            self.wake_owner(&service);
         }
     }
 
@@ -365,6 +444,14 @@ impl Wakes {
         });
         for rollout in mentioning {
             self.0.rollouts.push(rollout.name(), rollout.namespace());
+        }
+        let mentioning = stores.experiments.state_filter(|experiment| {
+            (namespace.is_empty() || experiment.namespace() == namespace)
+                && experiment.mentions(name)
+        });
+        for experiment in mentioning {
+            let (name, namespace) = (experiment.name(), experiment.namespace());
+            self.0.experiments.push(name, namespace);
         }
     }
 }

@@ -3,6 +3,8 @@
 //!
 //! Nothing else writes for a Rollout. Not here: any decision.
 
+mod pods;
+
 use std::{sync::Arc, time::Duration};
 
 use kube::{
@@ -23,6 +25,7 @@ use crate::{
         names::{ApiNames, FIELD_MANAGER, Kind},
         object::CachedObject,
         strategy::ServiceRole,
+        workload::WorkloadKind,
     },
     caches::{self, Caches},
     runtime::{
@@ -31,6 +34,9 @@ use crate::{
         write_log::WriteLog,
     },
 };
+
+use pods::Pods;
+pub use pods::list as list_pods;
 
 /// Longest time for one write.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -72,6 +78,19 @@ pub enum ActError {
     /// The Rollout cannot be decided on.
     #[error(transparent)]
     Unreadable(#[from] super::observe::UnreadableStatus),
+    /// The definition in the cluster is not ours: what decisions rest on is not kept.
+    #[error(
+        "status of Rollout {name}: the definition {resource} in the cluster drops {field}, and nothing can rest on a status \
+         that is not kept; install the definitions of this version (`tidegate crds`, with the same --api-group)"
+    )]
+    Dropped {
+        /// The definition.
+        resource: String,
+        /// The Rollout.
+        name: String,
+        /// The field.
+        field: String,
+    },
     /// Another replica may lead by now.
     #[error("{action} {name}: {source}")]
     Fenced {
@@ -90,6 +109,7 @@ impl ActError {
         match self {
             Self::Api { source, .. } => source.failure(),
             Self::Taken { .. } => Failure::AlreadyExists,
+            Self::Dropped { .. } => Failure::Invalid(self.to_string()),
             Self::Unreadable(error) => Failure::Invalid(error.to_string()),
             Self::Fenced { source, .. } => Failure::Transient(source.to_string()),
         }
@@ -149,6 +169,29 @@ impl Writer {
                 let all = Some(&caches.analysis_runs);
                 self.create(word, &resource, &new, all).await
             }
+            Action::CreateService { name, object } => {
+                let new = New {
+                    namespace,
+                    name,
+                    object,
+                    owner_uid,
+                };
+                let all = Some(&caches.services);
+                self.create(word, &caches::services(), &new, all).await
+            }
+            Action::CreateExperiment { name, object } => {
+                let new = New {
+                    namespace,
+                    name,
+                    object,
+                    owner_uid,
+                };
+                let resource = self.names.resource(Kind::Experiment);
+                let all = Some(&caches.experiments);
+                self.create(word, &resource, &new, all).await
+            }
+            // What is read is not written; whoever asked for it keeps it (`pod_template`).
+            Action::ReadPodTemplate { name: _ } => Ok(Acted::Nothing),
             Action::AdoptReplicaSet { target, owner } => {
                 let patch = json!({ "metadata": { "ownerReferences": [owner] } });
                 self.patch(word, &caches::replica_sets(), namespace, target, patch)
@@ -163,8 +206,9 @@ impl Writer {
                 target,
                 replicas,
                 annotations,
+                template,
             } => {
-                let patch = resized(*replicas, annotations);
+                let patch = resized(*replicas, annotations, template);
                 self.patch(word, &caches::replica_sets(), namespace, target, patch)
                     .await
             }
@@ -191,6 +235,19 @@ impl Writer {
                 self.send_patch(word, &kind.resource(), namespace, target, &patch)
                     .await
             }
+            Action::TerminateExperiment { target } => {
+                let resource = self.names.resource(Kind::Experiment);
+                let patch = json!({ "spec": { "terminate": true } });
+                self.patch(word, &resource, namespace, target, patch).await
+            }
+            Action::DeleteExperiment { target } => {
+                let resource = self.names.resource(Kind::Experiment);
+                self.delete(word, &resource, namespace, target).await
+            }
+            Action::DeleteService { target } => {
+                self.delete(word, &caches::services(), namespace, target)
+                    .await
+            }
             Action::TerminateAnalysisRun { target } => {
                 let resource = self.names.resource(Kind::AnalysisRun);
                 self.patch(
@@ -201,6 +258,48 @@ impl Writer {
                     json!({ "spec": { "terminate": true } }),
                 )
                 .await
+            }
+            Action::PatchPods {
+                target,
+                pod_template_hash,
+                metadata,
+            } => {
+                let pods = Pods {
+                    namespace,
+                    replica_set: target,
+                    label: format!("{}={pod_template_hash}", self.names.pod_template_hash),
+                };
+                self.patch_pods(word, &pods, metadata).await
+            }
+            Action::EvictPod { target } => self.evict(word, namespace, target).await,
+            Action::ScaleWorkload {
+                target,
+                from: _,
+                at_rest,
+                rollout,
+            } => {
+                let patch = json!({
+                    "metadata": {
+                        "labels": { (self.names.managed_by_rollout.clone()): rollout },
+                        "annotations": { (self.names.replicas_at_rest.clone()): at_rest.text() },
+                    },
+                    "spec": { "replicas": at_rest.scaled_to },
+                });
+                let resource = WorkloadKind::Deployment.resource();
+                self.patch(word, &resource, namespace, target, patch).await
+            }
+            Action::RestoreWorkload { target, replicas } => {
+                let mut patch = json!({
+                    "metadata": {
+                        "labels": { (self.names.managed_by_rollout.clone()): null },
+                        "annotations": { (self.names.replicas_at_rest.clone()): null },
+                    },
+                });
+                if let Some(replicas) = replicas {
+                    patch["spec"]["replicas"] = (*replicas).into();
+                }
+                let resource = WorkloadKind::Deployment.resource();
+                self.patch(word, &resource, namespace, target, patch).await
             }
             Action::DeleteReplicaSet { target } => {
                 self.delete(word, &caches::replica_sets(), namespace, target)
@@ -220,6 +319,27 @@ impl Writer {
                 .await
             }
         }
+    }
+
+    /// The pod template of a ReplicaSet as it was declared, or as it is where that was not kept. Caches have neither.
+    pub async fn pod_template(&self, namespace: &str, name: &str) -> Result<Value, ActError> {
+        const ACTION: &str = "read_pod_template";
+        let limit = self.bound(ACTION, name)?;
+        let api = self.api(&caches::replica_sets(), namespace);
+        let set = with_deadline(limit, api.get(name))
+            .await
+            .map_err(|source| ActError::Api {
+                action: ACTION,
+                name: name.to_owned(),
+                source,
+            })?
+            .value();
+        let declared = set
+            .pointer("/metadata/annotations")
+            .and_then(|all| all.get(&self.names.pod_template)?.as_str())
+            .and_then(|text| serde_json::from_str(text).ok());
+        let live = || set.pointer("/spec/template").cloned();
+        Ok(declared.or_else(live).unwrap_or_default())
     }
 
     /// `all` has every object of the kind. Where no cache has (ReplicaSets are watched by label), the server is asked
@@ -417,13 +537,40 @@ impl Writer {
             source,
         })?;
         self.wrote(resource, object.namespace(), &patched);
-        Ok(())
+        match dropped(&difference, &patched.value()["status"]) {
+            None => Ok(()),
+            Some(field) => Err(ActError::Dropped {
+                resource: format!("{}.{}", resource.plural, resource.group),
+                name: object.name().to_owned(),
+                field: field.to_owned(),
+            }),
+        }
     }
 }
 
+/// A field of the difference that the stored status does not have. Of an object in it nothing may be left but what went.
+fn dropped<'a>(difference: &'a Value, stored: &Value) -> Option<&'a str> {
+    let mut written = difference.as_object().into_iter().flatten();
+    written
+        .find(|(field, value)| match value {
+            Value::Null | Value::Object(_) => false,
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                stored.get(field).is_none()
+            }
+        })
+        .map(|(field, _)| field.as_str())
+}
+
 /// The merge patch that sizes and annotates a ReplicaSet.
-fn resized(replicas: Option<i32>, annotations: &[(String, Option<String>)]) -> Value {
+fn resized(
+    replicas: Option<i32>,
+    annotations: &[(String, Option<String>)],
+    template: &Value,
+) -> Value {
     let mut patch = json!({});
+    if !template.is_null() {
+        patch["spec"]["template"] = template.clone();
+    }
     if let Some(replicas) = replicas {
         patch["spec"]["replicas"] = replicas.into();
     }
@@ -446,4 +593,22 @@ fn pinned(names: &ApiNames, pod_template_hash: &str, role: ServiceRole, rollout:
         },
         "spec": { "selector": { (names.pod_template_hash.clone()): pod_template_hash } },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_that_drops_what_is_written_is_seen() {
+        let written =
+            json!({"phase": "Healthy", "revision": 3, "canary": {"weights": null}, "next": null});
+        for (stored, expected) in [
+            (json!({"phase": "Healthy", "revision": 3}), None),
+            (json!({"phase": "Healthy"}), Some("revision")),
+            (Value::Null, Some("phase")),
+        ] {
+            assert_eq!(dropped(&written, &stored), expected, "{stored}");
+        }
+    }
 }

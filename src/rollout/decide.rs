@@ -5,9 +5,11 @@
 mod abort;
 mod analyses;
 mod autoscaling;
+mod bake;
 mod blue_green;
 mod canary;
 mod conditions;
+mod experiments;
 mod header_routes;
 mod history;
 mod intents;
@@ -30,6 +32,8 @@ mod takeover;
 mod threshold;
 mod traffic;
 mod validate;
+mod workload;
+mod workload_scale;
 
 #[cfg(test)]
 mod tests;
@@ -62,6 +66,8 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
         Ok(spec) => spec,
         Err(message) => return conditions::unreadable(snapshot, message),
     };
+    let resolved = workload::resolve(snapshot, spec);
+    let spec = resolved.as_ref().unwrap_or(spec);
     let Some(strategy) = spec.strategy.declared() else {
         return conditions::unreadable(
             snapshot,
@@ -99,6 +105,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
     }
     intents::answer(pass);
     analyses::heed(pass);
+    experiments::heed(pass);
     progress::measure(pass);
     abort::settle(pass);
     tell_stop(pass);
@@ -115,6 +122,8 @@ fn ask_in_order(pass: &mut Pass<'_>) {
         Declared::BlueGreen(strategy) => blue_green::size(pass, strategy),
     }
     analyses::run_all(pass);
+    workload_scale::size(pass);
+    experiments::settle(pass);
     history::prune(pass);
 }
 

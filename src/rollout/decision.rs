@@ -5,7 +5,9 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::api::{gateway_api::RouteKind, rollout_status::RolloutStatus, strategy::ServiceRole};
+use crate::api::{
+    gateway_api::RouteKind, rollout_status::RolloutStatus, strategy::ServiceRole, workload::AtRest,
+};
 
 /// The outcome of one look at the world.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +53,7 @@ pub enum Action {
         /// The whole object.
         object: Value,
     },
-    /// Changes `spec.replicas` and annotations of a ReplicaSet.
+    /// Changes `spec.replicas`, annotations and the pod template of a ReplicaSet.
     PatchReplicaSet {
         /// The ReplicaSet.
         target: Target,
@@ -59,6 +61,8 @@ pub enum Action {
         replicas: Option<i32>,
         /// Annotations to set, or to remove with `None`.
         annotations: Vec<(String, Option<String>)>,
+        /// Merge patch of `spec.template`; null when it stays. Pods are not replaced by it.
+        template: Value,
     },
     /// Takes a ReplicaSet over that nobody controls.
     AdoptReplicaSet {
@@ -120,6 +124,40 @@ pub enum Action {
         /// The Ingress.
         target: Target,
     },
+    /// Creates a Service of an Experiment.
+    CreateService {
+        /// Its name.
+        name: String,
+        /// The whole object.
+        object: Value,
+    },
+    /// Deletes a Service of an Experiment.
+    DeleteService {
+        /// The Service.
+        target: Target,
+    },
+    /// Creates an Experiment.
+    CreateExperiment {
+        /// Its name.
+        name: String,
+        /// The whole object.
+        object: Value,
+    },
+    /// Sets `spec.terminate` of an Experiment.
+    TerminateExperiment {
+        /// The Experiment.
+        target: Target,
+    },
+    /// Deletes a finished Experiment.
+    DeleteExperiment {
+        /// The Experiment.
+        target: Target,
+    },
+    /// Reads the pod template of a ReplicaSet, which no cache keeps. It comes back in the next snapshot.
+    ReadPodTemplate {
+        /// The ReplicaSet.
+        name: String,
+    },
     /// Creates an AnalysisRun.
     CreateAnalysisRun {
         /// Its name.
@@ -137,9 +175,70 @@ pub enum Action {
         /// The AnalysisRun.
         target: Target,
     },
+    /// Changes metadata of the pods of a ReplicaSet that differ.
+    PatchPods {
+        /// The ReplicaSet.
+        target: Target,
+        /// Its hash label, which its pods have, too.
+        pod_template_hash: String,
+        /// Merge patch of their `metadata`.
+        metadata: Value,
+    },
+    /// Evicts a pod, if PodDisruptionBudgets allow it.
+    EvictPod {
+        /// The pod.
+        target: Target,
+    },
+    /// Scales the Deployment of `spec.workloadRef`, and marks it.
+    ScaleWorkload {
+        /// The Deployment.
+        target: Target,
+        /// Its size before.
+        from: i32,
+        /// What is to be remembered, and with it the new size.
+        at_rest: AtRest,
+        /// The Rollout, for the mark.
+        rollout: String,
+    },
+    /// Gives the Deployment its size back, and takes the mark away.
+    RestoreWorkload {
+        /// The Deployment.
+        target: Target,
+        /// Its size, if it is still as we left it.
+        replicas: Option<i32>,
+    },
 }
 
 impl Action {
+    /// Kind and name of the object that it creates.
+    pub const fn created(&self) -> Option<(&'static str, &String)> {
+        match self {
+            Self::CreateReplicaSet { name, .. } => Some(("ReplicaSet", name)),
+            Self::CreateIngress { name, .. } => Some(("Ingress", name)),
+            Self::CreateAnalysisRun { name, .. } => Some(("AnalysisRun", name)),
+            Self::CreateService { name, .. } => Some(("Service", name)),
+            Self::CreateExperiment { name, .. } => Some(("Experiment", name)),
+            Self::PatchReplicaSet { .. }
+            | Self::AdoptReplicaSet { .. }
+            | Self::RecogniseReplicaSet { .. }
+            | Self::DeleteReplicaSet { .. }
+            | Self::PinService { .. }
+            | Self::PatchIngress { .. }
+            | Self::PatchRoute { .. }
+            | Self::DeleteIngress { .. }
+            | Self::DeleteService { .. }
+            | Self::TerminateExperiment { .. }
+            | Self::DeleteExperiment { .. }
+            | Self::ReadPodTemplate { .. }
+            | Self::TerminateAnalysisRun { .. }
+            | Self::DeleteAnalysisRun { .. }
+            | Self::PatchPods { .. }
+            | Self::EvictPod { .. }
+            | Self::ScaleWorkload { .. }
+            | Self::RestoreWorkload { .. } => None,
+        }
+    }
+
     /// A word for logs and metrics.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -153,9 +252,19 @@ impl Action {
             Self::PatchIngress { .. } => "patch_ingress",
             Self::PatchRoute { .. } => "patch_route",
             Self::DeleteIngress { .. } => "delete_ingress",
+            Self::CreateService { .. } => "create_service",
+            Self::DeleteService { .. } => "delete_service",
+            Self::CreateExperiment { .. } => "create_experiment",
+            Self::TerminateExperiment { .. } => "terminate_experiment",
+            Self::DeleteExperiment { .. } => "delete_experiment",
+            Self::ReadPodTemplate { .. } => "read_pod_template",
             Self::CreateAnalysisRun { .. } => "create_analysis_run",
             Self::TerminateAnalysisRun { .. } => "terminate_analysis_run",
             Self::DeleteAnalysisRun { .. } => "delete_analysis_run",
+            Self::PatchPods { .. } => "patch_pods",
+            Self::EvictPod { .. } => "evict_pod",
+            Self::ScaleWorkload { .. } => "scale_workload",
+            Self::RestoreWorkload { .. } => "restore_workload",
         }
     }
 }

@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::snapshot::{
     AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView, RouteView,
-    ServiceView, Snapshot,
+    ServiceView, Snapshot, StepExperimentView, Workload, WorkloadView,
 };
 use crate::{
-    analysis::templates::{self, Templates},
+    analysis::templates::{self, TemplateKey, Templates},
     api::{
         analysis::AnalysisPhase,
         gateway_api::RouteKind,
@@ -24,6 +24,7 @@ use crate::{
         rollout_status::RolloutStatus,
         strategy::{Declared, ServiceRole, services_named},
         traffic_routing::TrafficRouting,
+        workload::AtRest,
     },
     caches::{self, Caches},
     traffic::ingress_nginx::canary_ingress_name,
@@ -39,6 +40,8 @@ pub struct Memory {
     pub refusal: Option<Refusal>,
     /// The hash of a pod template that no ReplicaSet was found to have.
     pub compared: Option<String>,
+    /// Pod templates that a decision asked for, by the names of their ReplicaSets.
+    pub pod_templates: BTreeMap<String, Value>,
     /// A ReplicaSet name that somebody else has.
     pub taken: Option<String>,
     /// When this process first looked at the Rollout. What the one before it wrote last may be missing in the status.
@@ -76,10 +79,15 @@ pub fn observe(
             .is_some_and(|owner| owner.uid == rollout.uid())
     };
     let replica_sets = caches::select(&caches.replica_sets, namespace, |_| true);
+    let workload = workload(namespace, spec.as_ref().ok(), caches, names);
+    let of_workload = match &workload {
+        Workload::Found(workload) => workload.selector.clone(),
+        Workload::NotNamed | Workload::NotRead | Workload::Missing => None,
+    };
     let labels = spec
         .as_ref()
         .ok()
-        .and_then(|spec| spec.selector.clone()?.match_labels)
+        .and_then(|spec| spec.selector.clone().or(of_workload)?.match_labels)
         .unwrap_or_default();
     let (own, foreign): (Vec<_>, Vec<_>) = replica_sets
         .into_iter()
@@ -103,6 +111,7 @@ pub fn observe(
     Ok(Snapshot {
         now,
         names: names.clone(),
+        workload,
         replica_sets: own
             .iter()
             .map(|set| replica_set(&set.value(), names))
@@ -119,12 +128,24 @@ pub fn observe(
             .into_iter()
             .filter(|kind| !caches.routes.serves(*kind))
             .collect(),
-        templates: templates(namespace, strategy, caches, names),
         foreign_analysis_runs: foreign_runs(rollout, caches),
+        templates: templates(
+            namespace,
+            strategy
+                .map(super::decide::template_refs)
+                .unwrap_or_default(),
+            caches,
+            names,
+        ),
         analysis_runs: caches::select(&caches.analysis_runs, namespace, owned)
             .iter()
             .map(|run| analysis_run(&run.value(), names))
             .collect(),
+        experiments: caches::select(&caches.experiments, namespace, owned)
+            .iter()
+            .map(|one| experiment(&one.value(), names))
+            .collect(),
+        pod_templates: memory.pod_templates.clone(),
         refusal: memory.refusal.clone(),
         compared: memory.compared.clone(),
         rollout: RolloutView {
@@ -144,14 +165,17 @@ pub fn observe(
     })
 }
 
-fn read<T: for<'de> Deserialize<'de>>(object: &Value, pointer: &str) -> Result<T, String> {
+pub(crate) fn read<T: for<'de> Deserialize<'de>>(
+    object: &Value,
+    pointer: &str,
+) -> Result<T, String> {
     let value = object
         .pointer(pointer)
         .ok_or_else(|| format!("{} is missing", pointer.trim_start_matches('/')))?;
     T::deserialize(value).map_err(|error| format!("{}: {error}", pointer.trim_start_matches('/')))
 }
 
-fn text(object: &Value, pointer: &str) -> String {
+pub(crate) fn text(object: &Value, pointer: &str) -> String {
     object
         .pointer(pointer)
         .and_then(Value::as_str)
@@ -207,7 +231,7 @@ fn is_orphan(
             .all(|(key, value)| labels.get(key) == Some(value))
 }
 
-fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
+pub(crate) fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
     let replicas = object
         .pointer("/spec/replicas")
         .and_then(Value::as_i64)
@@ -228,6 +252,8 @@ fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
         resource_version: text(object, "/metadata/resourceVersion"),
         pod_template_hash: label(object, &names.pod_template_hash),
         declared_hash: annotation(object, &names.declared_hash).map(str::to_owned),
+        stored_hash: text(object, "/x-stored-hash"),
+        compared_workload: annotation(object, &names.compared_workload).map(str::to_owned),
         revision: annotation(object, &names.revision)
             .and_then(|text| text.parse().ok())
             .unwrap_or(0),
@@ -245,6 +271,44 @@ fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
             .flatten()
             .any(|owner| owner.get("controller") == Some(&Value::Bool(true))),
     }
+}
+
+/// What `spec.workloadRef` names.
+fn workload(
+    namespace: &str,
+    spec: Option<&RolloutSpec>,
+    caches: &Caches,
+    names: &ApiNames,
+) -> Workload {
+    let reference = spec.and_then(|spec| spec.workload_ref.as_ref());
+    let named =
+        reference.and_then(|reference| Some((reference.workload_kind()?, reference.name.clone()?)));
+    let Some((kind, name)) = named else {
+        return Workload::NotNamed;
+    };
+    let Some(store) = caches.workloads.store(kind) else {
+        return Workload::NotRead;
+    };
+    let Some(object) = caches::get(store, &kind.resource(), namespace, &name) else {
+        return Workload::Missing;
+    };
+    let value = object.value();
+    Workload::Found(WorkloadView {
+        uid: object.uid().to_owned(),
+        resource_version: object.resource_version().to_owned(),
+        generation: value
+            .pointer("/metadata/generation")
+            .and_then(Value::as_i64)
+            .unwrap_or(0),
+        template: value.pointer(kind.template()).cloned().unwrap_or_default(),
+        selector: value
+            .pointer("/spec/selector")
+            .and_then(|selector| Deserialize::deserialize(selector).ok()),
+        replicas: int(&value, "/spec/replicas"),
+        managed_by: Some(label(&value, &names.managed_by_rollout)).filter(|by| !by.is_empty()),
+        at_rest: annotation(&value, &names.replicas_at_rest).and_then(AtRest::read),
+        name,
+    })
 }
 
 fn services(
@@ -309,7 +373,7 @@ fn older_user(rollout: &CachedObject, service: &str, caches: &Caches) -> Option<
         .map(|other| other.name().to_owned())
 }
 
-fn endpoints(namespace: &str, service: &str, caches: &Caches) -> Vec<EndpointView> {
+pub(crate) fn endpoints(namespace: &str, service: &str, caches: &Caches) -> Vec<EndpointView> {
     let slices = caches::select(&caches.endpoint_slices, namespace, |slice| {
         let labels = kube::Resource::meta(slice).labels.as_ref();
         labels
@@ -407,16 +471,13 @@ fn routes(
         .collect()
 }
 
-/// The templates that the spec names, and those they refer to.
-fn templates(
+/// The templates that a spec names, and those they refer to.
+pub(crate) fn templates(
     namespace: &str,
-    strategy: Option<Declared<'_>>,
+    references: Vec<TemplateKey>,
     caches: &Caches,
     names: &ApiNames,
 ) -> Templates {
-    let references = strategy
-        .map(super::decide::template_refs)
-        .unwrap_or_default();
     templates::reach(references, |key| {
         let object = if key.cluster_scope {
             let Some(store) = &caches.cluster_templates else {
@@ -442,7 +503,32 @@ fn foreign_runs(rollout: &CachedObject, caches: &Caches) -> Vec<String> {
     runs.iter().map(|run| run.name().to_owned()).collect()
 }
 
-fn analysis_run(object: &Value, names: &ApiNames) -> AnalysisRunView {
+fn experiment(object: &Value, names: &ApiNames) -> StepExperimentView {
+    let message = text(object, "/status/message");
+    StepExperimentView {
+        name: text(object, "/metadata/name"),
+        uid: text(object, "/metadata/uid"),
+        resource_version: text(object, "/metadata/resourceVersion"),
+        pod_template_hash: label(object, &names.pod_template_hash),
+        phase: object
+            .pointer("/status/phase")
+            .and_then(|phase| AnalysisPhase::deserialize(phase).ok())
+            .unwrap_or(AnalysisPhase::Pending),
+        message: if message.is_empty() {
+            text(object, "/status/waitingFor")
+        } else {
+            message
+        },
+        terminate: object
+            .pointer("/spec/terminate")
+            .and_then(Value::as_bool)
+            .unwrap_or(false),
+        created: time(object, "/metadata/creationTimestamp"),
+        deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+    }
+}
+
+pub(crate) fn analysis_run(object: &Value, names: &ApiNames) -> AnalysisRunView {
     AnalysisRunView {
         name: text(object, "/metadata/name"),
         uid: text(object, "/metadata/uid"),

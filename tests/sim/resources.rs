@@ -64,12 +64,15 @@ impl Resource {
 const OURS: &str = "tidegate.dev";
 const OUR_VERSION: &str = "v1alpha1";
 
-static ALL: [Resource; 13] = [
+static ALL: [Resource; 15] = [
     of(OURS, OUR_VERSION, "rollouts", "Rollout")
         .with_status()
         .with_generation()
         .with_scale(),
     of(OURS, OUR_VERSION, "analysisruns", "AnalysisRun")
+        .with_status()
+        .with_generation(),
+    of(OURS, OUR_VERSION, "experiments", "Experiment")
         .with_status()
         .with_generation(),
     of(OURS, OUR_VERSION, "analysistemplates", "AnalysisTemplate")
@@ -85,6 +88,10 @@ static ALL: [Resource; 13] = [
     .with_generation()
     .of_the_cluster(),
     of("apps", "v1", "replicasets", "ReplicaSet")
+        .with_status()
+        .with_generation()
+        .with_scale(),
+    of("apps", "v1", "deployments", "Deployment")
         .with_status()
         .with_generation()
         .with_scale(),

@@ -19,6 +19,14 @@ listed; Rollouts are the user's, so only their status is written.
   verbs: [patch]
 {{- end }}
 - apiGroups: [{{ .Values.apiGroup }}]
+  resources: [experiments]
+  verbs: [list, watch, create, patch, delete]
+{{- if eq .Values.apiGroup "tidegate.dev" }}
+- apiGroups: [{{ .Values.apiGroup }}]
+  resources: [experiments/status]
+  verbs: [patch]
+{{- end }}
+- apiGroups: [{{ .Values.apiGroup }}]
   resources: [analysistemplates]
   verbs: [list, watch]
 {{- if eq .Values.mode "cluster" }}
@@ -37,9 +45,17 @@ listed; Rollouts are the user's, so only their status is written.
 - apiGroups: [apps]
   resources: [replicasets]
   verbs: [get, list, watch, create, patch, delete]
+# What spec.workloadRef names; scaleDown sizes Deployments.
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [list, watch, patch]
+- apiGroups: [""]
+  resources: [podtemplates]
+  verbs: [list, watch]
+# Services are created and deleted for the templates of Experiments only.
 - apiGroups: [""]
   resources: [services]
-  verbs: [list, watch, patch]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list, watch]

@@ -122,6 +122,11 @@ const ROLLOUT: &[Rule] = &[
     ),
     rule(
         "spec.strategy.canary",
+        "has(self.trafficRouting) || !has(self.bake)",
+        "bake works only with trafficRouting; remove it or set trafficRouting",
+    ),
+    rule(
+        "spec.strategy.canary",
         "!(has(self.maxSurge) && has(self.maxUnavailable) && self.maxSurge in [dyn(0), dyn('0'), dyn('0%')] && self.maxUnavailable in [dyn(0), dyn('0'), dyn('0%')])",
         "maxSurge and maxUnavailable are both 0, so no pod could ever be replaced; raise one of them",
     ),

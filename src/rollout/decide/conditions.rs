@@ -5,7 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    blue_green,
+    bake, blue_green,
     pass::{Mode, Pass},
     progress, scale, services, threshold, traffic,
 };
@@ -307,6 +307,9 @@ fn unfinished(pass: &Pass<'_>) -> Option<String> {
     }
     if new.available < threshold::enough(pass, want) {
         return text("updated replicas are still becoming available");
+    }
+    if bake::is_on(pass) {
+        return text(bake::UNFINISHED);
     }
     if pass.mode() != Mode::Stable {
         let analysing = pass

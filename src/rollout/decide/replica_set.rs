@@ -62,7 +62,7 @@ pub(super) fn ensure_new(pass: &mut Pass<'_>) {
             }
         }
     }
-    if pass.mode() == Mode::Aborted {
+    if pass.mode() == Mode::Aborted || pass.spec.template.is_none() {
         return;
     }
     // A first deploy is a forward move; a stable version that somebody deleted comes back also while something is missing.
@@ -115,6 +115,7 @@ pub(super) fn patch(
             target,
             replicas,
             annotations,
+            template: _,
         } = action
             && target.name == set.name
         {
@@ -131,7 +132,22 @@ pub(super) fn patch(
         },
         replicas: new_size,
         annotations: more,
+        template: Value::Null,
     });
+}
+
+/// Changes the pod template of a ReplicaSet, in the same write. Its pods stay; new ones are made from it.
+pub(super) fn patch_template(pass: &mut Pass<'_>, set: &ReplicaSetView, change: &Value) {
+    patch(pass, set, None, Vec::new());
+    for action in &mut pass.actions {
+        if let Action::PatchReplicaSet {
+            target, template, ..
+        } = action
+            && target.name == set.name
+        {
+            json_patch::merge(template, change);
+        }
+    }
 }
 
 fn was_completed(pass: &Pass<'_>) -> bool {

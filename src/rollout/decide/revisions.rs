@@ -4,9 +4,10 @@
 
 use std::cmp::Reverse;
 
-use super::{analyses, pass::Pass};
+use super::{analyses, pass::Pass, workload};
 use crate::{
     api::{
+        bake::BakeStatus,
         conditions::{self, ConditionType},
         rollout::RolloutSpec,
         rollout_status::RolloutStatus,
@@ -45,7 +46,6 @@ impl<'a> Revisions<'a> {
         strategy: Declared<'_>,
         status: &RolloutStatus,
     ) -> Self {
-        let declared = pod_template_hash(spec, status);
         let mut live: Vec<&ReplicaSetView> = snapshot
             .replica_sets
             .iter()
@@ -57,6 +57,7 @@ impl<'a> Revisions<'a> {
         } else {
             status.stable_rs.clone()
         };
+        let declared = workload::new_hash(snapshot, spec, status, &stable_hash);
         let by_label = live.iter().find(|set| set.pod_template_hash == declared);
         // One that was taken over has a hash of another making.
         let new = by_label.or_else(|| {
@@ -206,7 +207,9 @@ pub(super) fn restart(pass: &mut Pass<'_>) {
     pass.status.blue_green.pre_promotion_analysis_run_status = None;
     pass.status.blue_green.post_promotion_analysis_run_status = None;
     pass.status.canary.current_step_analysis_run_status = None;
+    pass.status.canary.current_experiment = None;
     pass.status.canary.current_background_analysis_run_status = None;
+    pass.status.bake = BakeStatus::default();
     pass.status.progress = None;
 }
 
@@ -218,6 +221,7 @@ pub(super) fn finish(pass: &mut Pass<'_>) {
     pass.status.controller_pause = false;
     pass.status.blue_green.scale_up_preview_check_point = false;
     pass.status.blue_green.live_size = None;
+    pass.status.bake = BakeStatus::default();
 }
 
 /// A blue-green release has no steps, and no index of one.

@@ -4,8 +4,10 @@
 mod abort;
 mod analysis;
 mod autoscaler;
+mod bake;
 mod blue_green;
 mod canary_scale;
+mod experiments;
 mod first_deploy;
 mod header_routes;
 mod progress;
@@ -19,4 +21,5 @@ mod sizes;
 mod stable_scale;
 mod told;
 mod validation;
+mod workload;
 mod world;

@@ -2,15 +2,17 @@
 //!
 //! Abort, rollback and scaling go on while something is wrong here. Not here: the pod template, which the API server checks.
 
+mod bake;
 mod blue_green;
 mod canary_scale;
+mod experiment;
 mod header_routes;
 mod routes;
 mod sizes;
 
 use std::fmt;
 
-use super::{analyses, header_routes::live as live_routes, pass::Pass};
+use super::{analyses, header_routes::live as live_routes, pass::Pass, workload};
 use crate::{
     analysis::templates::TemplatesError,
     api::{
@@ -54,9 +56,9 @@ pub(super) fn describe(errors: &[FieldError]) -> String {
 /// Everything that is wrong with `spec` by itself.
 pub fn validate(spec: &RolloutSpec) -> Result<(), Vec<FieldError>> {
     let mut errors = Errors(Vec::new());
-    errors.unsupported("spec.workloadRef", spec.workload_ref.is_some());
     errors.unsupported("spec.rollbackWindow", spec.rollback_window.is_some());
     errors.unsupported("spec.restartAt", spec.restart_at.is_some());
+    errors.0.extend(workload::problems(spec));
     check_strategy(spec, &mut errors);
     check_template(spec, &mut errors);
     if spec.progress_deadline_seconds() <= spec.min_ready_seconds {
@@ -100,11 +102,21 @@ fn check_strategy(spec: &RolloutSpec, errors: &mut Errors) {
             "set exactly one of canary and blueGreen; both are set",
         ),
         (None, Some(blue_green)) => blue_green::check(blue_green, spec, errors),
-        (Some(canary), None) => check_canary(canary, errors),
+        (Some(canary), None) => {
+            check_canary(canary, errors);
+            experiment::check(spec, canary, errors);
+        }
+    }
+    if let Some(strategy) = spec.strategy.declared() {
+        bake::check(strategy, errors);
     }
 }
 
 fn check_template(spec: &RolloutSpec, errors: &mut Errors) {
+    if spec.workload_ref.is_some() && spec.template.is_none() {
+        // It is in another object, which may be out of sight.
+        return;
+    }
     let Some(template) = &spec.template else {
         return errors.add("spec.template", "is required");
     };
@@ -180,6 +192,9 @@ fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
     let max = canary.max_weight();
     for (index, step) in canary.steps.iter().enumerate() {
         check_step(step, &at(&format!("steps[{index}]")), max, errors);
+    }
+    if let Some(analysis) = canary.bake.as_ref().and_then(|bake| bake.analysis.as_ref()) {
+        check_analysis(analysis, &at("bake.analysis"), errors);
     }
     canary_scale::check(canary, errors);
     header_routes::check(canary, errors);
@@ -335,8 +350,10 @@ fn check_step(step: &CanaryStep, path: &str, max: i32, errors: &mut Errors) {
         Some(StepKind::Analysis(analysis)) => {
             check_analysis(analysis, &format!("{path}.analysis"), errors);
         }
-        // `canary_scale::check` and `header_routes::check` look at all of them.
-        Some(StepKind::SetCanaryScale(_) | StepKind::SetHeaderRoute(_)) => {}
+        // `canary_scale::check`, `header_routes::check` and `experiment::check` look at all of them.
+        Some(
+            StepKind::SetCanaryScale(_) | StepKind::SetHeaderRoute(_) | StepKind::Experiment(_),
+        ) => {}
         Some(StepKind::Unsupported(name)) => errors.unsupported(&format!("{path}.{name}"), true),
     }
 }
@@ -352,19 +369,19 @@ fn check_analysis(analysis: &RolloutAnalysis, path: &str, errors: &mut Errors) {
 
 /// Stops forward moves where the spec, or what it names, is not right.
 pub(super) fn check(pass: &mut Pass<'_>) {
-    let mut wrong = match validate(pass.spec) {
-        Ok(()) => Vec::new(),
-        Err(errors) => errors,
-    };
-    let template = pass.spec.template.clone().unwrap_or_default();
+    workload::heed(pass);
+    let mut wrong = workload::validate_resolved(pass);
+    let template = pass.spec.template.clone();
     let strategy = pass.strategy;
     for (field, name) in strategy.services() {
         match pass.snapshot.services.get(name) {
             None => pass.missing.push(format!("Service {name}")),
             Some(service) => {
-                if let Some(message) =
-                    unfit(service, &template, &pass.snapshot.names.pod_template_hash)
-                {
+                if let Some(message) = unfit(
+                    service,
+                    template.as_ref(),
+                    &pass.snapshot.names.pod_template_hash,
+                ) {
                     wrong.push(FieldError {
                         path: format!("spec.strategy.{}.{field}", strategy.name()),
                         message,
@@ -428,7 +445,11 @@ pub(super) fn check(pass: &mut Pass<'_>) {
 }
 
 /// Why a Service cannot be used, if so.
-fn unfit(service: &ServiceView, template: &PodTemplate, hash_label: &str) -> Option<String> {
+fn unfit(
+    service: &ServiceView,
+    template: Option<&PodTemplate>,
+    hash_label: &str,
+) -> Option<String> {
     let name = &service.name;
     if service.type_ == "ExternalName" {
         return Some(format!(
@@ -440,7 +461,6 @@ fn unfit(service: &ServiceView, template: &PodTemplate, hash_label: &str) -> Opt
             "Service {name} is also used by Rollout {other}; each Rollout needs its own Services"
         ));
     }
-    let labels = template.labels();
     let mut own = service
         .selector
         .iter()
@@ -451,6 +471,8 @@ fn unfit(service: &ServiceView, template: &PodTemplate, hash_label: &str) -> Opt
             "Service {name} has no selector; give it one that selects the Rollout's pods"
         ));
     }
+    // Of a template that is not in sight nothing can be said.
+    let labels = template?.labels();
     own.find(|(key, value)| labels.get(*key) != Some(value))
         .map(|(key, value)| {
             format!(

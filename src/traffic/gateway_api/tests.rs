@@ -4,6 +4,8 @@
     reason = "json!() is handed over as it is"
 )]
 
+mod header_rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -16,7 +18,7 @@ use crate::{
     },
     rollout::{
         decision::Action,
-        snapshot::{RolloutView, RouteView, Snapshot},
+        snapshot::{RolloutView, RouteView, Snapshot, Workload},
     },
     traffic::{Desired, Observed, Routers, Split},
 };
@@ -50,6 +52,7 @@ impl Scene {
         let snapshot = Snapshot {
             now: Timestamp::UNIX_EPOCH,
             names: ApiNames::default(),
+            workload: Workload::NotNamed,
             rollout: RolloutView {
                 name: "demo".to_owned(),
                 namespace: "shop".to_owned(),
@@ -73,6 +76,8 @@ impl Scene {
                 .collect(),
             unserved: BTreeSet::new(),
             templates: BTreeMap::new(),
+            experiments: Vec::new(),
+            pod_templates: BTreeMap::new(),
             analysis_runs: Vec::new(),
             refusal: None,
             compared: None,

@@ -176,6 +176,62 @@ pub(super) fn failed_analysis() -> Scenario {
     }
 }
 
+/// All traffic is on the second version for a while before it becomes the stable one.
+fn baking(name: &'static str, error_share: f64, story: Vec<Beat>) -> Scenario {
+    let mut scenario = routed(name, Vec::new());
+    scenario.story[0] = Beat::Do(|stage| {
+        let mut strategy = strategy();
+        strategy["steps"] = json!([{"setWeight": 40}]);
+        strategy["bake"] =
+            json!({"duration": "15s", "analysis": {"templates": [{"templateName": "after"}]}});
+        apply(stage, &json!({ "canary": strategy }));
+    });
+    Scenario {
+        answers: share_of_errors(error_share),
+        story: [scenario.story, story].concat(),
+        ..scenario
+    }
+}
+
+/// A bake that ends well.
+pub(super) fn bake() -> Scenario {
+    let story = vec![
+        Beat::Do(second_version),
+        Beat::Until("the bake", |get| {
+            get("rollouts/web")["status"]["bake"]["startedAt"].is_string()
+        }),
+        Beat::Until("the second version", is_healthy),
+    ];
+    baking("bake", 0.0, story)
+}
+
+/// A bake whose analysis says no: everything goes back.
+pub(super) fn bake_back() -> Scenario {
+    let story = vec![
+        Beat::Do(second_version),
+        Beat::Until("the abort", |get| {
+            get("rollouts/web")["status"]["abort"] == true
+        }),
+        Beat::Until("the end of the weight", |get| weight(get) == 0),
+    ];
+    baking("bake, gone back", 0.5, story)
+}
+
+/// The stable version shrinks with its traffic, and an abort gives it its pods back.
+pub(super) fn dynamic_abort() -> Scenario {
+    let mut scenario = requested_abort();
+    scenario.name = "abort with dynamicStableScale";
+    scenario.story[0] = Beat::Do(|stage| {
+        let mut strategy = strategy();
+        strategy["dynamicStableScale"] = json!(true);
+        if let Some(fields) = strategy.as_object_mut() {
+            fields.remove("scaleDownDelaySeconds");
+        }
+        apply(stage, &json!({ "canary": strategy }));
+    });
+    scenario
+}
+
 /// A person aborts in mid-canary.
 pub(super) fn requested_abort() -> Scenario {
     let story = vec![
@@ -221,6 +277,62 @@ pub(super) fn overtaken() -> Scenario {
         Beat::Until("the third version", is_healthy),
     ];
     routed("new revision in mid-flight", story)
+}
+
+/// Both versions side by side before the second one gets half of the traffic.
+fn experiment() -> Scenario {
+    let story = vec![
+        Beat::Do(|stage| {
+            let step = json!({
+                "duration": "10s", "scaleDownDelaySeconds": 5,
+                "templates": [
+                    {"name": "baseline", "specRef": "stable"},
+                    {"name": "candidate", "specRef": "canary", "replicas": 2, "service": {}},
+                ],
+                "analyses": [
+                    {"name": "errors", "templateName": "errors", "requiredForCompletion": true},
+                    {"name": "after", "templateName": "after"},
+                ],
+            });
+            let mut strategy = strategy();
+            strategy["steps"] = json!([
+                {"setWeight": 20}, {"experiment": step}, {"setWeight": 50}, {"pause": {"duration": 5}},
+            ]);
+            let ports = json!([{"containerPort": 8080}]);
+            let container = json!({"name": "web", "image": "web:2", "ports": ports});
+            let patch = json!({"spec": {
+                "strategy": {"canary": strategy},
+                "template": {"spec": {"containers": [container]}},
+            }});
+            stage.patch("rollouts", "web", &patch);
+        }),
+        Beat::Until("the Experiment", |get| {
+            get("rollouts/web")["status"]["canary"]["currentExperiment"].is_string()
+        }),
+    ];
+    routed("experiment step", story)
+}
+
+/// An Experiment to its good end.
+pub(super) fn good_experiment() -> Scenario {
+    let mut scenario = experiment();
+    scenario
+        .story
+        .push(Beat::Until("the second version", is_healthy));
+    scenario
+}
+
+/// What the Experiment finds is bad, and the version is given up.
+pub(super) fn failed_experiment() -> Scenario {
+    let mut scenario = experiment();
+    scenario.story.push(Beat::Until("the abort", |get| {
+        get("rollouts/web")["status"]["abort"] == true
+    }));
+    Scenario {
+        name: "failed experiment",
+        answers: share_of_errors(0.5),
+        ..scenario
+    }
 }
 
 /// A canary whose weights are numbers of pods behind one Service.

@@ -112,6 +112,7 @@ pub(super) fn picks(snapshot: &Snapshot) -> bool {
 /// The same once the decision is carried out.
 pub(super) fn will_pick(snapshot: &Snapshot, decision: &Decision) -> bool {
     let mut after = snapshot.clone();
+    after.rollout.status = decision.status.clone();
     for action in &decision.actions {
         match action {
             Action::CreateIngress { name, object } => {
@@ -141,6 +142,16 @@ pub(super) fn will_pick(snapshot: &Snapshot, decision: &Decision) -> bool {
             | Action::PatchReplicaSet { .. }
             | Action::AdoptReplicaSet { .. }
             | Action::RecogniseReplicaSet { .. }
+            | Action::PatchPods { .. }
+            | Action::EvictPod { .. }
+            | Action::ScaleWorkload { .. }
+            | Action::RestoreWorkload { .. }
+            | Action::CreateService { .. }
+            | Action::DeleteService { .. }
+            | Action::CreateExperiment { .. }
+            | Action::TerminateExperiment { .. }
+            | Action::DeleteExperiment { .. }
+            | Action::ReadPodTemplate { .. }
             | Action::DeleteReplicaSet { .. }
             | Action::PinService { .. }
             | Action::CreateAnalysisRun { .. }
@@ -313,6 +324,87 @@ fn rules_that_are_declared_for_all_times_go_while_a_version_that_was_given_up_is
         Some("x-canary"),
         "{world}"
     );
+}
+
+#[test]
+fn annotations_of_the_canary_ingress_are_what_is_declared() {
+    let _covers = testbed::covers(&[
+        "spec.strategy.canary.trafficRouting.nginx",
+        "spec.strategy.canary.trafficRouting.nginx.annotationPrefix",
+        "spec.strategy.canary.trafficRouting.nginx.stableIngress",
+        "spec.strategy.canary.trafficRouting.nginx.additionalIngressAnnotations",
+        "spec.strategy.canary.trafficRouting.nginx.canaryIngressAnnotations",
+        "spec.strategy.canary.trafficRouting.maxTrafficWeight",
+    ]);
+    let routing = json!({"maxTrafficWeight": 1000, "nginx": {
+        "stableIngress": "demo",
+        "annotationPrefix": "custom.example.org",
+        "additionalIngressAnnotations": {"load-balance": "ewma"},
+        "canaryIngressAnnotations": {"example.org/team": "shop"},
+    }});
+    let mut world = world().nginx().with("trafficRouting", routing);
+    world.set(
+        "/strategy/canary/steps",
+        json!([{"setWeight": 50}, {"pause": {}}]),
+    );
+    let world = world.deployed().updated();
+    let annotations = &world.ingresses[INGRESS].object["metadata"]["annotations"];
+    let mut annotations = annotations.as_object().unwrap().clone();
+    annotations.retain(|key, _| !key.starts_with("tidegate"));
+    let expected = json!({
+        "custom.example.org/canary": "true",
+        "custom.example.org/canary-weight": "50",
+        "custom.example.org/canary-weight-total": "1000",
+        "custom.example.org/load-balance": "ewma",
+        "example.org/team": "shop",
+    });
+    assert_eq!(Value::from(annotations), expected, "{world}");
+}
+
+#[test]
+fn argo_s218_9_paths_to_other_services_are_not_copied() {
+    // The Ingress of this world has a path to another Service in the same rule.
+    let world = paused(&json!([{"setWeight": 50}, {"pause": {}}]));
+    let rules = &world.ingresses[INGRESS].object["spec"]["rules"];
+    let paths = rules[0]["http"]["paths"].as_array().unwrap();
+    let services: Vec<&Value> = paths
+        .iter()
+        .map(|path| &path["backend"]["service"]["name"])
+        .collect();
+    assert_eq!(
+        (rules.as_array().unwrap().len(), services),
+        (1, vec![&json!("demo-canary")])
+    );
+}
+
+#[test]
+fn argo_4751_the_canary_ingress_goes_with_the_router() {
+    let mut world = paused(&json!([{"setWeight": 50}, {"pause": {}}]));
+    assert!(world.ingresses.contains_key(INGRESS));
+    world.canary("trafficRouting", Value::Null);
+    world.play();
+    assert!(!world.ingresses.contains_key(INGRESS), "{world}");
+    assert!(world.ingresses.contains_key("demo"));
+}
+
+#[test]
+fn argo_s218_5_a_greater_whole_is_right_on_both_sides_of_a_route() {
+    let _covers = testbed::covers(&["spec.strategy.canary.trafficRouting.maxTrafficWeight"]);
+    let mut world = at_weight_zero().steps(json!([{"setWeight": 50}, {"pause": {}}]));
+    world.set(
+        "/strategy/canary/trafficRouting/maxTrafficWeight",
+        json!(1000),
+    );
+    let world = world.deployed().updated();
+    let route = world.routes.values().next().unwrap();
+    let backends = &route.object["spec"]["rules"][0]["backendRefs"];
+    assert_eq!(
+        [&backends[0]["weight"], &backends[1]["weight"]],
+        [950, 50],
+        "{world}"
+    );
+    let weights = world.status.canary.weights.unwrap();
+    assert_eq!((weights.canary.weight, weights.stable.weight), (50, 950));
 }
 
 #[test]

@@ -37,6 +37,11 @@ fn own_scale() -> Value {
     ])
 }
 
+/// Old pods are kept for a while, and the new ones measured.
+fn baked() -> Value {
+    json!({"duration": 20, "analysis": {"templates": [{"templateName": "latency"}]}})
+}
+
 /// The ways in which a release may be declared.
 fn kinds() -> Vec<(&'static str, World)> {
     let background = json!({"templates": [{"templateName": "latency"}], "startingStep": 1});
@@ -68,6 +73,8 @@ fn kinds() -> Vec<(&'static str, World)> {
         ("router, declared header", world().nginx().annotated("canary-by-header", "x").steps(own_scale())),
         ("blue-green", world().blue_green(&json!({}))),
         ("blue-green, analyses", world().blue_green(&analyses())),
+        ("router, bake", router().with("bake", baked())),
+        ("blue-green, bake", world().blue_green(&json!({"bake": baked()}))),
         ("blue-green, pause", world().blue_green(&json!({"autoPromotionSeconds": 7, "scaleDownDelaySeconds": 0, "abortScaleDownDelaySeconds": 3}))),
         ("blue-green, small preview", world().blue_green(&json!({"previewReplicaCount": 1, "autoPromotionSeconds": 5}))),
         ("blue-green, no preview", world().blue_green(&json!({"previewService": null}))),
@@ -96,6 +103,8 @@ fn chosen() -> Vec<(&'static str, World)> {
         "router, declared header",
         "router, dynamic",
         "router, bounds",
+        "router, bake",
+        "blue-green, bake",
         "blue-green, analyses",
         "blue-green, small preview",
         "pods",

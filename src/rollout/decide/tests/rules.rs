@@ -173,9 +173,19 @@ impl Look<'_> {
                 | Action::RecogniseReplicaSet { .. }
                 | Action::PinService { .. }
                 | Action::DeleteIngress { .. }
+                | Action::CreateService { .. }
+                | Action::DeleteService { .. }
+                | Action::CreateExperiment { .. }
+                | Action::TerminateExperiment { .. }
+                | Action::DeleteExperiment { .. }
+                | Action::ReadPodTemplate { .. }
                 | Action::CreateAnalysisRun { .. }
                 | Action::TerminateAnalysisRun { .. }
-                | Action::DeleteAnalysisRun { .. } => None,
+                | Action::DeleteAnalysisRun { .. }
+                | Action::PatchPods { .. }
+                | Action::EvictPod { .. }
+                | Action::ScaleWorkload { .. }
+                | Action::RestoreWorkload { .. } => None,
             })
     }
 
@@ -201,23 +211,33 @@ impl Look<'_> {
     fn one_write_per_object(&self) {
         let mut seen = std::collections::BTreeSet::new();
         for action in &self.decision.actions {
-            let (kind, name) = match action {
-                Action::CreateReplicaSet { name, .. }
-                | Action::RecogniseReplicaSet { hash: name, .. } => ("rs", name),
-                Action::PatchReplicaSet { target, .. }
-                | Action::AdoptReplicaSet { target, .. }
-                | Action::DeleteReplicaSet { target } => ("rs", &target.name),
-                Action::PinService { target, .. } => ("svc", &target.name),
-                Action::CreateIngress { name, .. } => ("ing", name),
-                Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
-                    ("ing", &target.name)
-                }
-                Action::PatchRoute { target, .. } => ("route", &target.name),
-                Action::CreateAnalysisRun { name, .. } => ("ar", name),
-                Action::TerminateAnalysisRun { target } | Action::DeleteAnalysisRun { target } => {
-                    ("ar", &target.name)
-                }
-            };
+            let (kind, name) =
+                match action {
+                    Action::CreateReplicaSet { name, .. }
+                    | Action::RecogniseReplicaSet { hash: name, .. } => ("rs", name),
+                    Action::PatchReplicaSet { target, .. }
+                    | Action::AdoptReplicaSet { target, .. }
+                    | Action::DeleteReplicaSet { target } => ("rs", &target.name),
+                    Action::PinService { target, .. } => ("svc", &target.name),
+                    Action::CreateIngress { name, .. } => ("ing", name),
+                    Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
+                        ("ing", &target.name)
+                    }
+                    Action::PatchRoute { target, .. } => ("route", &target.name),
+                    Action::CreateAnalysisRun { name, .. } => ("ar", name),
+                    Action::TerminateAnalysisRun { target }
+                    | Action::DeleteAnalysisRun { target } => ("ar", &target.name),
+                    Action::PatchPods { target, .. } => ("pods", &target.name),
+                    Action::EvictPod { target } => ("pod", &target.name),
+                    Action::ScaleWorkload { target, .. }
+                    | Action::RestoreWorkload { target, .. } => ("workload", &target.name),
+                    Action::CreateService { name, .. } => ("svc", name),
+                    Action::DeleteService { target } => ("svc", &target.name),
+                    Action::CreateExperiment { name, .. } => ("exp", name),
+                    Action::TerminateExperiment { target }
+                    | Action::DeleteExperiment { target } => ("exp", &target.name),
+                    Action::ReadPodTemplate { name } => ("read", name),
+                };
             self.must(
                 seen.insert((kind, name.clone())),
                 "C2: one write per object and pass",
@@ -333,6 +353,16 @@ impl Look<'_> {
                 | Action::CreateReplicaSet { .. }
                 | Action::AdoptReplicaSet { .. }
                 | Action::RecogniseReplicaSet { .. }
+                | Action::PatchPods { .. }
+                | Action::EvictPod { .. }
+                | Action::ScaleWorkload { .. }
+                | Action::RestoreWorkload { .. }
+                | Action::CreateService { .. }
+                | Action::DeleteService { .. }
+                | Action::CreateExperiment { .. }
+                | Action::TerminateExperiment { .. }
+                | Action::DeleteExperiment { .. }
+                | Action::ReadPodTemplate { .. }
                 | Action::DeleteReplicaSet { .. }
                 | Action::PatchRoute { .. }
                 | Action::CreateIngress { .. }
@@ -367,9 +397,19 @@ impl Look<'_> {
                 | Action::CreateIngress { .. }
                 | Action::PatchIngress { .. }
                 | Action::DeleteIngress { .. }
+                | Action::CreateService { .. }
+                | Action::DeleteService { .. }
+                | Action::CreateExperiment { .. }
+                | Action::TerminateExperiment { .. }
+                | Action::DeleteExperiment { .. }
+                | Action::ReadPodTemplate { .. }
                 | Action::CreateAnalysisRun { .. }
                 | Action::TerminateAnalysisRun { .. }
-                | Action::DeleteAnalysisRun { .. } => continue,
+                | Action::DeleteAnalysisRun { .. }
+                | Action::PatchPods { .. }
+                | Action::EvictPod { .. }
+                | Action::ScaleWorkload { .. }
+                | Action::RestoreWorkload { .. } => continue,
             };
             let set = self
                 .snapshot
@@ -527,6 +567,10 @@ impl Look<'_> {
             let post = blue_green.post_promotion_analysis.as_ref();
             asked.extend(pre.map(|_| "pre".to_owned()));
             asked.extend(post.map(|_| "post".to_owned()));
+        }
+        if self.strategy.bake().is_some() {
+            let begun = self.old.bake.started_at;
+            self.must(begun.is_some(), "a version is promoted after its bake");
         }
         for analysis in asked {
             self.must(

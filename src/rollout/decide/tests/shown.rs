@@ -28,6 +28,7 @@ impl World {
                 target,
                 replicas,
                 annotations,
+                template: _,
             } => {
                 let revision = annotations
                     .iter()
@@ -58,6 +59,16 @@ impl World {
                 format!("weight {weight}")
             }
             Action::DeleteIngress { target } => format!("delete Ingress {}", target.name),
+            Action::CreateExperiment { name, .. } => format!("try out {}", self.short_run(name)),
+            Action::TerminateExperiment { target } => {
+                format!("end trying out {}", self.short_run(&target.name))
+            }
+            Action::DeleteExperiment { target } => {
+                format!("forget trying out {}", self.short_run(&target.name))
+            }
+            Action::ReadPodTemplate { name } => format!("read {}", version(name)),
+            Action::CreateService { name, .. } => format!("create Service {name}"),
+            Action::DeleteService { target } => format!("delete Service {}", target.name),
             Action::CreateAnalysisRun { name, .. } => format!("measure {}", self.short_run(name)),
             Action::TerminateAnalysisRun { target } => {
                 format!("end measuring {}", self.short_run(&target.name))
@@ -65,6 +76,12 @@ impl World {
             Action::DeleteAnalysisRun { target } => {
                 format!("forget measuring {}", self.short_run(&target.name))
             }
+            Action::PatchPods { target, .. } => format!("mark pods of {}", version(&target.name)),
+            Action::EvictPod { target } => format!("evict {}", target.name),
+            Action::ScaleWorkload {
+                target, at_rest, ..
+            } => format!("scale {} to {}", target.name, at_rest.scaled_to),
+            Action::RestoreWorkload { target, .. } => format!("restore {}", target.name),
         }
     }
 

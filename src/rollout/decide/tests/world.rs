@@ -18,13 +18,15 @@ use crate::{
         request::{Request, Verb},
         rollout::RolloutSpec,
         rollout_status::{Phase, RolloutStatus},
+        template_hash,
     },
     rollout::{
         decide::{decide, pod_template_hash},
         decision::{Action, Decision, Next, Note},
         snapshot::{
             AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView,
-            RouteView, ServiceView, Snapshot, TemplateKey,
+            RouteView, ServiceView, Snapshot, StepExperimentView, TemplateKey, Workload,
+            WorkloadView,
         },
     },
 };
@@ -45,6 +47,8 @@ pub(super) struct Set {
     pub(super) view: ReplicaSetView,
     pub(super) version: String,
     pub(super) pods: Vec<Pod>,
+    /// As it was created, without our label.
+    pub(super) template: Value,
 }
 
 /// What the controllers of Gateways do about a new generation of a route.
@@ -66,6 +70,10 @@ pub(super) struct World {
     pub(super) request: Option<Result<Request, String>>,
     pub(super) annotations: Value,
     pub(super) sets: Vec<Set>,
+    /// What `spec.workloadRef` names.
+    pub(super) workload: Workload,
+    /// What the server adds to every pod template that it shows.
+    pub(super) defaults: Value,
     pub(super) services: BTreeMap<String, ServiceView>,
     slices_due: BTreeMap<String, Timestamp>,
     pub(super) ingresses: BTreeMap<String, IngressView>,
@@ -73,6 +81,10 @@ pub(super) struct World {
     pub(super) gateways: Gateways,
     pub(super) templates: BTreeMap<TemplateKey, Result<AnalysisTemplateSpec, String>>,
     pub(super) runs: Vec<AnalysisRunView>,
+    pub(super) experiments: Vec<StepExperimentView>,
+    pod_templates: BTreeMap<String, Value>,
+    /// The pod templates of all ReplicaSets as they were declared.
+    declared: BTreeMap<String, Value>,
     pub(super) refusal: Option<Refusal>,
     pub(super) foreign: Vec<String>,
     /// Names of AnalysisRuns of others.
@@ -117,6 +129,8 @@ pub(super) fn world() -> World {
         request: None,
         annotations: json!({}),
         sets: Vec::new(),
+        workload: Workload::NotNamed,
+        defaults: json!({}),
         services: BTreeMap::new(),
         slices_due: BTreeMap::new(),
         ingresses: BTreeMap::new(),
@@ -124,6 +138,9 @@ pub(super) fn world() -> World {
         gateways: Gateways::Answer,
         templates: BTreeMap::new(),
         runs: Vec::new(),
+        experiments: Vec::new(),
+        pod_templates: BTreeMap::new(),
+        declared: BTreeMap::new(),
         refusal: None,
         foreign: Vec::new(),
         foreign_runs: Vec::new(),
@@ -160,11 +177,21 @@ pub(super) fn world() -> World {
     world
 }
 
-fn template(version: &str) -> Value {
+pub(super) fn template(version: &str) -> Value {
     json!({
         "metadata": {"labels": {"app": "demo"}},
         "spec": {"containers": [{"name": "main", "image": format!("demo:{version}")}]},
     })
+}
+
+fn own_template(set: &Value) -> Value {
+    let mut template = set["spec"]["template"].clone();
+    let labels = template.pointer_mut("/metadata/labels").unwrap();
+    labels
+        .as_object_mut()
+        .unwrap()
+        .remove(&names().pod_template_hash);
+    template
 }
 
 fn version_of(template: &Value) -> String {
@@ -441,6 +468,7 @@ impl World {
         Snapshot {
             now,
             names: names().clone(),
+            workload: self.workload.clone(),
             rollout: RolloutView {
                 name: "demo".to_owned(),
                 namespace: "default".to_owned(),
@@ -460,6 +488,8 @@ impl World {
             unserved: BTreeSet::new(),
             templates: self.templates.clone(),
             foreign_analysis_runs: self.foreign_runs.clone(),
+            experiments: self.experiments.clone(),
+            pod_templates: self.pod_templates.clone(),
             analysis_runs: self.runs.clone(),
             refusal: self.refusal.clone(),
             compared: None,
@@ -741,13 +771,15 @@ impl World {
                 target,
                 replicas,
                 annotations,
+                template: _,
             } => {
                 let key = &names().revision;
                 let set = self
                     .sets
                     .iter_mut()
                     .find(|set| set.view.name == target.name);
-                let view = &mut set.unwrap().view;
+                let set = set.unwrap();
+                let view = &mut set.view;
                 assert_eq!(
                     view.resource_version, target.resource_version,
                     "stale write"
@@ -757,6 +789,14 @@ impl World {
                 for (_, value) in annotations.iter().filter(|(name, _)| name == key) {
                     view.revision = value.as_ref().unwrap().parse().unwrap();
                 }
+                for (name, value) in annotations {
+                    if *name == names().compared_workload {
+                        view.compared_workload.clone_from(value);
+                    }
+                }
+                let mut shown = set.template.clone();
+                json_patch::merge(&mut shown, &self.defaults);
+                set.view.stored_hash = template_hash::pod_template_hash(&shown, 0);
             }
             Action::AdoptReplicaSet { target, owner: _ } => {
                 let mut sets = self.sets.iter_mut();
@@ -836,6 +876,26 @@ impl World {
             Action::DeleteIngress { target } => {
                 self.ingresses.remove(&target.name);
             }
+            Action::CreateExperiment { name, object } => {
+                self.create_experiment(name, object, version);
+            }
+            Action::TerminateExperiment { target } => {
+                let mut all = self.experiments.iter_mut();
+                let one = all.find(|one| one.name == target.name).unwrap();
+                assert_eq!(one.resource_version, target.resource_version, "stale write");
+                one.terminate = true;
+                one.resource_version = version;
+            }
+            Action::DeleteExperiment { target } => {
+                self.experiments.retain(|one| one.name != target.name);
+            }
+            Action::ReadPodTemplate { name } => {
+                let template = self.declared[name].clone();
+                self.pod_templates.insert(name.clone(), template);
+            }
+            Action::CreateService { .. } | Action::DeleteService { .. } => {
+                panic!("a Rollout makes no Services: {action:?}")
+            }
             Action::CreateAnalysisRun { name, object } => self.create_run(name, object, version),
             Action::TerminateAnalysisRun { target } => {
                 let run = self
@@ -848,6 +908,32 @@ impl World {
             }
             Action::DeleteAnalysisRun { target } => {
                 self.runs.retain(|run| run.name != target.name);
+            }
+            Action::PatchPods { .. } | Action::EvictPod { .. } => {
+                panic!("pods are not looked at here")
+            }
+            Action::ScaleWorkload {
+                target,
+                from,
+                at_rest,
+                rollout,
+            } => {
+                let workload = self.found_workload();
+                assert_eq!(workload.resource_version, target.resource_version);
+                assert_eq!(workload.replicas, *from);
+                workload.resource_version = version;
+                workload.generation += 1;
+                workload.replicas = at_rest.scaled_to;
+                workload.at_rest = Some(*at_rest);
+                workload.managed_by = Some(rollout.clone());
+            }
+            Action::RestoreWorkload { target, replicas } => {
+                let workload = self.found_workload();
+                assert_eq!(workload.resource_version, target.resource_version);
+                workload.resource_version = version;
+                workload.replicas = replicas.unwrap_or(workload.replicas);
+                workload.at_rest = None;
+                workload.managed_by = None;
             }
         }
     }
@@ -878,12 +964,49 @@ impl World {
                 .parse()
                 .unwrap(),
             replicas: i32::try_from(object["spec"]["replicas"].as_i64().unwrap()).unwrap(),
+            stored_hash: template_hash::pod_template_hash(&self.shown_template(object), 0),
             ..ReplicaSetView::default()
         };
+        let declared = object["metadata"]["annotations"][&names.pod_template].as_str();
+        let declared = serde_json::from_str(declared.unwrap()).unwrap();
+        self.declared.insert(name.to_owned(), declared);
         self.sets.push(Set {
+            template: own_template(object),
             view,
             version: version_of(&object["spec"]["template"]),
             pods: Vec::new(),
+        });
+    }
+
+    fn shown_template(&self, set: &Value) -> Value {
+        let mut shown = own_template(set);
+        json_patch::merge(&mut shown, &self.defaults);
+        shown
+    }
+
+    /// The workload that `spec.workloadRef` names, which exists.
+    pub(super) fn found_workload(&mut self) -> &mut WorkloadView {
+        match &mut self.workload {
+            Workload::Found(workload) => workload,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn create_experiment(&mut self, name: &str, object: &Value, resource_version: String) {
+        let is_free = self.experiments.iter().all(|one| one.name != *name);
+        assert!(is_free, "{name} is taken");
+        self.pod_templates.clear();
+        let label = object["metadata"]["labels"][&names().pod_template_hash].as_str();
+        self.experiments.push(StepExperimentView {
+            name: name.to_owned(),
+            uid: format!("uid-{resource_version}"),
+            resource_version,
+            pod_template_hash: label.unwrap().to_owned(),
+            phase: AnalysisPhase::Running,
+            message: String::new(),
+            terminate: false,
+            created: Some(self.now),
+            deleting: false,
         });
     }
 
