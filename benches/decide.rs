@@ -144,11 +144,11 @@ fn first_look() -> Snapshot {
         routes: BTreeMap::new(),
         unserved: std::collections::BTreeSet::new(),
         templates: BTreeMap::new(),
+        experiments: Vec::new(),
+        pod_templates: std::collections::BTreeMap::new(),
         analysis_runs: Vec::new(),
         refusal: None,
         compared: None,
-        experiments: Vec::new(),
-        pod_templates: BTreeMap::new(),
         workload: Workload::NotNamed,
         rollout: RolloutView {
             name: "demo".to_owned(),

@@ -252,6 +252,12 @@ impl ApiNames {
         labels.and_then(|labels| labels.get(&self.instance_id)) == self.instance.as_ref()
     }
 
+    /// The label that leads this controller to what it makes; none where there is only one.
+    pub fn instance_label(&self) -> Option<(String, String)> {
+        let instance = self.instance.clone()?;
+        Some((self.instance_id.clone(), instance))
+    }
+
     /// Whether an annotation is about a Rollout object itself, and not for what is made from it.
     pub fn is_own(&self, key: &str) -> bool {
         let prefixes: &[&str] = match self.conventions {

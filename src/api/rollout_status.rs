@@ -13,6 +13,7 @@ use super::{
     pod_template::FreeForm,
     request::Verb,
     rollout::{is_false, is_zero},
+    update_duration::UpdateDuration,
 };
 
 /// Observed state of a Rollout.
@@ -111,9 +112,9 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub albs: Vec<FreeForm>,
-    /// How long the update took. Not written yet.
+    /// How long the update took, and how it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration: Option<FreeForm>,
+    pub duration: Option<UpdateDuration>,
     /// Why the update was aborted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort_cause: Option<String>,

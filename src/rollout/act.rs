@@ -515,23 +515,24 @@ impl Writer {
     /// Writes what differs between two statuses of an object, bound to the version that was looked at.
     pub async fn write_status(
         &self,
-        resource: &ApiResource,
+        kind: Kind,
         object: &CachedObject,
-        difference: Value,
+        mut difference: Value,
     ) -> Result<(), ActError> {
         const ACTION: &str = "write_status";
-        let mut difference = difference;
+        let resource = &self.names.resource(kind);
         status::in_the_shape_of(&self.names, &mut difference);
         let patch = json!({ "metadata": { "resourceVersion": object.resource_version() }, "status": difference });
         let params = PatchParams::apply(FIELD_MANAGER);
         let limit = self.bound(ACTION, object.name())?;
         let api = self.api(resource, object.namespace());
-        let patched = with_deadline(
-            limit,
-            api.patch_status(object.name(), &params, &Patch::Merge(&patch)),
-        )
-        .await
-        .map_err(|source| ActError::Api {
+        let patch = Patch::Merge(&patch);
+        let patched = if self.names.has_status_subresource(kind) {
+            with_deadline(limit, api.patch_status(object.name(), &params, &patch)).await
+        } else {
+            with_deadline(limit, api.patch(object.name(), &params, &patch)).await
+        };
+        let patched = patched.map_err(|source| ActError::Api {
             action: ACTION,
             name: object.name().to_owned(),
             source,

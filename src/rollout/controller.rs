@@ -206,10 +206,9 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         && status::weight(&patch, &snapshot.rollout.status) >= Weight::Traffic
     {
         // Nothing rests on where traffic may go before that is on record. The write wakes us.
-        let resource = context.writer.names.resource(Kind::Rollout);
         context
             .writer
-            .write_status(&resource, rollout, patch)
+            .write_status(Kind::Rollout, rollout, patch)
             .await?;
         return Ok(Requeue::requeue(BEHIND));
     }
@@ -473,10 +472,9 @@ async fn write_status(
         }
         return Ok(Some(wait));
     }
-    let resource = context.writer.names.resource(Kind::Rollout);
     context
         .writer
-        .write_status(&resource, rollout, patch)
+        .write_status(Kind::Rollout, rollout, patch)
         .await?;
     context
         .memories

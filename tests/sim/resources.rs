@@ -64,7 +64,7 @@ impl Resource {
 const OURS: &str = "tidegate.dev";
 const OUR_VERSION: &str = "v1alpha1";
 
-static ALL: [Resource; 15] = [
+static ALL: &[Resource] = &[
     of(OURS, OUR_VERSION, "rollouts", "Rollout")
         .with_status()
         .with_generation()

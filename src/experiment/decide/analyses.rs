@@ -133,7 +133,8 @@ pub(super) fn bad_news(pass: &Pass<'_>) -> Option<(AnalysisPhase, String)> {
         .iter()
         .filter_map(|analysis| Some((analysis, record(pass, analysis)?)))
         .filter(|(analysis, known)| rank(known.phase) > 0 && counts(analysis, known.phase))
-        .max_by_key(|(_, known)| rank(known.phase));
+        // The first of equals is told.
+        .min_by_key(|(_, known)| std::cmp::Reverse(rank(known.phase)));
     worst.map(|(_, known)| {
         let why = known.message.as_ref().map(|why| format!(": {why}"));
         let message = format!(
@@ -242,10 +243,13 @@ pub(super) fn render(pass: &Pass<'_>, analysis: &ExperimentAnalysis) -> Result<V
         name: &name(pass, analysis),
         namespace: &snapshot.experiment.namespace,
         owner: pass.owner(),
-        labels: BTreeMap::from([(
+        labels: [(
             snapshot.names.experiment_name.clone(),
             label_value(&snapshot.experiment.name),
-        )]),
+        )]
+        .into_iter()
+        .chain(snapshot.names.instance_label())
+        .collect(),
         annotations: BTreeMap::new(),
         additions,
         templates: &resolved.templates,

@@ -444,9 +444,7 @@ fn create(pass: &mut Pass<'_>, analysis: &RolloutAnalysis, role: Role) -> Result
     if let Role::Step(index) = role {
         labels.insert(names.step_index.clone(), index.to_string());
     }
-    if let Some(instance) = &names.instance {
-        labels.insert(names.instance_id.clone(), instance.clone());
-    }
+    labels.extend(names.instance_label());
     let api_version = names.api_version();
     let request = RunRequest {
         api_version: &api_version,

@@ -218,6 +218,13 @@ fn step_outcome(pass: &mut Pass<'_>, step: &CanaryStep, index: usize) -> Outcome
     }
 }
 
+/// Whether the current step is a pause that only a person ends.
+pub(super) fn pauses_openly(pass: &Pass<'_>) -> bool {
+    let step = pass.strategy.steps().get(pass.step_index());
+    step.and_then(|step| step.pause.as_ref())
+        .is_some_and(|pause| pause.duration.is_none())
+}
+
 /// A pause step begins, goes on, or is over. A pause that was promoted has no condition left.
 fn hold_pause(pass: &mut Pass<'_>, pause: &PauseStep) -> Outcome {
     if pauses::promoted(pass) {

@@ -56,9 +56,16 @@ pub(super) fn describe(errors: &[FieldError]) -> String {
 /// Everything that is wrong with `spec` by itself.
 pub fn validate(spec: &RolloutSpec) -> Result<(), Vec<FieldError>> {
     let mut errors = Errors(Vec::new());
-    errors.unsupported("spec.rollbackWindow", spec.rollback_window.is_some());
     errors.unsupported("spec.restartAt", spec.restart_at.is_some());
     errors.0.extend(workload::problems(spec));
+    if let Some(window) = &spec.rollback_window
+        && window.revisions.is_none_or(|revisions| revisions < 1)
+    {
+        errors.add(
+            "spec.rollbackWindow.revisions",
+            "must be at least 1: how many revisions back need no steps",
+        );
+    }
     check_strategy(spec, &mut errors);
     check_template(spec, &mut errors);
     if spec.progress_deadline_seconds() <= spec.min_ready_seconds {

@@ -330,7 +330,10 @@ pub(super) fn failed_experiment() -> Scenario {
     }));
     Scenario {
         name: "failed experiment",
-        answers: share_of_errors(0.5),
+        answers: Arc::new(|query| {
+            let share = if query == "errors" { 0.5 } else { 0.0 };
+            Ok(MetricValue::Vector(vec![share]))
+        }),
         ..scenario
     }
 }

@@ -27,7 +27,6 @@ fn error_of(pointer: &str, value: Value) -> String {
 #[test]
 fn what_does_not_work_yet_is_refused_by_name() {
     for (pointer, value) in [
-        ("rollbackWindow", json!({"revisions": 1})),
         ("restartAt", json!("2027-01-01T00:00:00Z")),
         ("strategy/canary/antiAffinity", json!({})),
         ("strategy/canary/canaryMetadata", json!({})),

@@ -95,6 +95,8 @@ pub(super) struct World {
     /// What an AnalysisRun whose name contains the key ends with; others are successful. `None` never ends.
     verdicts: Vec<(String, Option<AnalysisPhase>)>,
     start_up: i64,
+    /// Services whose selector fits pods of one version only.
+    fits: BTreeMap<String, String>,
     /// Pods that the nodes have room for.
     room: usize,
     counter: u64,
@@ -148,6 +150,7 @@ pub(super) fn world() -> World {
         broken: BTreeSet::new(),
         verdicts: Vec::new(),
         start_up: 3,
+        fits: BTreeMap::new(),
         room: usize::MAX,
         counter: 0,
         writes: 0,
@@ -368,6 +371,13 @@ impl World {
         service.selector_written_by = Some(by.to_owned());
         service.resource_version = format!("{}'", service.resource_version);
         self.settle();
+    }
+
+    /// Somebody gives a Service a label that only pods of `version` have.
+    pub(super) fn only_selects(&mut self, service: &str, version: &str) {
+        self.fits.insert(service.to_owned(), version.to_owned());
+        self.settle();
+        self.follow_slices(true);
     }
 
     pub(super) fn overwrite_weight(&mut self, weight: i32, by: &str) {
@@ -623,6 +633,10 @@ impl World {
             .sets
             .iter()
             .filter(|set| pin.is_none_or(|pin| *pin == set.view.pod_template_hash))
+            .filter(|set| {
+                let only = self.fits.get(&service.name);
+                only.is_none_or(|only| *only == set.version)
+            })
             .flat_map(|set| &set.pods)
             .map(|pod| EndpointView {
                 pod: pod.name.clone(),
