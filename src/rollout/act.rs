@@ -124,64 +124,27 @@ impl Writer {
         caches: &Caches,
     ) -> Result<Acted, ActError> {
         let word = action.name();
+        let resource = self.resource(action);
         match action {
-            Action::CreateReplicaSet { name, object } => {
+            Action::CreateReplicaSet { name, object }
+            | Action::CreateIngress { name, object }
+            | Action::CreateService { name, object }
+            | Action::CreateExperiment { name, object }
+            | Action::CreateAnalysisRun { name, object } => {
                 let new = New {
                     namespace,
                     name,
                     object,
                     owner_uid,
                 };
-                self.create(word, &caches::replica_sets(), &new, None).await
-            }
-            Action::CreateIngress { name, object } => {
-                let new = New {
-                    namespace,
-                    name,
-                    object,
-                    owner_uid,
-                };
-                let all = Some(&caches.ingresses);
-                self.create(word, &caches::ingresses(), &new, all).await
-            }
-            Action::CreateAnalysisRun { name, object } => {
-                let new = New {
-                    namespace,
-                    name,
-                    object,
-                    owner_uid,
-                };
-                let resource = self.names.resource(Kind::AnalysisRun);
-                let all = Some(&caches.analysis_runs);
-                self.create(word, &resource, &new, all).await
-            }
-            Action::CreateService { name, object } => {
-                let new = New {
-                    namespace,
-                    name,
-                    object,
-                    owner_uid,
-                };
-                let all = Some(&caches.services);
-                self.create(word, &caches::services(), &new, all).await
-            }
-            Action::CreateExperiment { name, object } => {
-                let new = New {
-                    namespace,
-                    name,
-                    object,
-                    owner_uid,
-                };
-                let resource = self.names.resource(Kind::Experiment);
-                let all = Some(&caches.experiments);
-                self.create(word, &resource, &new, all).await
+                self.create(word, &resource, &new, all(caches, &resource))
+                    .await
             }
             // What is read is not written; whoever asked for it keeps it (`pod_template`).
             Action::ReadPodTemplate { name: _ } => Ok(Acted::Nothing),
             Action::AdoptReplicaSet { target, owner } => {
                 let patch = json!({ "metadata": { "ownerReferences": [owner] } });
-                self.patch(word, &caches::replica_sets(), namespace, target, patch)
-                    .await
+                self.patch(word, &resource, namespace, target, patch).await
             }
             Action::PatchReplicaSet {
                 target,
@@ -189,8 +152,7 @@ impl Writer {
                 annotations,
             } => {
                 let patch = resized(*replicas, annotations);
-                self.patch(word, &caches::replica_sets(), namespace, target, patch)
-                    .await
+                self.patch(word, &resource, namespace, target, patch).await
             }
             Action::PinService {
                 target,
@@ -199,63 +161,56 @@ impl Writer {
                 rollout,
             } => {
                 let patch = pinned(&self.names, pod_template_hash, *role, rollout);
-                self.patch(word, &caches::services(), namespace, target, patch)
-                    .await
+                self.patch(word, &resource, namespace, target, patch).await
             }
             Action::PatchIngress { target, patch } => {
-                self.patch(word, &caches::ingresses(), namespace, target, patch.clone())
+                self.patch(word, &resource, namespace, target, patch.clone())
                     .await
             }
             Action::PatchRoute {
-                kind,
+                kind: _,
                 target,
                 patch,
             } => {
                 let patch = Patch::Json(patch.clone());
-                self.send_patch(word, &kind.resource(), namespace, target, &patch)
+                self.send_patch(word, &resource, namespace, target, &patch)
                     .await
             }
-            Action::TerminateExperiment { target } => {
-                let resource = self.names.resource(Kind::Experiment);
+            Action::TerminateExperiment { target } | Action::TerminateAnalysisRun { target } => {
                 let patch = json!({ "spec": { "terminate": true } });
                 self.patch(word, &resource, namespace, target, patch).await
             }
-            Action::DeleteExperiment { target } => {
-                let resource = self.names.resource(Kind::Experiment);
+            Action::DeleteReplicaSet { target }
+            | Action::DeleteIngress { target }
+            | Action::DeleteService { target }
+            | Action::DeleteExperiment { target }
+            | Action::DeleteAnalysisRun { target } => {
                 self.delete(word, &resource, namespace, target).await
             }
-            Action::DeleteService { target } => {
-                self.delete(word, &caches::services(), namespace, target)
-                    .await
-            }
-            Action::TerminateAnalysisRun { target } => {
-                let resource = self.names.resource(Kind::AnalysisRun);
-                self.patch(
-                    word,
-                    &resource,
-                    namespace,
-                    target,
-                    json!({ "spec": { "terminate": true } }),
-                )
-                .await
-            }
-            Action::DeleteReplicaSet { target } => {
-                self.delete(word, &caches::replica_sets(), namespace, target)
-                    .await
-            }
-            Action::DeleteIngress { target } => {
-                self.delete(word, &caches::ingresses(), namespace, target)
-                    .await
-            }
-            Action::DeleteAnalysisRun { target } => {
-                self.delete(
-                    word,
-                    &self.names.resource(Kind::AnalysisRun),
-                    namespace,
-                    target,
-                )
-                .await
-            }
+        }
+    }
+
+    /// The kind of object that an action is about.
+    fn resource(&self, action: &Action) -> ApiResource {
+        match action {
+            Action::CreateReplicaSet { .. }
+            | Action::PatchReplicaSet { .. }
+            | Action::AdoptReplicaSet { .. }
+            | Action::DeleteReplicaSet { .. }
+            | Action::ReadPodTemplate { .. } => caches::replica_sets(),
+            Action::PinService { .. }
+            | Action::CreateService { .. }
+            | Action::DeleteService { .. } => caches::services(),
+            Action::CreateIngress { .. }
+            | Action::PatchIngress { .. }
+            | Action::DeleteIngress { .. } => caches::ingresses(),
+            Action::PatchRoute { kind, .. } => kind.resource(),
+            Action::CreateExperiment { .. }
+            | Action::TerminateExperiment { .. }
+            | Action::DeleteExperiment { .. } => self.names.resource(Kind::Experiment),
+            Action::CreateAnalysisRun { .. }
+            | Action::TerminateAnalysisRun { .. }
+            | Action::DeleteAnalysisRun { .. } => self.names.resource(Kind::AnalysisRun),
         }
     }
 
@@ -474,6 +429,17 @@ impl Writer {
         })?;
         self.wrote(resource, object.namespace(), &patched);
         Ok(())
+    }
+}
+
+/// The cache that has every object of a kind. ReplicaSets are watched by label.
+fn all<'a>(caches: &'a Caches, resource: &ApiResource) -> Option<&'a Store<CachedObject>> {
+    match resource.kind.as_str() {
+        "Ingress" => Some(&caches.ingresses),
+        "Service" => Some(&caches.services),
+        "AnalysisRun" => Some(&caches.analysis_runs),
+        "Experiment" => Some(&caches.experiments),
+        _ => None,
     }
 }
 

@@ -75,9 +75,12 @@ fn ends(world: &mut World, phase: AnalysisPhase) {
 
 fn made(world: &World) -> &Value {
     let mut actions = world.actions.iter().rev();
-    let object = actions.find_map(|action| match action {
-        Action::CreateExperiment { object, .. } => Some(object),
-        _ => None,
+    let object = actions.find_map(|action| {
+        if let Action::CreateExperiment { object, .. } = action {
+            Some(object)
+        } else {
+            None
+        }
     });
     object.expect("an Experiment was made")
 }
@@ -187,7 +190,8 @@ fn an_inconclusive_one_asks_a_person_whose_promotion_skips_it() {
 
 #[test]
 fn what_tries_out_nothing_any_more_is_terminated() {
-    let cases: [(&str, fn(&mut World)); 4] = [
+    type Act = fn(&mut World);
+    let cases: [(&str, Act); 4] = [
         ("abort", |world| world.ask("1", Verb::Abort)),
         ("promote", |world| world.ask("1", Verb::Promote)),
         ("full promotion", |world| world.ask("1", Verb::PromoteFull)),

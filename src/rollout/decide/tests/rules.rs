@@ -181,14 +181,15 @@ impl Look<'_> {
                     Action::PatchReplicaSet { target, .. }
                     | Action::AdoptReplicaSet { target, .. }
                     | Action::DeleteReplicaSet { target } => ("rs", &target.name),
-                    Action::PinService { target, .. } => ("svc", &target.name),
+                    Action::PinService { target, .. } | Action::DeleteService { target } => {
+                        ("svc", &target.name)
+                    }
                     Action::CreateIngress { name, .. } => ("ing", name),
                     Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
                         ("ing", &target.name)
                     }
                     Action::PatchRoute { target, .. } => ("route", &target.name),
                     Action::CreateService { name, .. } => ("svc", name),
-                    Action::DeleteService { target } => ("svc", &target.name),
                     Action::CreateExperiment { name, .. } => ("exp", name),
                     Action::TerminateExperiment { target }
                     | Action::DeleteExperiment { target } => ("exp", &target.name),
