@@ -16,7 +16,9 @@ use tidegate::{
     rollout::{
         decide::{decide, pod_template_hash},
         decision::Action,
-        snapshot::{EndpointView, IngressView, ReplicaSetView, RolloutView, ServiceView, Snapshot},
+        snapshot::{
+            EndpointView, IngressView, ReplicaSetView, RolloutView, ServiceView, Snapshot, Workload,
+        },
     },
 };
 
@@ -141,10 +143,12 @@ fn first_look() -> Snapshot {
         routes: BTreeMap::new(),
         unserved: std::collections::BTreeSet::new(),
         templates: BTreeMap::new(),
-        experiments: Vec::new(),
-        pod_templates: std::collections::BTreeMap::new(),
         analysis_runs: Vec::new(),
         refusal: None,
+        compared: None,
+        experiments: Vec::new(),
+        pod_templates: BTreeMap::new(),
+        workload: Workload::NotNamed,
         rollout: RolloutView {
             name: "demo".to_owned(),
             namespace: "default".to_owned(),

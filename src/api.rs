@@ -3,6 +3,7 @@
 //! Not here: what the controller decides (`rollout`, `analysis`) and any I/O.
 
 pub mod analysis;
+pub mod bake;
 pub mod blue_green;
 pub mod canary;
 pub mod conditions;
@@ -21,3 +22,5 @@ pub mod steps;
 pub mod strategy;
 pub mod template_hash;
 pub mod traffic_routing;
+pub mod update_duration;
+pub mod workload;

@@ -203,7 +203,7 @@ fn every_analysis_makes_a_run_that_can_be_measured() {
             let run: AnalysisRunSpec = serde_json::from_value(run["spec"].clone()).unwrap();
             let metrics = plan(&run).unwrap();
             for metric in metrics {
-                let query = metric.source.query.shown();
+                let query = metric.source.shown().unwrap();
                 for label in [r#"namespace="shop""#, r#"rs_hash="new""#] {
                     assert!(query.contains(label), "{name}: {query}");
                 }

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    analysis::RolloutAnalysis, canary::PodTemplateMetadata, pod_template::FreeForm, rollout::Amount,
+    analysis::RolloutAnalysis, bake::Bake, canary::PodTemplateMetadata, pod_template::FreeForm,
+    rollout::Amount,
 };
 
 /// The new version takes all traffic at once, after it was tried out.
@@ -60,4 +61,7 @@ pub struct BlueGreenStrategy {
     /// Labels and annotations of pods while they are active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_metadata: Option<PodTemplateMetadata>,
+    /// Keeps the old version whole for a while after the new one has all traffic, and goes back to it if an analysis fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bake: Option<Bake>,
 }

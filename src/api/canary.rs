@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     analysis::RolloutAnalysisBackground,
+    bake::Bake,
     pod_template::FreeForm,
     rollout::{Amount, is_false},
     steps::CanaryStep,
@@ -68,12 +69,20 @@ pub struct CanaryStrategy {
     /// Two Services that take turns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ping_pong: Option<PingPong>,
-    /// Least number of pods of each version that has traffic.
+    /// Least number of pods of each version that has traffic, at most `spec.replicas`. Only with `trafficRouting`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub min_pods_per_replica_set: Option<i32>,
     /// How many pods must be available before a step counts as scaled. Defaults to all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replica_progress_threshold: Option<ReplicaProgressThreshold>,
+    /// How many pods of the new version may be not yet available at one time: a number or a percentage of `spec.replicas`,
+    /// at least one. Defaults to no bound; only with `trafficRouting`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_pending_pods: Option<Amount>,
+    /// Keeps the old version whole for a while after the new one has all traffic, and goes back to it if an analysis fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bake: Option<Bake>,
 }
 
 /// Labels and annotations added to pods for a while.
@@ -105,6 +114,26 @@ pub struct ReplicaProgressThreshold {
     pub type_: String,
     /// The percentage or number of pods.
     pub value: i32,
+}
+
+/// The types of a `replicaProgressThreshold`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThresholdType {
+    /// `value` is a percentage of the pods that there should be.
+    Percent,
+    /// `value` is a number of pods.
+    Pods,
+}
+
+impl ThresholdType {
+    /// From the field.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "Percent" => Some(Self::Percent),
+            "Pods" => Some(Self::Pods),
+            _ => None,
+        }
+    }
 }
 
 impl CanaryStrategy {

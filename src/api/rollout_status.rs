@@ -5,13 +5,15 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
+    bake::BakeStatus,
     conditions::Condition,
     pod_template::FreeForm,
     request::Verb,
     rollout::{is_false, is_zero},
+    update_duration::UpdateDuration,
 };
 
 /// Observed state of a Rollout.
@@ -52,17 +54,21 @@ pub struct RolloutStatus {
     /// Available pods of all versions.
     #[serde(default)]
     pub available_replicas: i32,
-    /// Pods that an autoscaler should count.
+    /// Pods that are meant to serve, for autoscalers: those that exist for an update only do not count.
     #[serde(default, rename = "HPAReplicas")]
     pub hpa_replicas: i32,
-    /// Label selector of the Rollout's pods, for autoscalers.
+    /// Label selector of the pods that an autoscaler should measure: those of the version that has nearly all traffic, if there is one.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub selector: String,
     /// How often the hash of a pod template collided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collision_count: Option<i32>,
     /// The generation of the spec that this status was computed from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "number_or_text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub observed_generation: Option<i64>,
     /// Conditions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -86,13 +92,19 @@ pub struct RolloutStatus {
     /// The blue-green state.
     #[serde(default, skip_serializing_if = "BlueGreenStatus::is_empty")]
     pub blue_green: BlueGreenStatus,
+    /// State of the bake.
+    #[serde(default, skip_serializing_if = "BakeStatus::is_empty")]
+    pub bake: BakeStatus,
     /// When pods were last restarted because of `spec.restartAt`. Not written yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
     pub restarted_at: Option<Timestamp>,
-    /// Generation of the workload of `spec.workloadRef` that was observed. Not written yet.
+    /// Generation of the workload of `spec.workloadRef` whose template is the current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_observed_generation: Option<String>,
+    /// Uid of that workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_uid: Option<String>,
     /// State of an AWS load balancer. Not written yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alb: Option<FreeForm>,
@@ -100,9 +112,9 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub albs: Vec<FreeForm>,
-    /// How long the update took. Not written yet.
+    /// How long the update took, and how it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration: Option<FreeForm>,
+    pub duration: Option<UpdateDuration>,
     /// Why the update was aborted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort_cause: Option<String>,
@@ -135,14 +147,23 @@ pub struct RolloutStatus {
     pub ledger: Vec<LedgerEntry>,
 }
 
+/// Argo Rollouts writes the generation as text; very old versions of it wrote a hash, which says nothing.
+fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(value
+        .as_i64()
+        .or_else(|| value.as_str().and_then(|text| text.parse().ok())))
+}
+
 impl RolloutStatus {
     /// The AnalysisRuns that decide on the update now.
-    pub const fn analysis_runs(&self) -> [Option<&AnalysisRunReference>; 4] {
+    pub const fn analysis_runs(&self) -> [Option<&AnalysisRunReference>; 5] {
         [
             self.canary.current_step_analysis_run_status.as_ref(),
             self.canary.current_background_analysis_run_status.as_ref(),
             self.blue_green.pre_promotion_analysis_run_status.as_ref(),
             self.blue_green.post_promotion_analysis_run_status.as_ref(),
+            self.bake.analysis_run_status.as_ref(),
         ]
     }
 }
@@ -317,6 +338,11 @@ pub struct TrafficWeights {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub additional: Vec<WeightDestination>,
+    /// What was last written that sends requests to the new version by their headers: names of header routes, and
+    /// `additionalIngressAnnotations` for rules that are declared there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 21))]
+    pub header_routes: Vec<String>,
     /// Whether the router has confirmed the weights; absent where it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,

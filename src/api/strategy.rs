@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    analysis::RolloutAnalysis, blue_green::BlueGreenStrategy, canary::CanaryStrategy,
+    analysis::RolloutAnalysis, bake::Bake, blue_green::BlueGreenStrategy, canary::CanaryStrategy,
     steps::CanaryStep, traffic_routing::TrafficRouting,
 };
 
@@ -173,7 +173,8 @@ impl<'a> Declared<'a> {
                     .analysis
                     .iter()
                     .map(|background| ("analysis".to_owned(), background.analysis.clone()));
-                steps.chain(background).collect()
+                let bake = bake_analysis(self);
+                steps.chain(background).chain(bake).collect()
             }
             Self::BlueGreen(blue_green) => [
                 ("prePromotionAnalysis", &blue_green.pre_promotion_analysis),
@@ -181,7 +182,16 @@ impl<'a> Declared<'a> {
             ]
             .into_iter()
             .filter_map(|(field, analysis)| Some((field.to_owned(), analysis.clone()?)))
+            .chain(bake_analysis(self))
             .collect(),
+        }
+    }
+
+    /// What happens between all traffic and the promotion.
+    pub const fn bake(self) -> Option<&'a Bake> {
+        match self {
+            Self::Canary(canary) => canary.bake.as_ref(),
+            Self::BlueGreen(blue_green) => blue_green.bake.as_ref(),
         }
     }
 
@@ -208,6 +218,11 @@ impl<'a> Declared<'a> {
             Self::BlueGreen(blue_green) => blue_green.abort_scale_down_delay_seconds,
         }
     }
+}
+
+fn bake_analysis(strategy: Declared<'_>) -> Option<(String, RolloutAnalysis)> {
+    let analysis = strategy.bake()?.analysis.clone()?;
+    Some(("bake.analysis".to_owned(), analysis))
 }
 
 #[cfg(test)]

@@ -166,7 +166,7 @@ async fn pass(experiment: &CachedObject, context: &Context) -> Result<Requeue, R
     let mut failed = None;
     for action in &decision.actions {
         let outcome = carry_out(action, &snapshot, context).await;
-        if let (Ok(_), Some((_, name))) = (&outcome, created(action)) {
+        if let (Ok(_), Some((_, name))) = (&outcome, action.created()) {
             context
                 .refusals
                 .with(experiment, |refusals| refusals.remove(name));
@@ -256,7 +256,7 @@ async fn carry_out(
 ) -> Result<Acted, ActError> {
     let experiment = &snapshot.experiment;
     // Objects that we created and no cache shows yet are not seen by `shows_own_writes`.
-    if let Some((kind, name)) = created(action)
+    if let Some((kind, name)) = action.created()
         && !context.writer.write_log.caught_up(
             kind,
             &experiment.namespace,
@@ -274,30 +274,6 @@ async fn carry_out(
         .await
 }
 
-/// The object that the action creates.
-const fn created(action: &Action) -> Option<(&'static str, &String)> {
-    match action {
-        Action::CreateReplicaSet { name, .. } => Some(("ReplicaSet", name)),
-        Action::CreateService { name, .. } => Some(("Service", name)),
-        Action::CreateAnalysisRun { name, .. } => Some(("AnalysisRun", name)),
-        Action::PatchReplicaSet { .. }
-        | Action::AdoptReplicaSet { .. }
-        | Action::DeleteReplicaSet { .. }
-        | Action::PinService { .. }
-        | Action::CreateIngress { .. }
-        | Action::PatchIngress { .. }
-        | Action::PatchRoute { .. }
-        | Action::DeleteIngress { .. }
-        | Action::DeleteService { .. }
-        | Action::CreateExperiment { .. }
-        | Action::TerminateExperiment { .. }
-        | Action::DeleteExperiment { .. }
-        | Action::ReadPodTemplate { .. }
-        | Action::TerminateAnalysisRun { .. }
-        | Action::DeleteAnalysisRun { .. } => None,
-    }
-}
-
 /// Keeps what the next decision has to know about a refusal.
 fn remember(
     action: &Action,
@@ -305,7 +281,7 @@ fn remember(
     experiment: &CachedObject,
     context: &Context,
 ) -> Again {
-    let Some((_, name)) = created(action) else {
+    let Some((_, name)) = action.created() else {
         return Again::Later;
     };
     let (refused, again) = match error.failure() {

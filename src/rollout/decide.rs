@@ -4,27 +4,38 @@
 
 mod abort;
 mod analyses;
+mod autoscaling;
+mod bake;
 mod blue_green;
 mod canary;
 mod conditions;
+mod duration;
 mod experiments;
+mod header_routes;
 mod history;
 mod intents;
 mod ledger;
 mod notes;
 mod pass;
 mod pauses;
+mod pending;
 mod pod_ratio;
 mod progress;
 mod promotion;
 mod replica_set;
 mod revisions;
+mod rollback_window;
 mod scale;
 mod services;
+mod stable_scale;
 mod steps;
 mod summary;
+mod takeover;
+mod threshold;
 mod traffic;
 mod validate;
+mod workload;
+mod workload_scale;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +43,7 @@ mod tests;
 pub use analyses::template_refs;
 pub use notes::note_of_action;
 pub use revisions::pod_template_hash;
+pub use takeover::same_template;
 pub use validate::{FieldError, validate};
 
 use super::{
@@ -56,6 +68,8 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
         Ok(spec) => spec,
         Err(message) => return conditions::unreadable(snapshot, message),
     };
+    let resolved = workload::resolve(snapshot, spec);
+    let spec = resolved.as_ref().unwrap_or(spec);
     let Some(strategy) = spec.strategy.declared() else {
         return conditions::unreadable(
             snapshot,
@@ -66,6 +80,14 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
     if !adopted.is_empty() {
         return Decision {
             actions: adopted,
+            status: snapshot.rollout.status.clone(),
+            notes: Vec::new(),
+            next: Next::OnChange,
+        };
+    }
+    if let Some(recognise) = takeover::recognise(snapshot, spec) {
+        return Decision {
+            actions: vec![recognise],
             status: snapshot.rollout.status.clone(),
             notes: Vec::new(),
             next: Next::OnChange,
@@ -83,6 +105,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
         Declared::Canary(_) => traffic::heed(pass),
         Declared::BlueGreen(_) => blue_green::begin(pass),
     }
+    rollback_window::begin(pass);
     intents::answer(pass);
     analyses::heed(pass);
     experiments::heed(pass);
@@ -102,6 +125,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
         Declared::BlueGreen(strategy) => blue_green::size(pass, strategy),
     }
     analyses::run_all(pass);
+    workload_scale::size(pass);
     experiments::settle(pass);
     history::prune(pass);
 }

@@ -170,6 +170,21 @@ pub fn everything_bad() -> Vec<Bad> {
         bad(
             Rollout,
             "spec.strategy.canary",
+            "dynamicStableScale takes the old pods away",
+            canary(json!({ "dynamicStableScale": true })),
+        ),
+        bad(
+            Rollout,
+            "spec.strategy.canary",
+            "bake works only with trafficRouting",
+            canary(json!({
+                "trafficRouting": null, "scaleDownDelaySeconds": null, "abortScaleDownDelaySeconds": null,
+                "bake": { "duration": "1h" },
+            })),
+        ),
+        bad(
+            Rollout,
+            "spec.strategy.canary",
             "both 0",
             canary(json!({ "maxSurge": 0 })),
         ),

@@ -75,6 +75,21 @@ fn a_new_revision_in_mid_flight_survives_a_crash_at_every_write() {
 }
 
 #[test]
+fn a_bake_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::bake());
+}
+
+#[test]
+fn a_bake_that_goes_back_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::bake_back());
+}
+
+#[test]
+fn an_abort_with_dynamic_stable_scale_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::dynamic_abort());
+}
+
+#[test]
 fn an_experiment_step_survives_a_crash_at_every_write() {
     let _covers = testbed::covers(&[
         "spec.strategy.canary.steps[].experiment",

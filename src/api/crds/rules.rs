@@ -117,6 +117,16 @@ const ROLLOUT: &[Rule] = &[
     ),
     rule(
         "spec.strategy.canary",
+        "!(has(self.dynamicStableScale) && self.dynamicStableScale) || !has(self.scaleDownDelaySeconds)",
+        "dynamicStableScale takes the old pods away as traffic leaves them; remove scaleDownDelaySeconds",
+    ),
+    rule(
+        "spec.strategy.canary",
+        "has(self.trafficRouting) || !has(self.bake)",
+        "bake works only with trafficRouting; remove it or set trafficRouting",
+    ),
+    rule(
+        "spec.strategy.canary",
         "!(has(self.maxSurge) && has(self.maxUnavailable) && self.maxSurge in [dyn(0), dyn('0'), dyn('0%')] && self.maxUnavailable in [dyn(0), dyn('0'), dyn('0%')])",
         "maxSurge and maxUnavailable are both 0, so no pod could ever be replaced; raise one of them",
     ),
@@ -145,6 +155,11 @@ const ROLLOUT: &[Rule] = &[
         "spec.strategy.canary.steps[].setCanaryScale",
         "[has(self.weight), has(self.replicas), has(self.matchTrafficWeight)].filter(set, set).size() == 1",
         "set exactly one of weight, replicas and matchTrafficWeight",
+    ),
+    rule(
+        "spec.strategy.canary.steps[].setHeaderRoute.match[].headerValue",
+        "[has(self.exact), has(self.prefix), has(self.regex)].filter(set, set).size() == 1",
+        "set exactly one of exact, prefix and regex",
     ),
     rule(
         "spec.strategy.canary.steps[].analysis",
@@ -197,6 +212,7 @@ const ROLLOUT_BOUNDS: &[Bound] = &[
     bound("spec.strategy.canary.stableService", "maxLength", 63),
     bound("spec.strategy.canary.maxSurge", "maxLength", 32),
     bound("spec.strategy.canary.maxUnavailable", "maxLength", 32),
+    bound("spec.strategy.canary.maxPendingPods", "maxLength", 32),
 ];
 
 /// The rules of a kind.

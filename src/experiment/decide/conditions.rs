@@ -183,6 +183,7 @@ pub fn note_of_action(action: &Action, snapshot: &ExperimentSnapshot) -> Option<
             target,
             replicas: Some(to),
             annotations: _,
+            template: _,
         } => {
             let mut sets = snapshot.replica_sets.iter();
             let set = sets.find(|set| set.name == target.name)?;
@@ -206,8 +207,14 @@ pub fn note_of_action(action: &Action, snapshot: &ExperimentSnapshot) -> Option<
             target: _,
             replicas: None,
             annotations: _,
+            template: _,
         }
         | Action::AdoptReplicaSet { .. }
+        | Action::RecogniseReplicaSet { .. }
+        | Action::PatchPods { .. }
+        | Action::EvictPod { .. }
+        | Action::ScaleWorkload { .. }
+        | Action::RestoreWorkload { .. }
         | Action::DeleteReplicaSet { .. }
         | Action::PinService { .. }
         | Action::CreateIngress { .. }

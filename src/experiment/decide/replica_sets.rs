@@ -61,6 +61,7 @@ fn size(pass: &mut Pass<'_>, set: &ReplicaSetView, replicas: i32) {
             },
             replicas: Some(replicas),
             annotations: Vec::new(),
+            template: Value::Null,
         });
     }
 }

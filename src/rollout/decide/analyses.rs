@@ -3,7 +3,7 @@
 //! Only Successful goes on; Failed and Error abort; Inconclusive asks a person. Not here: judging metrics (`crate::analysis`).
 
 use super::{
-    abort, experiments,
+    abort, bake, experiments,
     pass::{Mode, Pass},
     pauses,
 };
@@ -34,6 +34,8 @@ pub(super) enum Role {
     PrePromotion,
     /// The one after the switch.
     PostPromotion,
+    /// The one with all traffic, before the promotion.
+    Bake,
 }
 
 impl Role {
@@ -44,6 +46,7 @@ impl Role {
             Self::Background => "Background",
             Self::PrePromotion => "PrePromotion",
             Self::PostPromotion => "PostPromotion",
+            Self::Bake => "Bake",
         }
     }
 
@@ -53,6 +56,7 @@ impl Role {
             Self::Background => String::new(),
             Self::PrePromotion => "-pre".to_owned(),
             Self::PostPromotion => "-post".to_owned(),
+            Self::Bake => "-bake".to_owned(),
         }
     }
 
@@ -60,7 +64,8 @@ impl Role {
     const fn must_end(self) -> bool {
         match self {
             Self::Step(_) | Self::PrePromotion | Self::PostPromotion => true,
-            Self::Background => false,
+            // These end with what they judge.
+            Self::Background | Self::Bake => false,
         }
     }
 
@@ -71,19 +76,24 @@ impl Role {
             Self::Background => &mut status.canary.current_background_analysis_run_status,
             Self::PrePromotion => &mut status.blue_green.pre_promotion_analysis_run_status,
             Self::PostPromotion => &mut status.blue_green.post_promotion_analysis_run_status,
+            Self::Bake => &mut status.bake.analysis_run_status,
         }
     }
 }
 
 /// The runs that judge the new version now.
 fn current(pass: &Pass<'_>) -> Vec<Role> {
-    match pass.strategy {
+    let mut roles = match pass.strategy {
         Declared::Canary(_) => vec![Role::Step(pass.step_index()), Role::Background],
         Declared::BlueGreen(_) if pass.status.blue_green.scale_up_preview_check_point => {
             vec![Role::PostPromotion]
         }
         Declared::BlueGreen(_) => vec![Role::PrePromotion],
+    };
+    if bake::is_on(pass) {
+        roles.push(Role::Bake);
     }
+    roles
 }
 
 /// All runs that an attempt may have.
@@ -91,9 +101,9 @@ fn all(pass: &Pass<'_>) -> Vec<Role> {
     match pass.strategy {
         Declared::Canary(canary) => (0..canary.steps.len())
             .map(Role::Step)
-            .chain([Role::Background])
+            .chain([Role::Background, Role::Bake])
             .collect(),
-        Declared::BlueGreen(_) => vec![Role::PrePromotion, Role::PostPromotion],
+        Declared::BlueGreen(_) => vec![Role::PrePromotion, Role::PostPromotion, Role::Bake],
     }
 }
 
@@ -132,8 +142,11 @@ fn reference(run: &AnalysisRunView) -> AnalysisRunReference {
 
 /// Takes note of how the runs of this update stand: one that failed aborts, at every moment, paused or not.
 pub(super) fn heed(pass: &mut Pass<'_>) {
-    let broken_off =
-        |role: &Role| role.must_end() && run(pass, *role).is_some_and(|run| run.terminate);
+    let broken_off = |role: &Role| {
+        let ours_to_end = *role == Role::Bake && bake::is_over(pass);
+        let proves = role.must_end() || (*role == Role::Bake && !ours_to_end);
+        proves && run(pass, *role).is_some_and(|run| run.terminate)
+    };
     if pass.mode() == Mode::Stepping && current(pass).iter().any(broken_off) {
         // Measuring was broken off: whatever it ended with proves nothing, and it is done again.
         pass.status.attempt = pass.status.attempt.saturating_add(1);
@@ -217,6 +230,23 @@ pub(super) fn started(pass: &Pass<'_>, role: Role) -> bool {
     run(pass, role).is_some()
 }
 
+/// Whether the run has come to a verdict.
+pub(super) fn has_ended(pass: &Pass<'_>, role: Role) -> bool {
+    run(pass, role).is_some_and(|run| run.phase.is_terminal())
+}
+
+/// Ends the run: what it has found until now is its verdict.
+pub(super) fn terminate(pass: &mut Pass<'_>, role: Role) {
+    if let Some(run) = run(pass, role)
+        && !run.phase.is_terminal()
+        && !run.terminate
+    {
+        pass.actions.push(Action::TerminateAnalysisRun {
+            target: target(run),
+        });
+    }
+}
+
 /// Starts the run.
 pub(super) fn start(pass: &mut Pass<'_>, analysis: &RolloutAnalysis, role: Role) -> Outcome {
     match create(pass, analysis, role) {
@@ -259,7 +289,7 @@ pub(super) fn run_all(pass: &mut Pass<'_>) {
     {
         let starting = usize::try_from(analysis.starting_step.unwrap_or(0)).unwrap_or(0);
         let has_traffic = if pass.router.is_some() {
-            pass.observed.highest > 0
+            pass.observed.highest > 0 || pass.observed.by_header
         } else {
             pass.revisions.new.is_some_and(|new| new.available > 0)
         };
@@ -376,6 +406,9 @@ fn create(pass: &mut Pass<'_>, analysis: &RolloutAnalysis, role: Role) -> Result
     ]);
     if let Role::Step(index) = role {
         labels.insert(names.step_index.clone(), index.to_string());
+    }
+    if let Some(instance) = &names.instance {
+        labels.insert(names.instance_id.clone(), instance.clone());
     }
     let api_version = names.api_version();
     let request = RunRequest {

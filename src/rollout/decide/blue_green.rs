@@ -10,6 +10,7 @@ pub(super) use size::{size, wanted_new};
 
 use super::{
     analyses::{self, Role},
+    bake,
     pass::{Mode, Pass, after},
     pauses, scale, services,
 };
@@ -25,13 +26,14 @@ use crate::{
 type Gate = fn(&mut Pass<'_>, &BlueGreenStrategy) -> Outcome;
 
 /// What has to be passed, in this order; the one that is not is what is waited for.
-const GATES: [Gate; 6] = [
+const GATES: [Gate; 7] = [
     preview_is_up,
     pre_promotion_analysis,
     pause,
     whole_size,
     switch,
     post_promotion_analysis,
+    |pass, _| bake::gate(pass),
 ];
 
 /// Remembers how a new revision begins: the size of what serves, and whether the new version was stable a moment ago.

@@ -6,13 +6,17 @@ mod pins;
 
 pub(super) use pins::pin;
 
-use super::{pass::Pass, steps};
+use super::{bake, pass::Pass, steps};
 use crate::rollout::decision::Outcome;
 
-/// Takes the steps that are done. `Done` when the new version has all of the traffic.
+/// Takes the steps that are done. `Done` when the new version has all of the traffic, and had it for as long as it must.
 pub(super) fn advance(pass: &mut Pass<'_>) -> Outcome {
-    match steps::advance(pass) {
+    let all_traffic = match steps::advance(pass) {
         Outcome::Done => steps::reached(pass, pass.max_weight()),
+        other @ (Outcome::Wait(_) | Outcome::Fail(_)) => other,
+    };
+    match all_traffic {
+        Outcome::Done => bake::gate(pass),
         other @ (Outcome::Wait(_) | Outcome::Fail(_)) => other,
     }
 }

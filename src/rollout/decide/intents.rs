@@ -3,7 +3,7 @@
 //! Not here: reading the annotation (`api::request`).
 
 use super::{
-    abort,
+    abort, bake,
     pass::{Mode, Pass},
     pauses, revisions,
 };
@@ -149,8 +149,23 @@ fn carry_out(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
     }
 }
 
+/// A person's promotion during a bake ends it.
+fn end_bake(pass: &mut Pass<'_>) -> Option<Result<String, String>> {
+    if !bake::is_on(pass) {
+        return None;
+    }
+    let answer = match &pass.hold {
+        Some(why) => Err(format!("nothing moves forward; waiting for {why}")),
+        None => Ok(bake::promote(pass)),
+    };
+    Some(answer)
+}
+
 /// Ends the pause, or skips the step that is under way.
 fn promote(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
+    if let Some(answer) = end_bake(pass) {
+        return answer;
+    }
     let index = pass.status.current_step_index.unwrap_or(0);
     if let Some(step) = request.step
         && step != index
@@ -182,6 +197,9 @@ fn promote(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
 
 /// Ends what a blue-green release waits for a person with. Nothing that runs is skipped: that is what a full promotion is for.
 fn switch(pass: &mut Pass<'_>) -> Result<String, String> {
+    if let Some(answer) = end_bake(pass) {
+        return answer;
+    }
     let revision = pass.status.revision.unwrap_or(0);
     if pauses::promoted(pass) {
         return Ok(format!("going on with revision {revision} already"));

@@ -44,7 +44,7 @@ pub(super) fn update(pass: &mut Pass<'_>) {
             Some(entry) => {
                 if !routes.is_empty() {
                     entry.unrouted_since = None;
-                } else if entry.unrouted_since.is_none() {
+                } else if entry.unrouted_since.is_none() && !entry.routes.is_empty() {
                     entry.unrouted_since = Some(now);
                 }
                 entry.routes = routes;
@@ -87,16 +87,14 @@ fn routes_to(pass: &Pass<'_>, hash: &str) -> Vec<String> {
             routes.push(format!("service/{}", service.name));
         }
     }
-    let written = pass
-        .status
-        .canary
-        .weights
-        .as_ref()
-        .map(|weights| &weights.canary);
-    let behind_canary = written.is_some_and(|written| written.pod_template_hash == hash);
-    let written_weight = written.map_or(0, |written| written.weight);
-    let may_send =
-        written_weight > 0 || pass.observed.highest > 0 || pass.observed.unconfirmed.is_some();
+    let written = pass.status.canary.weights.as_ref();
+    let behind_canary = written.is_some_and(|written| written.canary.pod_template_hash == hash);
+    let written_weight = written.map_or(0, |written| written.canary.weight);
+    let may_send = written_weight > 0
+        || written.is_some_and(|written| !written.header_routes.is_empty())
+        || pass.observed.highest > 0
+        || pass.observed.by_header
+        || pass.observed.unconfirmed.is_some();
     if behind_canary && may_send {
         routes.extend(pass.observed.routes.iter().cloned());
         if pass.observed.routes.is_empty() {
@@ -104,6 +102,20 @@ fn routes_to(pass: &Pass<'_>, hash: &str) -> Vec<String> {
         }
     }
     routes
+}
+
+/// Remembers that a version was the stable one.
+pub(super) fn was_stable(pass: &mut Pass<'_>, hash: String) {
+    let mut entries = pass.status.ledger.iter_mut();
+    if let Some(entry) = entries.find(|entry| entry.pod_template_hash == hash) {
+        entry.was_stable = true;
+    } else {
+        pass.status.ledger.push(LedgerEntry {
+            pod_template_hash: hash,
+            was_stable: true,
+            ..LedgerEntry::default()
+        });
+    }
 }
 
 /// Remembers when a version's pods go.
@@ -127,6 +139,8 @@ pub(super) fn unrouted_since(pass: &Pass<'_>, hash: &str) -> Routed {
             unrouted_since: Some(since),
             ..
         }) => Routed::Until(*since),
+        // It is known for something else.
+        Some(entry) if entry.routes.is_empty() => Routed::Never,
         Some(LedgerEntry {
             unrouted_since: None,
             ..

@@ -13,7 +13,7 @@ pub(super) struct Pair {
 }
 
 /// A percentage or number of `replicas`; percentages are rounded up or down.
-fn amount(value: Option<&IntOrString>, replicas: i32, round_up: bool) -> i32 {
+pub(super) fn amount(value: Option<&IntOrString>, replicas: i32, round_up: bool) -> i32 {
     match value {
         Some(IntOrString::Int(number)) => (*number).max(0),
         Some(IntOrString::String(text)) => percent_of(text, replicas, round_up),

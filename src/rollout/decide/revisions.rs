@@ -4,9 +4,10 @@
 
 use std::cmp::Reverse;
 
-use super::{analyses, pass::Pass};
+use super::{analyses, pass::Pass, workload};
 use crate::{
     api::{
+        bake::BakeStatus,
         conditions::{self, ConditionType},
         rollout::RolloutSpec,
         rollout_status::RolloutStatus,
@@ -45,7 +46,6 @@ impl<'a> Revisions<'a> {
         strategy: Declared<'_>,
         status: &RolloutStatus,
     ) -> Self {
-        let new_hash = pod_template_hash(spec, status);
         let mut live: Vec<&ReplicaSetView> = snapshot
             .replica_sets
             .iter()
@@ -57,11 +57,17 @@ impl<'a> Revisions<'a> {
         } else {
             status.stable_rs.clone()
         };
+        let declared = workload::new_hash(snapshot, spec, status, &stable_hash);
+        let by_label = live.iter().find(|set| set.pod_template_hash == declared);
+        // One that was taken over has a hash of another making.
+        let new = by_label.or_else(|| {
+            live.iter()
+                .find(|set| set.declared_hash.as_deref() == Some(declared.as_str()))
+        });
+        let new = new.copied();
+        let new_hash = new.map_or(declared, |new| new.pod_template_hash.clone());
         Self {
-            new: live
-                .iter()
-                .copied()
-                .find(|set| set.pod_template_hash == new_hash),
+            new,
             old: live
                 .into_iter()
                 .filter(|set| set.pod_template_hash != new_hash)
@@ -135,10 +141,7 @@ pub(super) fn begin(pass: &mut Pass<'_>) {
         .stable_rs
         .clone_from(&pass.revisions.stable_hash);
 
-    let step_hash = match pass.strategy {
-        Declared::Canary(canary) => template_hash::hash(&serde_json::json!(canary.steps)),
-        Declared::BlueGreen(_) => String::new(),
-    };
+    let step_hash = step_hash(pass.strategy);
     let promoted = pass.revisions.new_hash == pass.status.stable_rs;
     let new_revision = pass.status.current_pod_hash != pass.revisions.new_hash;
     let new_steps = pass.status.current_step_hash != step_hash;
@@ -176,6 +179,14 @@ pub(super) fn begin(pass: &mut Pass<'_>) {
     }
 }
 
+/// The hash of the steps; empty for a strategy without any.
+pub(super) fn step_hash(strategy: Declared<'_>) -> String {
+    match strategy {
+        Declared::Canary(canary) => template_hash::hash(&serde_json::json!(canary.steps)),
+        Declared::BlueGreen(_) => String::new(),
+    }
+}
+
 /// A first deploy whose pods never served is replaced by the next version without steps: there is nothing to protect.
 fn corrects_first_deploy(pass: &Pass<'_>) -> bool {
     let status = &pass.status;
@@ -198,6 +209,7 @@ pub(super) fn restart(pass: &mut Pass<'_>) {
     pass.status.canary.current_step_analysis_run_status = None;
     pass.status.canary.current_experiment = None;
     pass.status.canary.current_background_analysis_run_status = None;
+    pass.status.bake = BakeStatus::default();
     pass.status.progress = None;
 }
 
@@ -209,6 +221,7 @@ pub(super) fn finish(pass: &mut Pass<'_>) {
     pass.status.controller_pause = false;
     pass.status.blue_green.scale_up_preview_check_point = false;
     pass.status.blue_green.live_size = None;
+    pass.status.bake = BakeStatus::default();
 }
 
 /// A blue-green release has no steps, and no index of one.

@@ -6,10 +6,11 @@
 use jiff::Timestamp;
 
 use super::{
-    blue_green, ledger,
+    blue_green, header_routes, ledger,
     pass::{DEFAULT_DELAY, MIN_DRAIN, Mode, Pass, after},
+    pending,
     pod_ratio::{self, Pair, Pods},
-    replica_set, steps,
+    replica_set, stable_scale, steps, threshold,
 };
 use crate::{
     api::{steps::CanaryScale, strategy::Declared},
@@ -19,7 +20,8 @@ use crate::{
 /// Pods that the new version should have in the current step when it has `weight`: its share, rounded up, or what a
 /// `setCanaryScale` says.
 pub(super) fn pods_for(pass: &Pass<'_>, weight: i32) -> i32 {
-    pods_by(pass, steps::goal_scale(pass), weight)
+    let least = header_routes::least_pods(pass);
+    pods_by(pass, steps::goal_scale(pass), weight).max(least)
 }
 
 fn pods_by(pass: &Pass<'_>, scale: CanaryScale, weight: i32) -> i32 {
@@ -28,12 +30,27 @@ fn pods_by(pass: &Pass<'_>, scale: CanaryScale, weight: i32) -> i32 {
         // A Rollout that was scaled to nothing has no pods.
         CanaryScale::Replicas(_) if replicas == 0 => 0,
         CanaryScale::Replicas(number) => number.max(0),
-        CanaryScale::Weight(weight) => share(replicas, weight, max),
-        CanaryScale::MatchTrafficWeight => share(replicas, weight.min(max), max),
+        CanaryScale::Weight(weight) => with_floor(pass, share(replicas, weight, max)),
+        CanaryScale::MatchTrafficWeight => with_floor(pass, share(replicas, weight.min(max), max)),
     }
 }
 
-fn share(replicas: i32, weight: i32, max: i32) -> i32 {
+/// No version with traffic has fewer pods than `minPodsPerReplicaSet`, and none needs more than `spec.replicas` for that.
+pub(super) fn with_floor(pass: &Pass<'_>, pods: i32) -> i32 {
+    let floor = pass
+        .strategy
+        .canary()
+        .and_then(|canary| canary.min_pods_per_replica_set)
+        .unwrap_or(0);
+    if pods > 0 {
+        pods.max(floor.min(pass.replicas()))
+    } else {
+        pods
+    }
+}
+
+/// The part of `replicas` that serves `weight` of `max`, rounded up.
+pub(super) fn share(replicas: i32, weight: i32, max: i32) -> i32 {
     let product = i64::from(replicas) * i64::from(weight.max(0));
     let max = i64::from(max.max(1));
     i32::try_from(product / max + i64::from(product % max != 0)).unwrap_or(i32::MAX)
@@ -46,14 +63,16 @@ pub(super) fn declared_pods(pass: &Pass<'_>) -> i32 {
         steps::declared_scale(pass),
         steps::declared_weight(pass),
     )
+    .max(header_routes::least_pods(pass))
 }
 
-/// Whether so many pods of the new version are there and available.
+/// Whether so many pods of the new version are there, and enough of them available.
 pub(super) fn available(pass: &Pass<'_>, want: i32) -> Outcome {
     let Some(new) = pass.revisions.new else {
         return Outcome::wait("the ReplicaSet of the new version to exist");
     };
-    if new.replicas < want || new.available < want {
+    let enough = threshold::enough(pass, want);
+    if new.replicas < enough || new.available < enough {
         return Outcome::wait(format!(
             "pods of revision {} to be available: {} of {want} are",
             pass.status.revision.unwrap_or(0),
@@ -100,11 +119,10 @@ fn bounds(pass: &Pass<'_>) -> (i32, i32) {
 }
 
 fn size_with_router(pass: &mut Pass<'_>) {
-    let replicas = pass.replicas();
     let mode = pass.mode();
     if let Some(stable) = pass.revisions.stable() {
-        // Stable has its full size as long as it is stable: an abort must find it ready.
-        scale(pass, stable, replicas);
+        let want = stable_scale::wanted(pass, stable);
+        scale(pass, stable, want);
     }
     if mode != Mode::Stable
         && let Some(new) = pass.revisions.new
@@ -113,6 +131,8 @@ fn size_with_router(pass: &mut Pass<'_>) {
             Mode::Aborted => aborted_size(pass, new),
             Mode::Stable | Mode::Stepping | Mode::Full => {
                 let want = held_size(pass, new, wanted_new(pass));
+                let want = kept_for_retry(pass, new, want);
+                let want = pending::bounded(pass, Some(new), want);
                 if want < new.replicas {
                     shrunk_canary(pass, new, want)
                 } else {
@@ -133,6 +153,17 @@ pub(super) fn size_leftovers(pass: &mut Pass<'_>) {
         let want = leftover_size(pass, old, &mut delayed);
         scale(pass, old, want);
     }
+}
+
+/// After a retry the pods that still run are kept: the update will want them again. With a `setCanaryScale` it says itself
+/// how many.
+fn kept_for_retry(pass: &Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
+    let steps = pass.strategy.steps();
+    let says = steps.iter().any(|step| step.set_canary_scale.is_some());
+    if pass.status.attempt == 0 || pass.mode() != Mode::Stepping || says {
+        return want;
+    }
+    want.max(new.replicas.min(pass.replicas()))
 }
 
 /// While nothing may move, a canary keeps the pods that it has been given for the step.
@@ -180,7 +211,8 @@ fn aborted_size(pass: &mut Pass<'_>, new: &ReplicaSetView) -> i32 {
     if delay == 0 {
         return new.replicas;
     }
-    to_zero_after(pass, new, delay)
+    let size = to_zero_after(pass, new, delay);
+    size.min(stable_scale::given_up_size(pass, new))
 }
 
 fn leftover_size(pass: &mut Pass<'_>, old: &ReplicaSetView, delayed: &mut i32) -> i32 {
@@ -192,14 +224,16 @@ fn leftover_size(pass: &mut Pass<'_>, old: &ReplicaSetView, delayed: &mut i32) -
         .strategy
         .scale_down_delay_revision_limit()
         .is_some_and(|limit| *delayed > limit);
-    let delay = if over_limit {
+    // With dynamicStableScale old pods go as traffic leaves them: that is what it is for.
+    let delay = if over_limit || stable_scale::is_dynamic(pass) {
         0
     } else {
         pass.strategy
             .scale_down_delay_seconds()
             .unwrap_or(DEFAULT_DELAY)
     };
-    to_zero_after(pass, old, delay)
+    let size = to_zero_after(pass, old, delay);
+    size.min(stable_scale::given_up_size(pass, old))
 }
 
 /// 0 once nothing has sent to it for `delay` seconds (and never less than the drain time); its size until then.

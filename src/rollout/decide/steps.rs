@@ -4,9 +4,9 @@
 
 use super::{
     analyses::{self, Role},
-    experiments,
+    experiments, header_routes,
     pass::{Mode, Pass},
-    pauses, scale, services,
+    pauses, scale, services, threshold,
 };
 use crate::{
     api::{
@@ -143,9 +143,12 @@ pub(super) fn advance(pass: &mut Pass<'_>) -> Outcome {
 fn step_outcome(pass: &mut Pass<'_>, step: &CanaryStep, index: usize) -> Outcome {
     // Pods may vanish in any step: none ends while the weight of the last setWeight is not carried.
     let weight = weight_at(pass.strategy.steps(), index, pass.max_weight());
-    let carried = reached(pass, weight);
+    let carried = match reached(pass, weight) {
+        Outcome::Done => header_routes::reached(pass, index),
+        other @ (Outcome::Wait(_) | Outcome::Fail(_)) => other,
+    };
     match (step.kind(), carried) {
-        (Some(StepKind::SetWeight(_)), carried) => {
+        (Some(StepKind::SetWeight(_) | StepKind::SetHeaderRoute(_)), carried) => {
             // What a person ended here was no pause of this step.
             pass.status.controller_pause = !pass.status.pause_conditions.is_empty();
             carried
@@ -215,6 +218,13 @@ fn step_outcome(pass: &mut Pass<'_>, step: &CanaryStep, index: usize) -> Outcome
     }
 }
 
+/// Whether the current step is a pause that only a person ends.
+pub(super) fn pauses_openly(pass: &Pass<'_>) -> bool {
+    let step = pass.strategy.steps().get(pass.step_index());
+    step.and_then(|step| step.pause.as_ref())
+        .is_some_and(|pause| pause.duration.is_none())
+}
+
 /// A pause step begins, goes on, or is over. A pause that was promoted has no condition left.
 fn hold_pause(pass: &mut Pass<'_>, pause: &PauseStep) -> Outcome {
     if pauses::promoted(pass) {
@@ -279,7 +289,7 @@ pub(super) fn reached(pass: &Pass<'_>, weight: i32) -> Outcome {
         }
     }
     if pass.router.is_some() && pass.replicas() > 0 && weight > pass.observed.lowest {
-        match services::canary_outcome(pass, want_canary) {
+        match services::canary_outcome(pass, threshold::enough(pass, want_canary)) {
             Outcome::Done => {}
             other @ (Outcome::Wait(_) | Outcome::Fail(_)) => return other,
         }
@@ -338,6 +348,10 @@ pub(super) fn describe(step: &CanaryStep) -> String {
             }
             None => "setCanaryScale".to_owned(),
         },
+        Some(StepKind::SetHeaderRoute(route)) if route.matches.is_empty() => {
+            format!("setHeaderRoute: {} removed", route.name)
+        }
+        Some(StepKind::SetHeaderRoute(route)) => format!("setHeaderRoute: {}", route.name),
         Some(StepKind::Unsupported(name)) => name.to_owned(),
         None => "invalid".to_owned(),
     }

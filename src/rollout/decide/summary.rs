@@ -2,8 +2,7 @@
 //!
 //! Not here: conditions and phase (`conditions`).
 
-use super::pass::Pass;
-use crate::api::strategy::Declared;
+use super::{autoscaling, pass::Pass};
 
 /// Counts pods, and prints the selector for autoscalers.
 pub(super) fn count(pass: &mut Pass<'_>) {
@@ -18,7 +17,7 @@ pub(super) fn count(pass: &mut Pass<'_>) {
         ready += set.ready;
         available += set.available;
     }
-    let (selector, for_autoscalers) = (selector(pass), for_autoscalers(pass, replicas));
+    let (selector, for_autoscalers) = (selector(pass), autoscaling::replicas(pass, replicas));
     let status = &mut pass.status;
     status.replicas = replicas;
     status.ready_replicas = ready;
@@ -26,23 +25,6 @@ pub(super) fn count(pass: &mut Pass<'_>) {
     status.updated_replicas = pass.revisions.new.map_or(0, |new| new.current);
     status.hpa_replicas = for_autoscalers;
     status.selector = selector;
-}
-
-/// An autoscaler divides by this: pods that exist only for the update must not feed back.
-fn for_autoscalers(pass: &Pass<'_>, replicas: i32) -> i32 {
-    match pass.strategy {
-        Declared::Canary(_) => replicas.min(pass.replicas()),
-        Declared::BlueGreen(_) => {
-            let active = active(pass).and_then(|hash| pass.revisions.by_hash(hash));
-            active.map_or(0, |set| set.current)
-        }
-    }
-}
-
-/// The version that the active Service leads to.
-fn active<'a>(pass: &'a Pass<'_>) -> Option<&'a str> {
-    let active = pass.status.blue_green.active_selector.as_deref();
-    active.or(Some(pass.status.stable_rs.as_str()).filter(|hash| !hash.is_empty()))
 }
 
 fn selector(pass: &Pass<'_>) -> String {
@@ -67,13 +49,8 @@ fn selector(pass: &Pass<'_>) -> String {
                 _ => requirement.key.clone(),
             }
         });
-    // Of a blue-green release only the version that serves is measured.
-    let version = match pass.strategy {
-        Declared::Canary(_) => None,
-        Declared::BlueGreen(_) => {
-            active(pass).map(|hash| format!("{}={hash}", pass.snapshot.names.pod_template_hash))
-        }
-    };
+    let version = autoscaling::measured(pass)
+        .map(|hash| format!("{}={hash}", pass.snapshot.names.pod_template_hash));
     // Pods of an Experiment have the same labels, and are none of the Rollout's.
     let steps = pass.strategy.steps();
     let experiments = steps

@@ -3,17 +3,26 @@
 
 mod abort;
 mod analysis;
+mod autoscaler;
+mod bake;
 mod blue_green;
 mod canary_scale;
+mod duration;
 mod experiments;
 mod first_deploy;
+mod header_routes;
+mod known;
 mod progress;
 mod properties;
 mod release;
+mod rollback;
 mod routes;
 mod rules;
 mod scaling;
 mod shown;
+mod sizes;
+mod stable_scale;
 mod told;
 mod validation;
+mod workload;
 mod world;

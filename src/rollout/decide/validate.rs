@@ -2,14 +2,17 @@
 //!
 //! Abort, rollback and scaling go on while something is wrong here. Not here: the pod template, which the API server checks.
 
+mod bake;
 mod blue_green;
 mod canary_scale;
 mod experiment;
+mod header_routes;
 mod routes;
+mod sizes;
 
 use std::fmt;
 
-use super::{analyses, pass::Pass};
+use super::{analyses, header_routes::live as live_routes, pass::Pass, workload};
 use crate::{
     analysis::templates::TemplatesError,
     api::{
@@ -22,7 +25,7 @@ use crate::{
         traffic_routing::TrafficRouting,
     },
     rollout::snapshot::{RefusalKind, ServiceView},
-    traffic::Split,
+    traffic::{Desired, Split},
 };
 use routes::check_routes;
 
@@ -53,9 +56,16 @@ pub(super) fn describe(errors: &[FieldError]) -> String {
 /// Everything that is wrong with `spec` by itself.
 pub fn validate(spec: &RolloutSpec) -> Result<(), Vec<FieldError>> {
     let mut errors = Errors(Vec::new());
-    errors.unsupported("spec.workloadRef", spec.workload_ref.is_some());
-    errors.unsupported("spec.rollbackWindow", spec.rollback_window.is_some());
     errors.unsupported("spec.restartAt", spec.restart_at.is_some());
+    errors.0.extend(workload::problems(spec));
+    if let Some(window) = &spec.rollback_window
+        && window.revisions.is_none_or(|revisions| revisions < 1)
+    {
+        errors.add(
+            "spec.rollbackWindow.revisions",
+            "must be at least 1: how many revisions back need no steps",
+        );
+    }
     check_strategy(spec, &mut errors);
     check_template(spec, &mut errors);
     if spec.progress_deadline_seconds() <= spec.min_ready_seconds {
@@ -104,9 +114,16 @@ fn check_strategy(spec: &RolloutSpec, errors: &mut Errors) {
             experiment::check(spec, canary, errors);
         }
     }
+    if let Some(strategy) = spec.strategy.declared() {
+        bake::check(strategy, errors);
+    }
 }
 
 fn check_template(spec: &RolloutSpec, errors: &mut Errors) {
+    if spec.workload_ref.is_some() && spec.template.is_none() {
+        // It is in another object, which may be out of sight.
+        return;
+    }
     let Some(template) = &spec.template else {
         return errors.add("spec.template", "is required");
     };
@@ -142,16 +159,7 @@ fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
         ("antiAffinity", canary.anti_affinity.is_some()),
         ("canaryMetadata", canary.canary_metadata.is_some()),
         ("stableMetadata", canary.stable_metadata.is_some()),
-        ("dynamicStableScale", canary.dynamic_stable_scale),
         ("pingPong", canary.ping_pong.is_some()),
-        (
-            "minPodsPerReplicaSet",
-            canary.min_pods_per_replica_set.is_some(),
-        ),
-        (
-            "replicaProgressThreshold",
-            canary.replica_progress_threshold.is_some(),
-        ),
     ] {
         errors.unsupported(&at(field), set);
     }
@@ -192,7 +200,12 @@ fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
     for (index, step) in canary.steps.iter().enumerate() {
         check_step(step, &at(&format!("steps[{index}]")), max, errors);
     }
+    if let Some(analysis) = canary.bake.as_ref().and_then(|bake| bake.analysis.as_ref()) {
+        check_analysis(analysis, &at("bake.analysis"), errors);
+    }
     canary_scale::check(canary, errors);
+    header_routes::check(canary, errors);
+    sizes::check(canary, errors);
     if let Some(background) = &canary.analysis {
         check_analysis(&background.analysis, &at("analysis"), errors);
         let starting = background.starting_step.unwrap_or(0);
@@ -245,7 +258,8 @@ fn check_amounts(canary: &CanaryStrategy, errors: &mut Errors) {
 fn check_routing(canary: &CanaryStrategy, routing: &TrafficRouting, errors: &mut Errors) {
     let at = |field: &str| format!("spec.strategy.canary.trafficRouting.{field}");
     let TrafficRouting {
-        managed_routes,
+        // `header_routes::check` looks at them.
+        managed_routes: _,
         max_traffic_weight,
         nginx,
         istio,
@@ -270,7 +284,6 @@ fn check_routing(canary: &CanaryStrategy, routing: &TrafficRouting, errors: &mut
     for (field, router) in others {
         errors.unsupported(&at(field), router.is_some());
     }
-    errors.unsupported(&at("managedRoutes"), !managed_routes.is_empty());
     if max_traffic_weight.is_some_and(|max| max < 100) {
         errors.add(
             at("maxTrafficWeight"),
@@ -344,8 +357,10 @@ fn check_step(step: &CanaryStep, path: &str, max: i32, errors: &mut Errors) {
         Some(StepKind::Analysis(analysis)) => {
             check_analysis(analysis, &format!("{path}.analysis"), errors);
         }
-        // `canary_scale::check` and `experiment::check` look at all of them.
-        Some(StepKind::SetCanaryScale(_) | StepKind::Experiment(_)) => {}
+        // `canary_scale::check`, `header_routes::check` and `experiment::check` look at all of them.
+        Some(
+            StepKind::SetCanaryScale(_) | StepKind::SetHeaderRoute(_) | StepKind::Experiment(_),
+        ) => {}
         Some(StepKind::Unsupported(name)) => errors.unsupported(&format!("{path}.{name}"), true),
     }
 }
@@ -361,19 +376,19 @@ fn check_analysis(analysis: &RolloutAnalysis, path: &str, errors: &mut Errors) {
 
 /// Stops forward moves where the spec, or what it names, is not right.
 pub(super) fn check(pass: &mut Pass<'_>) {
-    let mut wrong = match validate(pass.spec) {
-        Ok(()) => Vec::new(),
-        Err(errors) => errors,
-    };
-    let template = pass.spec.template.clone().unwrap_or_default();
+    workload::heed(pass);
+    let mut wrong = workload::validate_resolved(pass);
+    let template = pass.spec.template.clone();
     let strategy = pass.strategy;
     for (field, name) in strategy.services() {
         match pass.snapshot.services.get(name) {
             None => pass.missing.push(format!("Service {name}")),
             Some(service) => {
-                if let Some(message) =
-                    unfit(service, &template, &pass.snapshot.names.pod_template_hash)
-                {
+                if let Some(message) = unfit(
+                    service,
+                    template.as_ref(),
+                    &pass.snapshot.names.pod_template_hash,
+                ) {
                     wrong.push(FieldError {
                         path: format!("spec.strategy.{}.{field}", strategy.name()),
                         message,
@@ -389,11 +404,14 @@ pub(super) fn check(pass: &mut Pass<'_>) {
             &pass.snapshot.rollout.namespace,
         ));
     }
-    let split = Split {
-        canary: pass.observed.highest,
-        max: pass.max_weight(),
+    let live = Desired {
+        header_routes: live_routes(pass),
+        ..Desired::split(Split {
+            canary: pass.observed.highest,
+            max: pass.max_weight(),
+        })
     };
-    if let Some(Err(message)) = pass.render(split) {
+    if let Some(Err(message)) = pass.render(live) {
         wrong.push(FieldError {
             path: "spec.strategy.canary.trafficRouting".to_owned(),
             message,
@@ -428,7 +446,11 @@ pub(super) fn check(pass: &mut Pass<'_>) {
 }
 
 /// Why a Service cannot be used, if so.
-fn unfit(service: &ServiceView, template: &PodTemplate, hash_label: &str) -> Option<String> {
+fn unfit(
+    service: &ServiceView,
+    template: Option<&PodTemplate>,
+    hash_label: &str,
+) -> Option<String> {
     let name = &service.name;
     if service.type_ == "ExternalName" {
         return Some(format!(
@@ -440,7 +462,6 @@ fn unfit(service: &ServiceView, template: &PodTemplate, hash_label: &str) -> Opt
             "Service {name} is also used by Rollout {other}; each Rollout needs its own Services"
         ));
     }
-    let labels = template.labels();
     let mut own = service
         .selector
         .iter()
@@ -451,6 +472,8 @@ fn unfit(service: &ServiceView, template: &PodTemplate, hash_label: &str) -> Opt
             "Service {name} has no selector; give it one that selects the Rollout's pods"
         ));
     }
+    // Of a template that is not in sight nothing can be said.
+    let labels = template?.labels();
     own.find(|(key, value)| labels.get(*key) != Some(value))
         .map(|(key, value)| {
             format!(

@@ -176,6 +176,62 @@ pub(super) fn failed_analysis() -> Scenario {
     }
 }
 
+/// All traffic is on the second version for a while before it becomes the stable one.
+fn baking(name: &'static str, error_share: f64, story: Vec<Beat>) -> Scenario {
+    let mut scenario = routed(name, Vec::new());
+    scenario.story[0] = Beat::Do(|stage| {
+        let mut strategy = strategy();
+        strategy["steps"] = json!([{"setWeight": 40}]);
+        strategy["bake"] =
+            json!({"duration": "15s", "analysis": {"templates": [{"templateName": "after"}]}});
+        apply(stage, &json!({ "canary": strategy }));
+    });
+    Scenario {
+        answers: share_of_errors(error_share),
+        story: [scenario.story, story].concat(),
+        ..scenario
+    }
+}
+
+/// A bake that ends well.
+pub(super) fn bake() -> Scenario {
+    let story = vec![
+        Beat::Do(second_version),
+        Beat::Until("the bake", |get| {
+            get("rollouts/web")["status"]["bake"]["startedAt"].is_string()
+        }),
+        Beat::Until("the second version", is_healthy),
+    ];
+    baking("bake", 0.0, story)
+}
+
+/// A bake whose analysis says no: everything goes back.
+pub(super) fn bake_back() -> Scenario {
+    let story = vec![
+        Beat::Do(second_version),
+        Beat::Until("the abort", |get| {
+            get("rollouts/web")["status"]["abort"] == true
+        }),
+        Beat::Until("the end of the weight", |get| weight(get) == 0),
+    ];
+    baking("bake, gone back", 0.5, story)
+}
+
+/// The stable version shrinks with its traffic, and an abort gives it its pods back.
+pub(super) fn dynamic_abort() -> Scenario {
+    let mut scenario = requested_abort();
+    scenario.name = "abort with dynamicStableScale";
+    scenario.story[0] = Beat::Do(|stage| {
+        let mut strategy = strategy();
+        strategy["dynamicStableScale"] = json!(true);
+        if let Some(fields) = strategy.as_object_mut() {
+            fields.remove("scaleDownDelaySeconds");
+        }
+        apply(stage, &json!({ "canary": strategy }));
+    });
+    scenario
+}
+
 /// A person aborts in mid-canary.
 pub(super) fn requested_abort() -> Scenario {
     let story = vec![

@@ -206,6 +206,11 @@ impl World {
                 self.runs.get_mut(&target.name).unwrap().terminate = true;
             }
             Action::AdoptReplicaSet { .. }
+            | Action::RecogniseReplicaSet { .. }
+            | Action::PatchPods { .. }
+            | Action::EvictPod { .. }
+            | Action::ScaleWorkload { .. }
+            | Action::RestoreWorkload { .. }
             | Action::DeleteReplicaSet { .. }
             | Action::PinService { .. }
             | Action::CreateIngress { .. }

@@ -8,7 +8,7 @@ use crate::rollout::{
         pass::{Mode, Pass},
         scale,
         services::{self, pinned, taken_out},
-        steps, traffic,
+        steps, threshold, traffic,
     },
     snapshot::ServiceView,
 };
@@ -21,6 +21,7 @@ pub(in crate::rollout::decide) fn pin(pass: &mut Pass<'_>) {
     if let Some(service) = services::canary_service(pass) {
         pin_canary(pass, service);
     }
+    services::tell_misfit(pass);
 }
 
 fn pin_stable(pass: &mut Pass<'_>, service: &ServiceView) {
@@ -38,7 +39,7 @@ fn pin_stable(pass: &mut Pass<'_>, service: &ServiceView) {
         // Until it is back, other versions get traffic that is not theirs.
         services::needed(pass, false)
     } else {
-        pass.replicas()
+        threshold::enough(pass, pass.replicas())
     };
     if stable.available >= need {
         services::repin(pass, service, &target, ServiceRole::Stable);
@@ -66,7 +67,7 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
     let weight = pass.observed.highest;
     let drained = traffic::canary_drained(pass);
     // What the user declared for times of rest has to be off first, and proxies have to know.
-    let free = weight == 0 && (!pass.observed.confirms || drained);
+    let free = weight == 0 && !pass.observed.by_header && (!pass.observed.confirms || drained);
     let stable_hash = pass.status.stable_rs.clone();
     let new_hash = pass.revisions.new_hash.clone();
     let need = services::needed(pass, service.managed_by.is_none());
@@ -84,7 +85,7 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
         },
         Mode::Stepping | Mode::Full => {
             let available = pass.revisions.new.map_or(0, |new| new.available);
-            let want = scale::pods_for(pass, steps::goal_weight(pass));
+            let want = threshold::enough(pass, scale::pods_for(pass, steps::goal_weight(pass)));
             let new =
                 (want > 0 && available >= want && pass.hold.is_none()).then(|| new_hash.clone());
             let declared = scale::declared_pods(pass);
@@ -95,7 +96,9 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
                 Some(at) if at == stable_hash => new.filter(|_| free),
                 // A version that was superseded.
                 Some(_) => new.or(stable).filter(|_| drained),
-                None if weight > 0 => (available > 0).then_some(new_hash),
+                None if weight > 0 || pass.observed.by_header => {
+                    (available > 0).then_some(new_hash)
+                }
                 None => new.filter(|_| free).or(stable),
             }
         }

@@ -236,7 +236,9 @@ fn another_version_and_another_attempt_get_an_experiment_of_their_own() {
 
 #[test]
 fn an_experiment_that_cannot_run_gives_the_version_up() {
-    let mut world = world().services().steps(json!([step()])).deployed();
+    // The version that serves has no port for a Service.
+    let mut world = world().services().deployed();
+    world.canary("steps", json!([step()]));
     world.declare("v2");
     with_port(&mut world);
     rest(&mut world);

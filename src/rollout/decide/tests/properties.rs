@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     blue_green::analyses,
+    header_routes,
     world::{World, world},
 };
 use crate::api::{analysis::AnalysisPhase, request::Verb, rollout_status::Phase};
@@ -36,6 +37,11 @@ fn own_scale() -> Value {
     ])
 }
 
+/// Old pods are kept for a while, and the new ones measured.
+fn baked() -> Value {
+    json!({"duration": 20, "analysis": {"templates": [{"templateName": "latency"}]}})
+}
+
 /// The ways in which a release may be declared.
 fn kinds() -> Vec<(&'static str, World)> {
     let background = json!({"templates": [{"templateName": "latency"}], "startingStep": 1});
@@ -56,9 +62,19 @@ fn kinds() -> Vec<(&'static str, World)> {
         ("router, weights down", world().nginx().steps(json!([{"setWeight": 60}, {"pause": {"duration": 3}}, {"setWeight": 20}, {"pause": {"duration": 9}}]))),
         ("router, no delay", router().with("scaleDownDelaySeconds", json!(0)).with("abortScaleDownDelaySeconds", json!(1))),
         ("route", world().gateway(1, 1).steps(steps())),
+        ("router, dynamic", router().with("dynamicStableScale", json!(true))),
+        ("router, dynamic, ten pods", router().replicas(10).with("dynamicStableScale", json!(true)).with("abortScaleDownDelaySeconds", json!(2))),
+        ("router, dynamic, one pod", router().replicas(1).with("dynamicStableScale", json!(true))),
+        ("router, bounds", router().replicas(7).with("minPodsPerReplicaSet", json!(3)).with("maxPendingPods", json!(2)).with("replicaProgressThreshold", json!({"type": "Percent", "value": 80}))),
+        ("route, dynamic, bounds", world().gateway(1, 1).steps(steps()).replicas(6).with("dynamicStableScale", json!(true)).with("minPodsPerReplicaSet", json!(2)).with("maxPendingPods", json!("20%"))),
         ("router, own scale", world().nginx().steps(own_scale())),
+        ("router, header routes", world().nginx().managed(&["beta", "staff"]).steps(header_routes::steps())),
+        ("route, header routes", world().gateway(1, 0).managed(&["beta", "staff"]).steps(header_routes::steps())),
+        ("router, declared header", world().nginx().annotated("canary-by-header", "x").steps(own_scale())),
         ("blue-green", world().blue_green(&json!({}))),
         ("blue-green, analyses", world().blue_green(&analyses())),
+        ("router, bake", router().with("bake", baked())),
+        ("blue-green, bake", world().blue_green(&json!({"bake": baked()}))),
         ("blue-green, pause", world().blue_green(&json!({"autoPromotionSeconds": 7, "scaleDownDelaySeconds": 0, "abortScaleDownDelaySeconds": 3}))),
         ("blue-green, small preview", world().blue_green(&json!({"previewReplicaCount": 1, "autoPromotionSeconds": 5}))),
         ("blue-green, no preview", world().blue_green(&json!({"previewService": null}))),
@@ -82,6 +98,11 @@ fn chosen() -> Vec<(&'static str, World)> {
         "router, no pods",
         "router, background",
         "router, own scale",
+        "router, header routes",
+        "route, header routes",
+        "router, declared header",
+        "router, dynamic",
+        "router, bake",
         "blue-green, analyses",
         "blue-green, small preview",
         "pods",

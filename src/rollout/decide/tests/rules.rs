@@ -2,7 +2,7 @@
 //! T for traffic, D for decisions, C for control, L for liveness.
 
 use super::{
-    routes,
+    header_routes, routes,
     world::{World, names, weight_of},
 };
 use crate::{
@@ -29,6 +29,7 @@ struct Look<'a> {
     live: i32,
     routed: bool,
     switched: bool,
+    dynamic: bool,
     strategy: Declared<'a>,
 }
 
@@ -52,9 +53,13 @@ pub(super) fn check(world: &World, snapshot: &Snapshot, decision: &Decision) {
         live: weight_of(snapshot.ingresses.get("demo-demo-canary")).max(routes::live(snapshot)),
         routed: strategy.traffic_routing().is_some(),
         switched: strategy.canary().is_none(),
+        dynamic: strategy
+            .canary()
+            .is_some_and(|canary| canary.dynamic_stable_scale),
     };
     look.one_write_per_object();
     look.weights();
+    look.header_routes();
     look.sizes();
     look.pins();
     look.promotion();
@@ -111,6 +116,32 @@ impl Look<'_> {
         }
     }
 
+    /// Pods that are enough where there should be `want`.
+    fn enough(&self, want: i32) -> i32 {
+        let canary = self.strategy.canary();
+        let Some(threshold) = canary.and_then(|it| it.replica_progress_threshold.as_ref()) else {
+            return want;
+        };
+        let enough = if threshold.type_ == "Pods" {
+            threshold.value
+        } else {
+            (want * threshold.value + 99) / 100
+        };
+        enough.clamp(want.min(1), want)
+    }
+
+    /// The weight that the available pods of stable carry.
+    fn carried_by_stable(&self) -> i32 {
+        let stable = &self.new.stable_rs;
+        let Some(set) = self.set(stable) else {
+            return 0;
+        };
+        let serving = self.snapshot.services["demo-stable"]
+            .ready_endpoints_of(&set.name)
+            .min(set.available);
+        self.max * serving.min(self.replicas) / self.replicas.max(1)
+    }
+
     fn pin(&self, service: &str) -> Option<&String> {
         let service = self.snapshot.services.get(service)?;
         service.selector.get(&names().pod_template_hash)
@@ -139,6 +170,7 @@ impl Look<'_> {
                 | Action::PatchReplicaSet { .. }
                 | Action::DeleteReplicaSet { .. }
                 | Action::AdoptReplicaSet { .. }
+                | Action::RecogniseReplicaSet { .. }
                 | Action::PinService { .. }
                 | Action::DeleteIngress { .. }
                 | Action::CreateService { .. }
@@ -149,7 +181,11 @@ impl Look<'_> {
                 | Action::ReadPodTemplate { .. }
                 | Action::CreateAnalysisRun { .. }
                 | Action::TerminateAnalysisRun { .. }
-                | Action::DeleteAnalysisRun { .. } => None,
+                | Action::DeleteAnalysisRun { .. }
+                | Action::PatchPods { .. }
+                | Action::EvictPod { .. }
+                | Action::ScaleWorkload { .. }
+                | Action::RestoreWorkload { .. } => None,
             })
     }
 
@@ -177,7 +213,8 @@ impl Look<'_> {
         for action in &self.decision.actions {
             let (kind, name) =
                 match action {
-                    Action::CreateReplicaSet { name, .. } => ("rs", name),
+                    Action::CreateReplicaSet { name, .. }
+                    | Action::RecogniseReplicaSet { hash: name, .. } => ("rs", name),
                     Action::PatchReplicaSet { target, .. }
                     | Action::AdoptReplicaSet { target, .. }
                     | Action::DeleteReplicaSet { target } => ("rs", &target.name),
@@ -189,14 +226,18 @@ impl Look<'_> {
                         ("ing", &target.name)
                     }
                     Action::PatchRoute { target, .. } => ("route", &target.name),
+                    Action::CreateAnalysisRun { name, .. } => ("ar", name),
+                    Action::TerminateAnalysisRun { target }
+                    | Action::DeleteAnalysisRun { target } => ("ar", &target.name),
+                    Action::PatchPods { target, .. } => ("pods", &target.name),
+                    Action::EvictPod { target } => ("pod", &target.name),
+                    Action::ScaleWorkload { target, .. }
+                    | Action::RestoreWorkload { target, .. } => ("workload", &target.name),
                     Action::CreateService { name, .. } => ("svc", name),
                     Action::CreateExperiment { name, .. } => ("exp", name),
                     Action::TerminateExperiment { target }
                     | Action::DeleteExperiment { target } => ("exp", &target.name),
                     Action::ReadPodTemplate { name } => ("read", name),
-                    Action::CreateAnalysisRun { name, .. } => ("ar", name),
-                    Action::TerminateAnalysisRun { target }
-                    | Action::DeleteAnalysisRun { target } => ("ar", &target.name),
                 };
             self.must(
                 seen.insert((kind, name.clone())),
@@ -227,7 +268,7 @@ impl Look<'_> {
                 .ready_endpoints_of(&self.set(new).unwrap().name)
                 .min(self.available(new));
             self.must(
-                serving >= self.pods_for(new, weight),
+                serving >= self.enough(self.pods_for(new, weight)),
                 "T2, T4: weight only where pods serve it",
             );
             self.must(serving > 0, "T1, T20: weight only to a version with pods");
@@ -245,15 +286,93 @@ impl Look<'_> {
             self.must(weight <= cap, "T10: no more than the step's weight");
         }
         if self.aborted() && self.answers() && self.routed && self.stable_exists() {
+            let stays = if self.dynamic && self.replicas > 0 {
+                (self.max - self.carried_by_stable()).min(self.live)
+            } else {
+                0
+            };
             self.must(
-                weight == 0,
-                "T12, L1: an abort takes all weight away at once",
+                weight <= stays,
+                "T12, L1: an abort takes all weight away that stable can carry",
             );
         }
         if weight > 0 && self.routed && self.answers() && self.under_way() {
             let behind = self.pin("demo-canary");
             let there = behind.is_none_or(|hash| self.available(hash) > 0);
             self.must(there, "T2: no weight stays on a version without pods");
+        }
+    }
+
+    fn header_routes(&self) {
+        let live = header_routes::picks(self.snapshot);
+        let picks = header_routes::will_pick(self.snapshot, self.decision);
+        let behind = self.pin("demo-canary");
+        let version = behind.map_or("", String::as_str);
+        if picks && !live {
+            self.must(self.under_way(), "T11: only an update sets a header route");
+            self.must(
+                !self.held(),
+                "T16: no header route is set while something is missing",
+            );
+            let set = self.set(version).unwrap();
+            let serving = self.snapshot.services["demo-canary"].ready_endpoints_of(&set.name);
+            self.must(
+                serving.min(set.available) > 0,
+                "T1: a header route only to a version with pods",
+            );
+        }
+        if picks && self.aborted() && self.answers() && self.stable_exists() {
+            self.must(false, "T13: an abort takes all header routes away at once");
+        }
+        if picks && self.answers() && self.under_way() {
+            self.must(
+                self.available(version) > 0,
+                "T2: no header route stays on a version without pods",
+            );
+        }
+        for action in &self.decision.actions {
+            match action {
+                Action::PinService { target, .. } if target.name == "demo-canary" => {
+                    self.must(
+                        !live || behind.is_none() || self.switched,
+                        "T8: header routes go before the canary Service is re-pointed",
+                    );
+                }
+                Action::PatchReplicaSet {
+                    target,
+                    replicas: Some(0),
+                    ..
+                } if live && self.replicas > 0 => {
+                    let set = self.set(version);
+                    self.must(
+                        set.is_none_or(|set| set.name != target.name),
+                        "T5: the last pods go after the header routes",
+                    );
+                }
+                Action::PinService { .. }
+                | Action::PatchReplicaSet { .. }
+                | Action::CreateReplicaSet { .. }
+                | Action::AdoptReplicaSet { .. }
+                | Action::RecogniseReplicaSet { .. }
+                | Action::PatchPods { .. }
+                | Action::EvictPod { .. }
+                | Action::ScaleWorkload { .. }
+                | Action::RestoreWorkload { .. }
+                | Action::CreateService { .. }
+                | Action::DeleteService { .. }
+                | Action::CreateExperiment { .. }
+                | Action::TerminateExperiment { .. }
+                | Action::DeleteExperiment { .. }
+                | Action::ReadPodTemplate { .. }
+                | Action::DeleteReplicaSet { .. }
+                | Action::PatchRoute { .. }
+                | Action::CreateIngress { .. }
+                | Action::PatchIngress { .. }
+                | Action::DeleteIngress { .. }
+                | Action::CreateAnalysisRun { .. }
+                | Action::TerminateAnalysisRun { .. }
+                | Action::DeleteAnalysisRun { .. } => {}
+            }
         }
     }
 
@@ -273,6 +392,7 @@ impl Look<'_> {
                 Action::CreateReplicaSet { .. }
                 | Action::PatchReplicaSet { .. }
                 | Action::AdoptReplicaSet { .. }
+                | Action::RecogniseReplicaSet { .. }
                 | Action::PatchRoute { .. }
                 | Action::PinService { .. }
                 | Action::CreateIngress { .. }
@@ -286,7 +406,11 @@ impl Look<'_> {
                 | Action::ReadPodTemplate { .. }
                 | Action::CreateAnalysisRun { .. }
                 | Action::TerminateAnalysisRun { .. }
-                | Action::DeleteAnalysisRun { .. } => continue,
+                | Action::DeleteAnalysisRun { .. }
+                | Action::PatchPods { .. }
+                | Action::EvictPod { .. }
+                | Action::ScaleWorkload { .. }
+                | Action::RestoreWorkload { .. } => continue,
             };
             let set = self
                 .snapshot
@@ -296,7 +420,13 @@ impl Look<'_> {
                 .unwrap();
             let hash = &set.pod_template_hash;
             let stable = *hash == self.new.stable_rs;
-            if stable && self.routed {
+            if stable && self.routed && self.dynamic && self.under_way() {
+                let need = self.share(self.max - self.live).max(self.replicas.min(1));
+                self.must(
+                    to >= need || to >= set.replicas,
+                    "T3: stable has what its weight needs, and at least one pod",
+                );
+            } else if stable && self.routed {
                 self.must(to == self.replicas, "T3: stable has its full size");
             }
             self.must(
@@ -378,7 +508,7 @@ impl Look<'_> {
             }
             if target.name == "demo-stable" && (at.is_some() || !self.managed("demo-stable")) {
                 self.must(
-                    self.available(to) >= self.replicas,
+                    self.available(to) >= self.enough(self.replicas),
                     "T2: the stable Service moves at full availability",
                 );
             }
@@ -411,7 +541,7 @@ impl Look<'_> {
             "D10: an abort beats a promotion",
         );
         self.must(
-            self.available(new) >= self.replicas,
+            self.available(new) >= self.enough(self.replicas),
             "T2: a version is promoted at full availability",
         );
         if self.routed && self.replicas > 0 {
@@ -438,6 +568,10 @@ impl Look<'_> {
             let post = blue_green.post_promotion_analysis.as_ref();
             asked.extend(pre.map(|_| "pre".to_owned()));
             asked.extend(post.map(|_| "post".to_owned()));
+        }
+        if self.strategy.bake().is_some() {
+            let begun = self.old.bake.started_at;
+            self.must(begun.is_some(), "a version is promoted after its bake");
         }
         for analysis in asked {
             self.must(
@@ -551,7 +685,11 @@ impl Look<'_> {
                 "C13: healthy means that stable has all traffic",
             );
             self.must(
-                self.available(&status.stable_rs) >= self.replicas,
+                !header_routes::picks(self.snapshot),
+                "C13: healthy means that no header leads elsewhere",
+            );
+            self.must(
+                self.available(&status.stable_rs) >= self.enough(self.replicas),
                 "C13: healthy means available",
             );
         }
@@ -575,7 +713,7 @@ pub(super) fn nobody_is_turned_away(world: &World) {
             "T21: nobody answers for stable\n{world}"
         );
     }
-    if weight > 0 {
+    if weight > 0 || header_routes::picks(&world.snapshot()) {
         assert!(
             world.answering("demo-canary") > 0,
             "T21: nobody answers for the canary\n{world}"

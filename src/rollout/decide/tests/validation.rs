@@ -27,21 +27,13 @@ fn error_of(pointer: &str, value: Value) -> String {
 #[test]
 fn what_does_not_work_yet_is_refused_by_name() {
     for (pointer, value) in [
-        ("workloadRef", json!({"name": "x"})),
-        ("rollbackWindow", json!({"revisions": 1})),
         ("restartAt", json!("2027-01-01T00:00:00Z")),
         ("strategy/canary/antiAffinity", json!({})),
         ("strategy/canary/canaryMetadata", json!({})),
         ("strategy/canary/stableMetadata", json!({})),
-        ("strategy/canary/dynamicStableScale", json!(true)),
         (
             "strategy/canary/pingPong",
             json!({"pingService": "a", "pongService": "b"}),
-        ),
-        ("strategy/canary/minPodsPerReplicaSet", json!(2)),
-        (
-            "strategy/canary/replicaProgressThreshold",
-            json!({"type": "Percent", "value": 90}),
         ),
         ("strategy/canary/trafficRouting/istio", json!({})),
         ("strategy/canary/trafficRouting/alb", json!({})),
@@ -50,10 +42,6 @@ fn what_does_not_work_yet_is_refused_by_name() {
         ("strategy/canary/trafficRouting/traefik", json!({})),
         ("strategy/canary/trafficRouting/apisix", json!({})),
         ("strategy/canary/trafficRouting/appMesh", json!({})),
-        (
-            "strategy/canary/trafficRouting/managedRoutes",
-            json!([{"name": "x"}]),
-        ),
     ] {
         let path = format!("spec.{}", pointer.replace('/', "."));
         assert_eq!(
@@ -61,7 +49,7 @@ fn what_does_not_work_yet_is_refused_by_name() {
             format!("{path}: is not supported yet; remove it")
         );
     }
-    for member in ["setHeaderRoute", "setMirrorRoute", "plugin"] {
+    for member in ["setMirrorRoute", "plugin"] {
         assert_eq!(
             error_of("strategy/canary/steps", json!([{ (member): {} }])),
             format!("spec.strategy.canary.steps[0].{member}: is not supported yet; remove it")
@@ -238,7 +226,7 @@ fn an_invalid_spec_deploys_nothing_and_is_told_once() {
     world.play();
     assert!(world.sets.is_empty());
     assert_eq!(world.status.phase, Some(Phase::Degraded));
-    let told = "spec.strategy.canary.dynamicStableScale: is not supported yet; remove it";
+    let told = "spec.strategy.canary.dynamicStableScale: works only with trafficRouting; remove it or add a router";
     assert_eq!(
         world.status.waiting_for,
         Some(format!("the spec to be corrected: {told}"))
