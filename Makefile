@@ -63,7 +63,8 @@ docs:
 
 .PHONY: crds
 crds:
-	$(CARGO) run --locked --quiet --bin tidegate -- crds --out crds --out charts/tidegate/files/crds
+	$(CARGO) run --locked --quiet --bin tidegate -- crds --out crds --out charts/tidegate/files/tidegate.dev
+	$(CARGO) run --locked --quiet --bin tidegate -- crds --api-group argoproj.io --out charts/tidegate/files/argoproj.io
 
 .PHONY: clean
 clean:

@@ -16,7 +16,9 @@ use tidegate::{
     rollout::{
         decide::{decide, pod_template_hash},
         decision::Action,
-        snapshot::{EndpointView, IngressView, ReplicaSetView, RolloutView, ServiceView, Snapshot},
+        snapshot::{
+            EndpointView, IngressView, ReplicaSetView, RolloutView, ServiceView, Snapshot, Workload,
+        },
     },
 };
 
@@ -143,6 +145,8 @@ fn first_look() -> Snapshot {
         templates: BTreeMap::new(),
         analysis_runs: Vec::new(),
         refusal: None,
+        compared: None,
+        workload: Workload::NotNamed,
         rollout: RolloutView {
             name: "demo".to_owned(),
             namespace: "default".to_owned(),

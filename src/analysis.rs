@@ -1,7 +1,7 @@
 //! AnalysisRuns: what to measure, when, and what the measurements say about a version.
 //!
 //! The pure part is [`plan`] (the spec, checked and with its arguments), [`decide`] (what is due, what the verdict is),
-//! [`judge`] (what one value says), [`templates`] (what an analysis leads to) and [`render`] (the AnalysisRun a Rollout creates). [`observe`], [`measure`],
+//! [`judge`] (what one value says), [`jobs`] (Jobs that measure), [`templates`] (what an analysis leads to) and [`render`] (the AnalysisRun a Rollout creates). [`observe`], [`measure`],
 //! [`installation`], [`providers`] and [`act`] read and write; [`controller`] ties them together for one run. When a Rollout starts a run and what it makes
 //! of the verdict is not here.
 
@@ -11,6 +11,9 @@ pub mod args;
 pub mod controller;
 pub mod decide;
 pub mod installation;
+
+pub mod jobs;
+pub mod json_path;
 pub mod judge;
 pub mod measure;
 pub mod observe;

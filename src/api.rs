@@ -23,3 +23,4 @@ pub mod strategy;
 pub mod template_hash;
 pub mod traffic_routing;
 pub mod update_duration;
+pub mod workload;

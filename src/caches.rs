@@ -5,6 +5,7 @@
 mod prune;
 mod routes;
 mod wake;
+mod workloads;
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,11 +26,13 @@ use crate::api::{
     gateway_api::RouteKind,
     names::{ApiNames, Kind},
     object::CachedObject,
+    workload::WorkloadKind,
 };
 
 pub use routes::Routes;
 use wake::{Changed, Stores};
 pub use wake::{Wakes, Woken};
+pub use workloads::Workloads;
 
 /// Behind load balancers that drop idle connections silently, a shorter watch bounds how long a cache can be stale.
 const WATCH_SECONDS: u32 = 200;
@@ -70,8 +73,14 @@ pub struct Caches {
     pub ingresses: Store<CachedObject>,
     /// Routes of the Gateway API, where the cluster has them.
     pub routes: Routes,
+    /// Workloads that Rollouts take their pod template from.
+    pub workloads: Workloads,
     /// AnalysisRuns.
     pub analysis_runs: Store<CachedObject>,
+    /// Jobs of metrics, by their label.
+    pub jobs: Store<CachedObject>,
+    /// Pods of such Jobs, by the same label.
+    pub job_pods: Store<CachedObject>,
     /// AnalysisTemplates.
     pub templates: Store<CachedObject>,
     /// ClusterAnalysisTemplates; `None` when only one namespace is served.
@@ -96,6 +105,15 @@ pub fn services() -> ApiResource {
 /// `networking.k8s.io/v1` Ingresses.
 pub fn ingresses() -> ApiResource {
     foreign("networking.k8s.io", "v1", "Ingress", "ingresses")
+}
+
+/// `batch/v1` Jobs.
+pub fn jobs() -> ApiResource {
+    foreign("batch", "v1", "Job", "jobs")
+}
+
+fn pods() -> ApiResource {
+    foreign("", "v1", "Pod", "pods")
 }
 
 fn endpoint_slices() -> ApiResource {
@@ -124,6 +142,7 @@ pub fn start(
             .page_size(PAGE)
     };
     let labelled = all().labels(&names.pod_template_hash);
+    let of_metrics = || all().labels(&names.analysis_run_uid);
     let ours = |kind| names.resource(kind);
     let routes = routes::start(client, scope, wakes, tasks);
     let mut watch = |resource: ApiResource, config, prune: fn(&mut Value), changed| {
@@ -139,13 +158,19 @@ pub fn start(
     };
     let template = Kind::AnalysisTemplate;
     let cluster_template = Kind::ClusterAnalysisTemplate;
+    let rollouts = watch(
+        ours(Kind::Rollout),
+        all(),
+        prune::metadata,
+        Changed::Rollout,
+    );
+    let marked = watch(
+        WorkloadKind::Deployment.resource(),
+        all().labels(&names.managed_by_rollout),
+        prune::marked_workload,
+        Changed::MarkedWorkload,
+    );
     let caches = Caches {
-        rollouts: watch(
-            ours(Kind::Rollout),
-            all(),
-            prune::metadata,
-            Changed::Rollout,
-        ),
         replica_sets: watch(replica_sets(), labelled, prune::replica_set, Changed::Owned),
         services: watch(services(), all(), prune::service, Changed::Service),
         endpoint_slices: watch(
@@ -162,6 +187,8 @@ pub fn start(
             prune::metadata,
             Changed::AnalysisRun,
         ),
+        jobs: watch(jobs(), of_metrics(), prune::job, Changed::OfMetric),
+        job_pods: watch(pods(), of_metrics(), prune::job_pod, Changed::OfMetric),
         templates: watch(ours(template), all(), prune::metadata, Changed::Template),
         cluster_templates: (*scope == Scope::Cluster).then(|| {
             watch(
@@ -171,6 +198,18 @@ pub fn start(
                 Changed::Template,
             )
         }),
+        workloads: workloads::start(
+            workloads::Start {
+                client,
+                scope,
+                names,
+                wakes,
+                rollouts: &rollouts,
+                marked,
+            },
+            tasks,
+        ),
+        rollouts,
     };
     wakes.set_stores(Stores {
         rollouts: caches.rollouts.clone(),
@@ -178,6 +217,7 @@ pub fn start(
         services: caches.services.clone(),
         templates: caches.templates.clone(),
         cluster_templates: caches.cluster_templates.clone(),
+        marked_workloads: caches.workloads.marked.clone(),
         routes,
     });
     caches
@@ -225,7 +265,10 @@ impl Caches {
             ("endpointslices", &self.endpoint_slices),
             ("ingresses", &self.ingresses),
             ("analysisruns", &self.analysis_runs),
+            ("jobs", &self.jobs),
+            ("pods", &self.job_pods),
             ("analysistemplates", &self.templates),
+            ("deployments", &self.workloads.marked),
         ];
         stores.extend(
             self.cluster_templates
@@ -244,6 +287,12 @@ impl Caches {
         }
         for kind in RouteKind::ALL {
             let known = tokio::time::timeout_at(deadline, self.routes.known(kind));
+            if known.await.is_err() {
+                missing.push(kind.plural());
+            }
+        }
+        for kind in WorkloadKind::ALL {
+            let known = tokio::time::timeout_at(deadline, self.workloads.known(kind));
             if known.await.is_err() {
                 missing.push(kind.plural());
             }

@@ -25,7 +25,10 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use error::CliError;
 
-use crate::api::{names::ApiNames, request::Verb};
+use crate::api::{
+    names::{ApiNames, DEFAULT_GROUP},
+    request::Verb,
+};
 use cluster::{Cluster, Connection};
 use terminal::Terminal;
 
@@ -44,6 +47,9 @@ As a kubectl plugin: link or copy this program to `kubectl-tidegate` in a folder
 struct Cli {
     #[command(flatten)]
     connection: Connection,
+    /// The API group of the objects: tidegate.dev, or argoproj.io for those of Argo Rollouts.
+    #[arg(long, global = true, value_name = "GROUP", default_value = DEFAULT_GROUP, env = "TIDEGATE_API_GROUP")]
+    api_group: ApiNames,
     #[command(subcommand)]
     command: Command,
 }
@@ -111,7 +117,7 @@ fn command(program: Option<&OsStr>) -> clap::Command {
 }
 
 async fn run(cli: Cli) -> Result<(), CliError> {
-    let names = ApiNames::default();
+    let names = cli.api_group;
     let mut terminal = Terminal::stdout();
     let connection = cli.connection;
     let cluster = || Cluster::connect(&connection, names.clone());
@@ -144,6 +150,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
                 kubeconfig: connection.kubeconfig,
                 context: connection.context,
                 namespace: connection.namespace,
+                names,
                 ..*options
             };
             crate::controller::run(options)

@@ -13,9 +13,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     analysis::{
         self,
+        act::StatusResource,
         allow_list::AllowList,
         installation::Installation,
-        providers::{MetricSource, prometheus},
+        providers::{self, MetricSource},
     },
     api::names::{ApiNames, Kind},
     caches::{self, Scope, Wakes},
@@ -23,6 +24,7 @@ use crate::{
     rollout::{
         act::Writer,
         controller::{Context, Memories},
+        workload_restore,
     },
     runtime::{
         backoff::Backoff,
@@ -130,7 +132,7 @@ pub async fn serve(
     let health = tokio::spawn(health);
     let world = World {
         client,
-        metrics: Arc::new(prometheus::client().map_err(ControllerError::Http)?),
+        metrics: Arc::new(providers::connection::client().map_err(ControllerError::Http)?),
         clock: Clock::system(),
         instruments,
     };
@@ -212,6 +214,7 @@ struct Work {
     rollouts: Arc<Context>,
     runs: Arc<loops::Runs>,
     restores: Arc<restore::Context>,
+    workload_restores: Arc<workload_restore::Context>,
 }
 
 impl Work {
@@ -229,7 +232,10 @@ impl Work {
             clock,
             instruments,
         } = world;
-        let names = ApiNames::default();
+        let names = ApiNames {
+            instance: options.instance_id.clone(),
+            ..options.names.clone()
+        };
         let (wakes, woken) = Wakes::new(&names);
         let caches = caches::start(&client, &scope, &names, &wakes, watches);
         let write_log = Arc::new(WriteLog::new());
@@ -240,6 +246,10 @@ impl Work {
             write_log: write_log.clone(),
         };
         let restores = Arc::new(restore::Context {
+            writer: writer.clone(),
+            caches: caches.clone(),
+        });
+        let workload_restores = Arc::new(workload_restore::Context {
             writer: writer.clone(),
             caches: caches.clone(),
         });
@@ -254,7 +264,11 @@ impl Work {
         });
         let context = analysis::controller::Context {
             client,
-            resource: names.resource(Kind::AnalysisRun),
+            resource: StatusResource {
+                resource: names.resource(Kind::AnalysisRun),
+                subresource: names.has_status_subresource(Kind::AnalysisRun),
+            },
+            names: names.clone(),
             fence: leadership.fence.clone(),
             clock,
             metrics,
@@ -269,6 +283,7 @@ impl Work {
         };
         let runs = Arc::new(loops::Runs {
             context,
+            caches: caches.clone(),
             events,
             instruments: instruments.clone(),
             write_log,
@@ -284,6 +299,7 @@ impl Work {
             rollouts,
             runs,
             restores,
+            workload_restores,
         }
     }
 
@@ -306,6 +322,11 @@ impl Work {
             loops::rollouts(self.rollouts, self.woken.rollouts, shutdown),
             loops::analysis_runs(self.runs, runs, self.woken.analysis_runs, shutdown),
             loops::restores(self.restores.clone(), self.woken.marked_services, shutdown),
+            loops::workload_restores(
+                self.workload_restores,
+                self.woken.marked_workloads,
+                shutdown
+            ),
             loops::route_restores(self.restores, self.woken.marked_routes, shutdown),
         );
     }
@@ -338,7 +359,7 @@ fn elect(
         .namespace
         .clone()
         .unwrap_or_else(|| client.default_namespace().to_owned());
-    let mut config = LeaseConfig::new(&namespace, &options.lease_name, identity(&options.identity));
+    let mut config = LeaseConfig::new(&namespace, options.lease(), identity(&options.identity));
     config.duration = options.lease_duration;
     config.renew_deadline = options.renew_deadline;
     config.retry_period = options.retry_period;

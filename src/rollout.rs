@@ -7,6 +7,8 @@ pub mod controller;
 pub mod decide;
 pub mod decision;
 pub mod observe;
+mod recognise;
 pub mod snapshot;
 mod status;
 mod tell;
+pub mod workload_restore;

@@ -4,11 +4,12 @@
 //! Not here: which split is right and when (`rollout::decide::traffic`).
 
 pub mod gateway_api;
+pub mod header_routes;
 pub mod ingress_nginx;
 pub mod restore;
 
 use crate::{
-    api::canary::CanaryStrategy,
+    api::{canary::CanaryStrategy, steps::SetHeaderRoute},
     rollout::{decision::Action, snapshot::Snapshot},
 };
 
@@ -34,6 +35,37 @@ pub struct Split {
     pub max: i32,
 }
 
+/// What the routers' objects are to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired<'a> {
+    /// How traffic is to be split.
+    pub split: Split,
+    /// Which requests go to the canary Service by their headers, whatever the split.
+    pub header_routes: HeaderRoutes<'a>,
+    /// Whether rules by header or cookie may be live that the user declared for all times (`additionalIngressAnnotations`).
+    pub declared_rules: bool,
+}
+
+/// Header routes to be live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderRoutes<'a> {
+    /// Those that are.
+    Keep,
+    /// These and no others, the first one first.
+    Exactly(Vec<&'a SetHeaderRoute>),
+}
+
+impl Desired<'_> {
+    /// A split, without any header route.
+    pub const fn split(split: Split) -> Self {
+        Self {
+            split,
+            header_routes: HeaderRoutes::Exactly(Vec::new()),
+            declared_rules: true,
+        }
+    }
+}
+
 /// What the routers' objects say now. Weights are in parts of `max`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observed {
@@ -44,6 +76,8 @@ pub struct Observed {
     /// The greatest weight that users declared for times of rest, in objects that are at rest. It is harmless as long as
     /// the canary Service leads to the stable version, and has to be taken to 0 before it leads elsewhere.
     pub resting: i32,
+    /// Requests go to the canary Service by their headers or cookies, whatever the weight.
+    pub by_header: bool,
     /// Objects that the spec names and that do not exist, as `Ingress demo`.
     pub missing: Vec<String>,
     /// Names of the objects that send traffic to the canary now, as `ingress/demo-canary`.
@@ -74,6 +108,7 @@ impl Observed {
             lowest: self.lowest.min(other.lowest),
             highest: self.highest.max(other.highest),
             resting: self.resting.max(other.resting),
+            by_header: self.by_header || other.by_header,
             missing: [self.missing, other.missing].concat(),
             routes: [self.routes, other.routes].concat(),
             written_by: self.written_by.or(other.written_by),
@@ -100,6 +135,7 @@ impl<'a> Routers<'a> {
         let gateway_api =
             (!routing.routes().is_empty()).then_some(Router::GatewayApi(gateway_api::GatewayApi {
                 routing,
+                steps: &strategy.steps,
                 stable_service,
                 canary_service,
             }));
@@ -111,27 +147,47 @@ impl<'a> Routers<'a> {
     /// that what users declared for times of rest sends nothing anywhere else.
     pub fn observe(&self, snapshot: &Snapshot, max: i32, rest_is_harmless: bool) -> Observed {
         let all = self.0.iter().map(|router| match router {
-            Router::IngressNginx(router) => router.observe(snapshot),
+            Router::IngressNginx(router) => router.observe(snapshot, rest_is_harmless),
             Router::GatewayApi(router) => router.observe(snapshot, max, rest_is_harmless),
         });
         all.reduce(Observed::and).unwrap_or_default()
     }
 
-    /// The writes that bring the objects to `split`; none when they are there. Errors say what the user has to change.
-    pub fn render(&self, snapshot: &Snapshot, split: Split) -> Result<Vec<Action>, String> {
+    /// Whether these header routes, and no others of ours, are live in all objects.
+    pub fn header_routes_are(&self, snapshot: &Snapshot, routes: &[&SetHeaderRoute]) -> bool {
+        self.0.iter().all(|router| match router {
+            Router::IngressNginx(router) => router.header_routes_are(snapshot, routes),
+            Router::GatewayApi(router) => router.header_routes_are(snapshot, routes),
+        })
+    }
+
+    /// Whether the user declared rules by header or cookie for all times.
+    pub fn declare_rules(&self) -> bool {
+        self.0.iter().any(|router| match router {
+            Router::IngressNginx(router) => router.declares_rules(),
+            Router::GatewayApi(_) => false,
+        })
+    }
+
+    /// The writes that bring the objects to what is desired; none when they are there. Errors say what the user has to change.
+    pub fn render(
+        &self,
+        snapshot: &Snapshot,
+        desired: &Desired<'_>,
+    ) -> Result<Vec<Action>, String> {
         let all = self.0.iter().map(|router| match router {
-            Router::IngressNginx(router) => router.render(snapshot, split),
-            Router::GatewayApi(router) => router.render(snapshot, split),
+            Router::IngressNginx(router) => router.render(snapshot, desired),
+            Router::GatewayApi(router) => router.render(snapshot, desired),
         });
         Ok(all.collect::<Result<Vec<_>, _>>()?.concat())
     }
 
     /// The writes that bring the objects back to what the user declared, once nothing of that can send to a canary.
     pub fn rest(&self, snapshot: &Snapshot, max: i32) -> Result<Vec<Action>, String> {
-        let nothing = Split { canary: 0, max };
+        let nothing = Desired::split(Split { canary: 0, max });
         let all = self.0.iter().map(|router| match router {
             // The canary Ingress is ours and stays, without weight.
-            Router::IngressNginx(router) => router.render(snapshot, nothing),
+            Router::IngressNginx(router) => router.render(snapshot, &nothing),
             Router::GatewayApi(router) => Ok(router.rest(snapshot)),
         });
         Ok(all.collect::<Result<Vec<_>, _>>()?.concat())

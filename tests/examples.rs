@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tidegate::{
     analysis::{
         plan::plan,
-        render::{self, RunRequest, Template},
+        render::{self, Additions, RunRequest, Template},
     },
     api::{
         analysis::{AnalysisRunSpec, AnalysisTemplateSpec},
@@ -189,21 +189,21 @@ fn every_analysis_makes_a_run_that_can_be_measured() {
                 owner: json!({}),
                 labels: BTreeMap::new(),
                 annotations: BTreeMap::new(),
-                analysis: &analysis,
+                additions: Additions::from(&analysis),
                 templates: &[Template {
                     shown: name.clone(),
                     spec: read(&template["spec"], name),
                 }],
-                rollout: &object,
+                subject: &object,
                 stable_hash: Some("old"),
-                latest_hash: "new",
+                latest_hash: Some("new"),
                 must_end,
             };
             let run = render::analysis_run(&request).unwrap();
             let run: AnalysisRunSpec = serde_json::from_value(run["spec"].clone()).unwrap();
             let metrics = plan(&run).unwrap();
             for metric in metrics {
-                let query = metric.source.query.shown();
+                let query = metric.source.shown().unwrap();
                 for label in [r#"namespace="shop""#, r#"rs_hash="new""#] {
                     assert!(query.contains(label), "{name}: {query}");
                 }

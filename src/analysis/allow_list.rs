@@ -134,8 +134,19 @@ impl AllowList {
         }
     }
 
-    /// The address as a URL, if it may be asked.
+    /// The address as a URL, if it may be asked. It is a base: a query has no place in it.
     pub fn check(&self, address: &str) -> Result<Url, AddressError> {
+        let url = self.check_with_query(address)?;
+        if url.query().is_some() {
+            return Err(AddressError::Surplus(plain(
+                url.host_str().unwrap_or_default(),
+            )));
+        }
+        Ok(url)
+    }
+
+    /// The URL, if it may be asked. It may have a query.
+    pub fn check_with_query(&self, address: &str) -> Result<Url, AddressError> {
         let shown = || address.chars().take(128).collect::<String>();
         let url = Url::parse(address.trim()).map_err(|_| AddressError::Malformed(shown()))?;
         if url.scheme() != "http" && url.scheme() != "https" {
@@ -145,7 +156,9 @@ impl AllowList {
             url.host_str()
                 .ok_or_else(|| AddressError::Malformed(shown()))?,
         );
-        if has_surplus(&url) {
+        let mut without_query = url.clone();
+        without_query.set_query(None);
+        if has_surplus(&without_query) {
             return Err(AddressError::Surplus(name));
         }
         let local = self.cluster_local && is_service(&name);
@@ -265,6 +278,19 @@ mod tests {
             ("http://prometheus.monitoring.svc", false),
         ] {
             assert_eq!(list.check(address).is_ok(), allowed, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_url_may_have_a_query_and_nothing_else_more_than_an_address() {
+        let list = AllowList::cluster_local(None);
+        for (url, allowed) in [
+            ("http://gate.shop.svc:8080/check?version=2", true),
+            ("http://gate.shop.svc/check#part", false),
+            ("http://me:pw@gate.shop.svc/check", false),
+            ("http://evil.example.com/?http://gate.shop.svc", false),
+        ] {
+            assert_eq!(list.check_with_query(url).is_ok(), allowed, "{url}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! everything that is shown or logged goes through [`ArgText::shown`] and [`redact`].
 
 pub mod field_path;
+pub mod json;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -67,7 +68,7 @@ pub enum ArgError {
     NoValue(String),
     /// A secret where its value would be shown.
     #[error(
-        "argument \"{0}\" comes from a Secret and may be used in query, headers, authentication and caCert only"
+        "argument \"{0}\" comes from a Secret and may be used in query, headers, url, body, authentication and caCert only"
     )]
     SecretNotHere(String),
     /// Something else between the braces.
@@ -257,7 +258,7 @@ mod tests {
             (
                 "{{args.token}}",
                 Err(
-                    "argument \"token\" comes from a Secret and may be used in query, headers, authentication and caCert only",
+                    "argument \"token\" comes from a Secret and may be used in query, headers, url, body, authentication and caCert only",
                 ),
             ),
         ] {

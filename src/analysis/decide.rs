@@ -3,6 +3,8 @@
 //! What one measurement says is [`super::judge`]'s concern; here measurements are counted and limits applied.
 
 mod assess;
+mod expiry;
+mod jobs;
 mod record;
 mod schedule;
 mod summary;
@@ -10,7 +12,7 @@ mod summary;
 use jiff::Timestamp;
 
 use super::judge::Conditions;
-use super::plan::{self, FieldError, MetricPlan, PrometheusPlan};
+use super::plan::{self, FieldError, MetricPlan, Source};
 use super::snapshot::AnalysisRunSnapshot;
 use super::text;
 use crate::api::analysis::{AnalysisPhase, AnalysisRunStatus, MetricResult};
@@ -22,10 +24,23 @@ pub struct AnalysisDecision {
     pub status: AnalysisRunStatus,
     /// What is to be measured now; its outcomes belong into the next snapshot.
     pub measure: Vec<MeasureRequest>,
+    /// Jobs that nothing waits for any more, to be deleted once the status is written.
+    pub stop: Vec<JobTarget>,
+    /// Whether the run itself is to be deleted: it ended long enough ago.
+    pub expired: bool,
     /// What is worth an Event, once the status is written.
     pub notes: Vec<Note>,
     /// When to look again.
     pub next: Next,
+}
+
+/// A Job that is written to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct JobTarget {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
 }
 
 /// One measurement that is due.
@@ -36,9 +51,11 @@ pub struct MeasureRequest {
     /// The metric's name.
     pub metric: String,
     /// Where its value comes from.
-    pub source: PrometheusPlan,
+    pub source: Source,
     /// What the answer is judged by.
     pub conditions: Conditions,
+    /// The name of the Job that measures, where one does.
+    pub job: Option<String>,
 }
 
 /// Something that happened and is told once.
@@ -64,6 +81,10 @@ pub enum Next {
         /// The metric.
         metric: String,
     },
+    /// When a Job of the run changes.
+    OnChange,
+    /// The run ended and is deleted at this time.
+    Expires(Timestamp),
     /// Never: the run ended.
     Ended,
 }
@@ -80,11 +101,14 @@ pub fn decide_planned(
 ) -> AnalysisDecision {
     let before = &snapshot.status;
     if before.phase.is_some_and(AnalysisPhase::is_terminal) {
+        let (expired, next) = expiry::expiry(&snapshot.spec, before, snapshot.now);
         return AnalysisDecision {
             status: before.clone(),
             measure: Vec::new(),
+            stop: jobs::surplus(&snapshot.jobs, &[], false),
+            expired,
             notes: Vec::new(),
-            next: Next::Ended,
+            next,
         };
     }
     let plans = match plans {
@@ -96,6 +120,7 @@ pub fn decide_planned(
     let terminate = snapshot.spec.terminate.unwrap_or(false);
     let mut results: Vec<MetricResult> = plans.iter().map(|plan| result_of(before, plan)).collect();
     for (plan, result) in plans.iter().zip(&mut results) {
+        jobs::settle(plan, result, snapshot);
         for outcome in snapshot
             .outcomes
             .iter()
@@ -109,7 +134,7 @@ pub fn decide_planned(
     let verdict = ended(plans, &results, terminate);
     if let Some(cause) = &verdict {
         for (plan, result) in plans.iter().zip(&mut results) {
-            assess::conclude(plan, result, cause);
+            assess::conclude(plan, result, cause, snapshot.now);
         }
     }
     let mut status = AnalysisRunStatus {
@@ -132,15 +157,23 @@ pub fn decide_planned(
         status.completed_at = Some(snapshot.now);
         let notes = vec![ended_note(phase, status.message.as_deref())];
         return AnalysisDecision {
+            stop: jobs::surplus(&snapshot.jobs, &status.metric_results, false),
             status,
             measure: Vec::new(),
+            expired: false,
             notes,
             next: Next::Ended,
         };
     }
 
-    let (measure, next) =
+    let (mut measure, next) =
         schedule::schedule(plans, &status.metric_results, started_at, snapshot.now);
+    for request in &mut measure {
+        let result = status.metric_results.get(request.index);
+        request.job = result
+            .filter(|_| request.source.is_job())
+            .map(|result| jobs::next_name(&snapshot.run.uid, result));
+    }
     let notes = if before.phase == Some(AnalysisPhase::Running) {
         Vec::new()
     } else {
@@ -151,8 +184,10 @@ pub fn decide_planned(
         }]
     };
     AnalysisDecision {
+        stop: jobs::surplus(&snapshot.jobs, &status.metric_results, true),
         status,
         measure,
+        expired: false,
         notes,
         next,
     }
@@ -222,6 +257,9 @@ pub fn ended_in_error(
         notes: vec![ended_note(AnalysisPhase::Error, Some(&message))],
         status,
         measure: Vec::new(),
+        // The next look at the ended run stops its Jobs.
+        stop: Vec::new(),
+        expired: false,
         next: Next::Ended,
     }
 }

@@ -7,6 +7,8 @@ pub mod value;
 pub use condition::{Condition, ConditionError};
 pub use value::MetricValue;
 
+use serde_json::Value;
+
 use crate::api::analysis::MeasurementPhase;
 
 /// The conditions of a metric.
@@ -91,6 +93,20 @@ fn nothing_to_judge(value: &MetricValue, conditions: &Conditions) -> Option<Stri
     let all = || conditions.success.iter().chain(&conditions.failure);
     match value {
         MetricValue::Text(_) => None,
+        MetricValue::Json(Value::Null) => {
+            Some("the answer has nothing there: nothing to judge".to_owned())
+        }
+        MetricValue::Json(Value::Array(items)) => all()
+            .filter_map(Condition::highest_index)
+            .max()
+            .filter(|index| *index >= items.len())
+            .map(|index| {
+                format!(
+                    "the answer has {} values there, but a condition reads result[{index}]",
+                    items.len()
+                )
+            }),
+        MetricValue::Json(_) => None,
         MetricValue::Scalar(number) => number
             .is_nan()
             .then(|| "the query's result is NaN: nothing to judge".to_owned()),
@@ -229,6 +245,51 @@ mod tests {
             assert_eq!(
                 judgement.phase, phase,
                 "{success} / {failure} on {value:?}: {judgement:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn json_is_judged_as_it_is() {
+        use serde_json::json;
+        for (success, failure, value, phase) in [
+            ("result < 5", "", json!(3), Successful),
+            ("result == 3", "", json!(3), Successful),
+            (
+                "result.rate < 0.5 && result.ok",
+                "",
+                json!({"rate": 0.1, "ok": true}),
+                Successful,
+            ),
+            (
+                "result.a.b[1] == 'x'",
+                "",
+                json!({"a": {"b": [1, "x"]}}),
+                Successful,
+            ),
+            (
+                "all(result, #.v < 2)",
+                "",
+                json!([{"v": 1}, {"v": 2}]),
+                Failed,
+            ),
+            ("len(result) == 0", "", json!([]), Successful),
+            ("result[0] < 1", "", json!([]), NoData),
+            ("", "result.bad", json!({"bad": false}), Successful),
+            ("result == 'up'", "", json!("down"), Failed),
+            ("asFloat(result) > 1", "", json!("1.5"), Successful),
+            ("", "", json!(null), NoData),
+            ("", "result > 1", json!(null), NoData),
+            ("isNil(result)", "", json!(null), NoData),
+            ("result > 1", "", json!({"a": 1}), Error),
+        ] {
+            let judgement = judge(
+                &MetricValue::Json(value.clone()),
+                &conditions(success, failure),
+            );
+            assert_eq!(
+                judgement.phase, phase,
+                "{success} / {failure} on {value}: {judgement:?}"
             );
         }
     }

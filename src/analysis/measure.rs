@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kube::Client;
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::allow_list::AllowList;
-use super::args::redact;
+use super::args::{REDACTED, Secret, redact};
 use super::decide::MeasureRequest;
 use super::installation::Installation;
 use super::judge::{self, Judgement, MetricValue};
-use super::plan::PrometheusPlan;
-use super::providers::MetricSource;
+use super::plan::{PrometheusPlan, Source, WebPlan};
+use super::providers::{MetricSource, web};
 use super::snapshot::Outcome;
 use crate::api::analysis::MeasurementPhase;
 use crate::runtime::clock::Clock;
@@ -22,9 +23,6 @@ use crate::runtime::instruments::Instruments;
 
 /// How long the conditions of one value may take. The guard keeps them far below; this is the last resort.
 const JUDGE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The only provider so far, as in the label of the instruments.
-const PROVIDER: &str = "prometheus";
 
 /// A measurement's phase, as in the label of the instruments.
 const fn outcome(phase: MeasurementPhase) -> &'static str {
@@ -34,6 +32,7 @@ const fn outcome(phase: MeasurementPhase) -> &'static str {
         MeasurementPhase::Error => "error",
         MeasurementPhase::Inconclusive => "inconclusive",
         MeasurementPhase::NoData => "no_data",
+        MeasurementPhase::Running => "running",
     }
 }
 
@@ -61,7 +60,14 @@ pub async fn measure(tools: Tools<'_>, namespace: &str, request: MeasureRequest)
     // The semaphore is never closed; if it were, measuring without a permit would still be right.
     let permit = tools.permits.acquire().await.ok();
     let started_at = now(tools.clock);
-    let (fetched, metadata) = fetch(tools, namespace, &request.source).await;
+    let (fetched, metadata) = match &request.source {
+        Source::Prometheus(plan) => fetch(tools, namespace, plan).await,
+        Source::Web(plan) => (ask(tools, namespace, plan).await, BTreeMap::new()),
+        Source::Job(_) => (
+            Err("a Job is not asked, it is run".to_owned()),
+            BTreeMap::new(),
+        ),
+    };
     let (value, judgement) = match fetched {
         Ok(value) => (Some(value.shown()), judged(value, request.conditions).await),
         Err(message) => (None, Judgement::because(MeasurementPhase::Error, message)),
@@ -71,12 +77,12 @@ pub async fn measure(tools: Tools<'_>, namespace: &str, request: MeasureRequest)
     let took = finished_at.duration_since(started_at).unsigned_abs();
     tools
         .instruments
-        .measured(PROVIDER, outcome(judgement.phase), took);
+        .measured(request.source.provider(), outcome(judgement.phase), took);
     Outcome {
         metric: request.metric,
         started_at,
-        finished_at,
-        query: request.source.query.shown(),
+        finished_at: Some(finished_at),
+        query: request.source.shown(),
         metadata,
         value,
         judgement,
@@ -110,12 +116,60 @@ async fn fetch(tools: Tools<'_>, namespace: &str, plan: &PrometheusPlan) -> Fetc
             }
             Ok(match answer.value {
                 MetricValue::Text(text) => MetricValue::Text(shown(&text)),
+                MetricValue::Json(json) => MetricValue::Json(json),
                 value @ (MetricValue::Scalar(_) | MetricValue::Vector(_)) => value,
             })
         }
         Err(error) => Err(shown(&error.to_string())),
     };
     (value, metadata)
+}
+
+/// Asks an HTTP endpoint for the value at the path in its answer.
+async fn ask(tools: Tools<'_>, namespace: &str, plan: &WebPlan) -> Result<MetricValue, String> {
+    let (question, hidden) = question::web::question(tools, namespace, plan).await?;
+    let body = tools.metrics.ask(&question).await;
+    let body = body.map_err(|error| redact(&error.to_string(), &hidden))?;
+    let path = plan.path.clone();
+    let reading = tokio::task::spawn_blocking(move || web::read(&body, path.as_ref()));
+    let value = match tokio::time::timeout(JUDGE_TIMEOUT, reading).await {
+        Ok(Ok(value)) => value.map_err(|error| error.to_string())?,
+        Ok(Err(_)) => return Err("reading the answer broke off".to_owned()),
+        Err(_) => return Err("reading the answer took longer than 5s".to_owned()),
+    };
+    Ok(match value {
+        MetricValue::Text(text) => MetricValue::Text(redact(&text, &hidden)),
+        MetricValue::Json(json) => MetricValue::Json(redacted(json, &hidden)),
+        value @ (MetricValue::Scalar(_) | MetricValue::Vector(_)) => value,
+    })
+}
+
+/// The value without secrets, wherever in it they stand.
+fn redacted(value: Value, hidden: &[Secret]) -> Value {
+    match value {
+        Value::Null | Value::Bool(_) => value,
+        Value::Number(number) => {
+            let text = number.to_string();
+            if redact(&text, hidden) == text {
+                Value::Number(number)
+            } else {
+                Value::String(REDACTED.to_owned())
+            }
+        }
+        Value::String(text) => Value::String(redact(&text, hidden)),
+        Value::Array(items) => Value::Array(
+            items
+                .into_iter()
+                .map(|item| redacted(item, hidden))
+                .collect(),
+        ),
+        Value::Object(fields) => Value::Object(
+            fields
+                .into_iter()
+                .map(|(key, field)| (redact(&key, hidden), redacted(field, hidden)))
+                .collect(),
+        ),
+    }
 }
 
 async fn judged(value: MetricValue, conditions: judge::Conditions) -> Judgement {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::args::Secret;
+use super::jobs::RunIdentity;
 use crate::api::analysis::{AnalysisRunSpec, AnalysisRunStatus, SecretKeyRef};
 use crate::runtime::client::{Failure, with_deadline};
 
@@ -23,6 +24,8 @@ pub struct ObservedRun {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// Its uid.
+    pub uid: String,
     /// The version of the object that was read; writes are made on the condition that it still is this one.
     pub resource_version: String,
     /// Whether it is being deleted.
@@ -33,6 +36,17 @@ pub struct ObservedRun {
     pub status: Result<AnalysisRunStatus, String>,
     /// Its status as it stands in the API server.
     pub raw_status: Value,
+}
+
+impl ObservedRun {
+    /// By what its Jobs are known.
+    pub fn identity(&self) -> RunIdentity {
+        RunIdentity {
+            name: self.name.clone(),
+            namespace: self.namespace.clone(),
+            uid: self.uid.clone(),
+        }
+    }
 }
 
 /// The JSON is no object of the API server.
@@ -52,6 +66,7 @@ pub fn observe(run: &Value) -> Result<ObservedRun, NotAnObject> {
     Ok(ObservedRun {
         namespace: metadata("namespace")?,
         name: metadata("name")?,
+        uid: metadata("uid")?,
         resource_version: metadata("resourceVersion")?,
         deleting: metadata("deletionTimestamp").is_ok(),
         spec: part(run, "spec"),

@@ -4,9 +4,12 @@
 
 mod credentials;
 mod fields;
+mod job;
 mod limits;
+mod prometheus;
 mod provider;
 mod range;
+mod web;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,8 +23,11 @@ use crate::api::analysis::{AnalysisRunSpec, Argument, Metric, NoDataPolicy};
 use fields::Fields;
 
 pub use credentials::Credentials;
-pub use provider::{MAX_CA_CERT, PrometheusPlan};
+pub use job::JobPlan;
+pub use prometheus::{MAX_CA_CERT, PrometheusPlan};
+pub use provider::Source;
 pub use range::{MAX_POINTS, Range, TimeRange};
+pub use web::{WebBody, WebPlan};
 
 /// Measurements kept of a metric when nothing else is said.
 const DEFAULT_RETENTION: usize = 10;
@@ -75,7 +81,7 @@ pub struct MetricPlan {
     /// When a value is good or bad.
     pub conditions: Conditions,
     /// Where its values come from.
-    pub source: PrometheusPlan,
+    pub source: Source,
     /// Whether it decides nothing.
     pub dry_run: bool,
     /// Measurements kept in status.
@@ -85,9 +91,7 @@ pub struct MetricPlan {
 /// Checks a run's spec and makes the plan of each metric, in the order of the spec.
 pub fn plan(spec: &AnalysisRunSpec) -> Result<Vec<MetricPlan>, Vec<FieldError>> {
     let mut errors = Fields::default();
-    if spec.ttl_strategy.is_some() {
-        errors.unsupported("spec.ttlStrategy");
-    }
+    check_ttl(spec, &mut errors);
     if spec.metrics.is_empty() {
         errors.add(
             "spec.metrics",
@@ -174,6 +178,24 @@ pub fn plan(spec: &AnalysisRunSpec) -> Result<Vec<MetricPlan>, Vec<FieldError>> 
         Ok(plans)
     } else {
         Err(errors)
+    }
+}
+
+fn check_ttl(spec: &AnalysisRunSpec, errors: &mut Fields) {
+    let Some(ttl) = &spec.ttl_strategy else {
+        return;
+    };
+    for (field, seconds) in [
+        ("secondsAfterCompletion", ttl.seconds_after_completion),
+        ("secondsAfterFailure", ttl.seconds_after_failure),
+        ("secondsAfterSuccess", ttl.seconds_after_success),
+    ] {
+        if seconds.is_some_and(|seconds| seconds < 0) {
+            errors.add(
+                format!("spec.ttlStrategy.{field}"),
+                "it is negative; it is 0 or more",
+            );
+        }
     }
 }
 
@@ -275,7 +297,7 @@ fn metric_plan(
             errors,
         ),
     };
-    let source = provider::prometheus(&format!("{path}.provider"), &metric.provider, args, errors)?;
+    let source = provider::source(path, metric, args, errors)?;
     let no_data = metric.no_data.clone().unwrap_or_default();
     if no_data.limit.is_some_and(|limit| limit < 0) {
         errors.add(

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use futures::future::BoxFuture;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use reqwest::Url;
 
 use super::args::Secret;
@@ -11,9 +11,12 @@ use super::judge::MetricValue;
 use super::plan::TimeRange;
 use oauth2::TokenError;
 use prometheus::FetchError;
+use web::WebError;
 
+pub mod connection;
 pub mod oauth2;
 pub mod prometheus;
+pub mod web;
 
 /// A question to a metric server, whole: its address was checked, its secrets are in place.
 #[derive(Clone, Debug)]
@@ -26,6 +29,23 @@ pub struct Question {
     pub range: Option<TimeRange>,
     /// Further headers. Those with secrets are marked as sensitive.
     pub headers: HeaderMap,
+    /// Whose word is taken for who the server is.
+    pub trust: Trust,
+    /// Bounds everything.
+    pub timeout: Duration,
+}
+
+/// A request to an HTTP endpoint, whole: its address was checked, its secrets are in place.
+#[derive(Clone, Debug)]
+pub struct WebQuestion {
+    /// The method.
+    pub method: Method,
+    /// Where to ask.
+    pub url: Url,
+    /// Headers. Those with secrets are marked as sensitive.
+    pub headers: HeaderMap,
+    /// What is sent.
+    pub body: Option<Secret>,
     /// Whose word is taken for who the server is.
     pub trust: Trust,
     /// Bounds everything.
@@ -82,6 +102,9 @@ pub trait MetricSource: fmt::Debug + Send + Sync {
     /// Asks.
     fn fetch<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<Answer, FetchError>>;
 
+    /// Asks an HTTP endpoint; the answer is the body.
+    fn ask<'a>(&'a self, question: &'a WebQuestion) -> BoxFuture<'a, Result<Vec<u8>, WebError>>;
+
     /// Asks for a token.
     fn token<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Secret, TokenError>>;
 }
@@ -89,6 +112,10 @@ pub trait MetricSource: fmt::Debug + Send + Sync {
 impl MetricSource for reqwest::Client {
     fn fetch<'a>(&'a self, question: &'a Question) -> BoxFuture<'a, Result<Answer, FetchError>> {
         Box::pin(prometheus::fetch(self, question))
+    }
+
+    fn ask<'a>(&'a self, question: &'a WebQuestion) -> BoxFuture<'a, Result<Vec<u8>, WebError>> {
+        Box::pin(web::ask(self, question))
     }
 
     fn token<'a>(&'a self, request: &'a TokenRequest) -> BoxFuture<'a, Result<Secret, TokenError>> {

@@ -1,7 +1,7 @@
-//! The AnalysisRun a Rollout creates from its templates. Pure; creating it is the Rollout's concern.
+//! The AnalysisRun that a Rollout or an Experiment creates from templates. Pure; creating it is their concern.
 //!
 //! A run is a snapshot: it holds the metrics and the values of the arguments as they were, and later changes of a
-//! template or of the Rollout do not reach it.
+//! template or of its owner do not reach it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +11,9 @@ use thiserror::Error;
 use super::args::field_path::{self, FieldPathError};
 use super::plan::{self, FieldError};
 use crate::api::analysis::{
-    AnalysisRunMetadata, AnalysisRunSpec, AnalysisTemplateSpec, Argument, DryRun, FieldRef,
-    MeasurementRetention, Metric, PodTemplateHashValue, RolloutAnalysis, ValueFrom,
+    AnalysisRunArgument, AnalysisRunMetadata, AnalysisRunSpec, AnalysisTemplateSpec, Argument,
+    DryRun, FieldRef, MeasurementRetention, Metric, PodTemplateHashValue, RolloutAnalysis,
+    SecretKeyRef, ValueFrom,
 };
 
 /// A template as it was found.
@@ -24,6 +25,83 @@ pub struct Template {
     pub spec: AnalysisTemplateSpec,
 }
 
+/// An argument that is given to templates. Without any source the template's own counts.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Given {
+    /// The name under which a template declares it.
+    pub name: String,
+    /// The value itself.
+    pub value: Option<String>,
+    /// The hash of a version.
+    pub pod_template_hash: Option<PodTemplateHashValue>,
+    /// A field of the run's owner.
+    pub field: Option<FieldRef>,
+    /// A Secret; the run reads it at each measurement.
+    pub secret: Option<SecretKeyRef>,
+    /// There is a `valueFrom` without a source.
+    pub empty_source: bool,
+}
+
+impl From<&AnalysisRunArgument> for Given {
+    fn from(argument: &AnalysisRunArgument) -> Self {
+        let from = argument.value_from.clone();
+        let (hash, field) = from
+            .clone()
+            .map(|from| (from.pod_template_hash_value, from.field_ref))
+            .unwrap_or_default();
+        Self {
+            name: argument.name.clone(),
+            value: argument.value.clone(),
+            empty_source: from.is_some() && hash.is_none() && field.is_none(),
+            pod_template_hash: hash,
+            field,
+            secret: None,
+        }
+    }
+}
+
+impl From<&Argument> for Given {
+    fn from(argument: &Argument) -> Self {
+        let from = argument.value_from.clone();
+        let (secret, field) = from
+            .clone()
+            .map(|from| (from.secret_key_ref, from.field_ref))
+            .unwrap_or_default();
+        Self {
+            name: argument.name.clone(),
+            value: argument.value.clone(),
+            empty_source: from.is_some() && secret.is_none() && field.is_none(),
+            pod_template_hash: None,
+            field,
+            secret,
+        }
+    }
+}
+
+/// What whoever starts a run adds to the templates.
+#[derive(Clone, Debug, Default)]
+pub struct Additions {
+    /// Arguments; those that no template declares are left out.
+    pub args: Vec<Given>,
+    /// Metrics that decide nothing.
+    pub dry_run: Vec<DryRun>,
+    /// How many measurements are kept; these rules win over those of templates.
+    pub measurement_retention: Vec<MeasurementRetention>,
+    /// Labels and annotations of the run.
+    pub metadata: AnalysisRunMetadata,
+}
+
+impl From<&RolloutAnalysis> for Additions {
+    fn from(analysis: &RolloutAnalysis) -> Self {
+        Self {
+            args: analysis.args.iter().map(Given::from).collect(),
+            dry_run: analysis.dry_run.clone(),
+            measurement_retention: analysis.measurement_retention.clone(),
+            metadata: analysis.analysis_run_metadata.clone().unwrap_or_default(),
+        }
+    }
+}
+
 /// What an AnalysisRun is made from.
 #[derive(Clone, Debug)]
 pub struct RunRequest<'a> {
@@ -31,24 +109,24 @@ pub struct RunRequest<'a> {
     pub api_version: &'a str,
     /// The name of the run.
     pub name: &'a str,
-    /// The namespace of the Rollout.
+    /// The namespace of its owner.
     pub namespace: &'a str,
-    /// The owner reference to the Rollout, as JSON.
+    /// The owner reference, as JSON.
     pub owner: Value,
     /// Labels the controller needs. They win over those of `analysisRunMetadata`.
     pub labels: BTreeMap<String, String>,
     /// Annotations the controller needs. They win too.
     pub annotations: BTreeMap<String, String>,
-    /// The analysis as the Rollout has it.
-    pub analysis: &'a RolloutAnalysis,
+    /// What is added to the templates.
+    pub additions: Additions,
     /// The templates it leads to, as [`super::templates::resolve`] orders them.
     pub templates: &'a [Template],
-    /// The Rollout, for `fieldRef`.
-    pub rollout: &'a Value,
+    /// The owner, for `fieldRef`.
+    pub subject: &'a Value,
     /// The pod template hash of the stable version, once there is one.
     pub stable_hash: Option<&'a str>,
-    /// The pod template hash of the version being rolled out.
-    pub latest_hash: &'a str,
+    /// The pod template hash of the version being rolled out. An Experiment has none.
+    pub latest_hash: Option<&'a str>,
     /// Whether every metric must end by itself, as in a step.
     pub must_end: bool,
 }
@@ -85,7 +163,7 @@ pub enum RenderError {
     },
     /// An argument has no value.
     #[error(
-        "argument \"{argument}\" of {template} has no value; give it one in the Rollout's args"
+        "argument \"{argument}\" of {template} has no value; give it one in the args of whatever uses the template"
     )]
     Unresolved {
         /// The argument.
@@ -93,13 +171,18 @@ pub enum RenderError {
         /// The template.
         template: String,
     },
-    /// The stable version's hash is asked for before there is a stable version.
+    /// A version's hash is asked for before there is such a version.
     #[error(
-        "argument \"{0}\" asks for the pod template hash of the stable version, but there is none yet"
+        "argument \"{argument}\" asks for the pod template hash of the {whose} version, but there is none yet"
     )]
-    NoStable(String),
+    NoVersion {
+        /// The argument.
+        argument: String,
+        /// Which version.
+        whose: &'static str,
+    },
     /// An argument is taken from a field that gives no value.
-    #[error("argument \"{argument}\" cannot be read from the Rollout: {source}")]
+    #[error("argument \"{argument}\" cannot be read: {source}")]
     Field {
         /// The argument.
         argument: String,
@@ -162,12 +245,12 @@ pub fn analysis_run(request: &RunRequest<'_>) -> Result<Value, RenderError> {
         dry_run: merged(
             specs()
                 .flat_map(|spec| &spec.dry_run)
-                .chain(&request.analysis.dry_run),
+                .chain(&request.additions.dry_run),
             |rule: &DryRun| &rule.metric_name,
         ),
         measurement_retention: merged(
             request
-                .analysis
+                .additions
                 .measurement_retention
                 .iter()
                 .chain(specs().flat_map(|spec| &spec.measurement_retention)),
@@ -188,12 +271,7 @@ pub fn analysis_run(request: &RunRequest<'_>) -> Result<Value, RenderError> {
         });
     }
     let spec = serde_json::to_value(&spec).map_err(|error| RenderError::Json(error.to_string()))?;
-    let default = AnalysisRunMetadata::default();
-    let metadata = request
-        .analysis
-        .analysis_run_metadata
-        .as_ref()
-        .unwrap_or(&default);
+    let metadata = &request.additions.metadata;
     let mut run = json!({
         "apiVersion": request.api_version,
         "kind": "AnalysisRun",
@@ -335,35 +413,41 @@ fn declared(templates: &[Template]) -> Result<Vec<(&Argument, &Template)>, Rende
     Ok(all)
 }
 
-/// The templates' arguments with their values: the Rollout's where it gives one, else the template's own.
+/// The templates' arguments with their values: the one that is given, else the template's own.
 fn arguments(request: &RunRequest<'_>) -> Result<Vec<Argument>, RenderError> {
     declared(request.templates)?
         .into_iter()
         .map(|(declared, template)| {
             let name = &declared.name;
-            let given = request
-                .analysis
-                .args
-                .iter()
-                .find(|given| &given.name == name);
-            let Some(given) = given else {
-                return own(request, template, declared);
-            };
-            let value = match (&given.value, &given.value_from) {
-                (Some(value), None) => value.clone(),
-                (None, Some(from)) => match (from.pod_template_hash_value, &from.field_ref) {
-                    (Some(whose), None) => hash(request, name, whose)?,
-                    (None, Some(field)) => read(request, name, field)?,
-                    (Some(_), Some(_)) | (None, None) => {
-                        return Err(RenderError::Ambiguous(name.clone()));
-                    }
-                },
-                (Some(_), Some(_)) => return Err(RenderError::Ambiguous(name.clone())),
-                (None, None) => return own(request, template, declared),
-            };
-            Ok(valued(name, value))
+            let given = request.additions.args.iter().find(|one| &one.name == name);
+            match given {
+                Some(given) => from_outside(request, given)?,
+                None => None,
+            }
+            .map_or_else(|| own(request, template, declared), Ok)
         })
         .collect()
+}
+
+/// The value that is given. `None`: it is only named, so that the template's own counts.
+fn from_outside(request: &RunRequest<'_>, given: &Given) -> Result<Option<Argument>, RenderError> {
+    let name = &given.name;
+    let (value, hash_of) = (given.value.as_ref(), given.pod_template_hash);
+    Ok(Some(match (value, hash_of, &given.field, &given.secret) {
+        (Some(value), None, None, None) if !given.empty_source => valued(name, value.clone()),
+        (None, Some(whose), None, None) => valued(name, hash(request, name, whose)?),
+        (None, None, Some(field), None) => valued(name, read(request, name, field)?),
+        (None, None, None, Some(secret)) => Argument {
+            name: name.clone(),
+            value: None,
+            value_from: Some(ValueFrom {
+                secret_key_ref: Some(secret.clone()),
+                field_ref: None,
+            }),
+        },
+        (None, None, None, None) if !given.empty_source => return Ok(None),
+        _ => return Err(RenderError::Ambiguous(name.clone())),
+    }))
 }
 
 /// The value the template itself gives. A Secret stays a reference: the run reads it at each measurement.
@@ -410,17 +494,20 @@ fn hash(
     argument: &str,
     whose: PodTemplateHashValue,
 ) -> Result<String, RenderError> {
-    match whose {
-        PodTemplateHashValue::Latest => Ok(request.latest_hash.to_owned()),
-        PodTemplateHashValue::Stable => request
-            .stable_hash
-            .map(str::to_owned)
-            .ok_or_else(|| RenderError::NoStable(argument.to_owned())),
-    }
+    let (found, whose) = match whose {
+        PodTemplateHashValue::Latest => (request.latest_hash, "latest"),
+        PodTemplateHashValue::Stable => (request.stable_hash, "stable"),
+    };
+    found
+        .map(str::to_owned)
+        .ok_or_else(|| RenderError::NoVersion {
+            argument: argument.to_owned(),
+            whose,
+        })
 }
 
 fn read(request: &RunRequest<'_>, argument: &str, field: &FieldRef) -> Result<String, RenderError> {
-    field_path::read(request.rollout, &field.field_path).map_err(|source| RenderError::Field {
+    field_path::read(request.subject, &field.field_path).map_err(|source| RenderError::Field {
         argument: argument.to_owned(),
         source,
     })

@@ -9,8 +9,8 @@ pub mod run;
 pub mod template;
 
 pub use provider::{
-    BasicAuth, FreeForm, Header, MetricProvider, OAuth2, PrometheusAuthentication,
-    PrometheusMetric, RangeQuery, Sigv4,
+    BasicAuth, FreeForm, Header, JobMetadata, JobMetric, MetricProvider, OAuth2,
+    PrometheusAuthentication, PrometheusMetric, RangeQuery, Sigv4, WebMethod, WebMetric,
 };
 pub use rollout::{
     AnalysisRunArgument, AnalysisRunMetadata, AnalysisTemplateRef, ArgumentValueFrom,

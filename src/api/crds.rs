@@ -3,6 +3,7 @@
 //! Not here: the schema's clean-up (`schema`), cross-field rules and bounds (`rules`), columns (`columns`).
 
 mod columns;
+mod lenient;
 mod rules;
 mod schema;
 
@@ -16,7 +17,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
-use super::names::{ApiNames, Kind};
+use super::names::{ApiNames, Conventions, Kind};
 
 pub use rules::{Rule, rules};
 
@@ -57,7 +58,10 @@ pub fn crds(names: &ApiNames) -> Result<Vec<CustomResourceDefinition>, CrdError>
 /// The definition of one kind.
 pub fn crd(names: &ApiNames, kind: Kind) -> Result<CustomResourceDefinition, CrdError> {
     let mut root = schema::of(kind);
-    rules::apply(kind, &mut root)?;
+    match names.conventions {
+        Conventions::Tidegate => rules::apply(kind, &mut root)?,
+        Conventions::ArgoRollouts => lenient::apply(kind, &mut root),
+    }
     let root: JSONSchemaProps =
         serde_json::from_value(root).map_err(|source| CrdError::Schema {
             kind: kind.name(),
@@ -98,7 +102,9 @@ pub fn crd(names: &ApiNames, kind: Kind) -> Result<CustomResourceDefinition, Crd
                     open_api_v3_schema: Some(root),
                 }),
                 subresources: Some(CustomResourceSubresources {
-                    status: Some(CustomResourceSubresourceStatus(serde_json::json!({}))),
+                    status: names
+                        .has_status_subresource(kind)
+                        .then(|| CustomResourceSubresourceStatus(serde_json::json!({}))),
                     scale,
                 }),
                 ..CustomResourceDefinitionVersion::default()

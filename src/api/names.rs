@@ -2,6 +2,8 @@
 //!
 //! Not here: names of objects (`rollout::decide` derives those).
 
+use std::{collections::BTreeMap, str::FromStr};
+
 use kube::core::{ApiResource, GroupVersionKind};
 
 /// The five kinds of the API.
@@ -71,9 +73,20 @@ impl Kind {
     }
 }
 
+/// Whose conventions a group has, beyond its names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conventions {
+    /// Our own.
+    Tidegate,
+    /// Those of Argo Rollouts, whose objects and clients are served in place.
+    ArgoRollouts,
+}
+
 /// Group, version and every key derived from them. A run-time value, so that another group can be served by the same code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiNames {
+    /// Whose conventions hold beside the names.
+    pub conventions: Conventions,
     /// API group, e.g. `tidegate.dev`.
     pub group: String,
     /// API version, e.g. `v1alpha1`.
@@ -91,16 +104,46 @@ pub struct ApiNames {
     pub role: String,
     /// Annotation on routes with the label above: the weights that the user declared.
     pub weights_at_rest: String,
+    /// Annotation on ReplicaSets: up to which change of `spec.workloadRef`'s object the server's defaults were compared.
+    pub compared_workload: String,
+    /// Annotation on Deployments with the label above: their replicas before a Rollout scaled them down.
+    pub replicas_at_rest: String,
     /// Annotation on a Rollout: a person's request.
     pub request: String,
     /// Label on AnalysisRuns: `Step` or `Background`.
     pub rollout_type: String,
     /// Label on AnalysisRuns: the step's index.
     pub step_index: String,
+    /// Label on Jobs of metrics and on their pods: the uid of the AnalysisRun.
+    pub analysis_run_uid: String,
+    /// Annotation on Jobs of metrics: the AnalysisRun's name.
+    pub analysis_run_name: String,
+    /// Annotation on Jobs of metrics: the AnalysisRun's namespace.
+    pub analysis_run_namespace: String,
+    /// Annotation on Jobs of metrics: the metric's name.
+    pub metric_name: String,
+    /// Annotation on Services that lead to one version: the Rollout's name, where clients look for it.
+    pub managed_by: Option<String>,
+    /// Annotation on ReplicaSets: `spec.replicas` of the Rollout when it was last sized, where clients look for it.
+    pub desired_replicas: Option<String>,
+    /// Annotation on ReplicaSets that were taken over: the hash of the pod template that they are equal to.
+    pub declared_hash: String,
+    /// Annotation on ReplicaSets: labels and annotations that their pods have for a while only, in JSON.
+    pub ephemeral_metadata: String,
+    /// Label on Rollouts, Experiments and AnalysisRuns: which of several controllers is to serve them.
+    pub instance_id: String,
+    /// The value of that label on what this controller serves. Without one: what has no such label.
+    pub instance: Option<String>,
+    /// The Lease that controllers of this group compete for, if none is named.
+    pub lease: &'static str,
 }
 
 /// How the key of `ApiNames::pod_template` ends, whatever the group.
 pub const POD_TEMPLATE: &str = "/pod-template";
+/// How the key of `ApiNames::replicas_at_rest` ends, whatever the group.
+pub const REPLICAS_AT_REST: &str = "/replicas-at-rest";
+/// How the key of `ApiNames::pod_template_hash` ends, whatever the group. The one of Deployments has no group.
+pub const POD_TEMPLATE_HASH: &str = "/pod-template-hash";
 /// The field manager of every write.
 pub const FIELD_MANAGER: &str = "tidegate";
 /// The default API group.
@@ -108,26 +151,116 @@ pub const DEFAULT_GROUP: &str = "tidegate.dev";
 /// The API version.
 pub const VERSION: &str = "v1alpha1";
 
+/// The API group of Argo Rollouts.
+pub const ARGO_GROUP: &str = "argoproj.io";
+
 impl Default for ApiNames {
     fn default() -> Self {
         let group = DEFAULT_GROUP;
         Self {
+            conventions: Conventions::Tidegate,
             group: group.to_owned(),
             version: VERSION.to_owned(),
-            pod_template_hash: format!("{group}/pod-template-hash"),
+            pod_template_hash: format!("{group}{POD_TEMPLATE_HASH}"),
             revision: format!("{group}/revision"),
             pod_template: format!("{group}{POD_TEMPLATE}"),
             managed_by_rollout: format!("{group}/managed-by-rollout"),
             role: format!("{group}/role"),
             weights_at_rest: format!("{group}/weights-at-rest"),
+            compared_workload: format!("{group}/compared-workload"),
+            replicas_at_rest: format!("{group}{REPLICAS_AT_REST}"),
             request: format!("{group}/request"),
             rollout_type: format!("{group}/rollout-type"),
             step_index: format!("{group}/step-index"),
+            analysis_run_uid: format!("analysisrun.{group}/uid"),
+            analysis_run_name: format!("analysisrun.{group}/name"),
+            analysis_run_namespace: format!("analysisrun.{group}/namespace"),
+            metric_name: format!("analysisrun.{group}/metric-name"),
+            managed_by: None,
+            desired_replicas: None,
+            declared_hash: format!("{group}/declared-hash"),
+            ephemeral_metadata: format!("{group}/ephemeral-metadata"),
+            instance_id: format!("{group}/controller-instance-id"),
+            instance: None,
+            lease: "tidegate",
+        }
+    }
+}
+
+/// The program serves no such API group.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no API group {0:?} to serve; use {DEFAULT_GROUP} or {ARGO_GROUP}")]
+pub struct UnknownGroup(String);
+
+impl FromStr for ApiNames {
+    type Err = UnknownGroup;
+
+    fn from_str(group: &str) -> Result<Self, UnknownGroup> {
+        match group {
+            DEFAULT_GROUP => Ok(Self::default()),
+            ARGO_GROUP => Ok(Self::argo_rollouts()),
+            other => Err(UnknownGroup(other.to_owned())),
         }
     }
 }
 
 impl ApiNames {
+    /// Argo Rollouts' own group, labels and annotations. What it has no name for keeps ours.
+    pub fn argo_rollouts() -> Self {
+        Self {
+            conventions: Conventions::ArgoRollouts,
+            group: ARGO_GROUP.to_owned(),
+            pod_template_hash: "rollouts-pod-template-hash".to_owned(),
+            revision: "rollout.argoproj.io/revision".to_owned(),
+            rollout_type: "rollout-type".to_owned(),
+            step_index: "step-index".to_owned(),
+            analysis_run_uid: "analysisrun.argoproj.io/uid".to_owned(),
+            analysis_run_name: "analysisrun.argoproj.io/name".to_owned(),
+            analysis_run_namespace: "analysisrun.argoproj.io/namespace".to_owned(),
+            metric_name: "analysisrun.argoproj.io/metric-name".to_owned(),
+            managed_by: Some("argo-rollouts.argoproj.io/managed-by-rollouts".to_owned()),
+            desired_replicas: Some("rollout.argoproj.io/desired-replicas".to_owned()),
+            ephemeral_metadata: "rollout.argoproj.io/ephemeral-metadata".to_owned(),
+            instance_id: "argo-rollouts.argoproj.io/controller-instance-id".to_owned(),
+            lease: "argo-rollouts-controller-lock",
+            ..Self::default()
+        }
+    }
+
+    /// Whether the status of a kind is written apart from the rest of the object.
+    pub const fn has_status_subresource(&self, kind: Kind) -> bool {
+        match (self.conventions, kind) {
+            (_, Kind::Rollout) | (Conventions::Tidegate, _) => true,
+            (
+                Conventions::ArgoRollouts,
+                Kind::AnalysisTemplate
+                | Kind::ClusterAnalysisTemplate
+                | Kind::AnalysisRun
+                | Kind::Experiment,
+            ) => false,
+        }
+    }
+
+    /// Whether this controller, and not another one of several, serves an object with these labels.
+    pub fn serves(&self, labels: Option<&BTreeMap<String, String>>) -> bool {
+        labels.and_then(|labels| labels.get(&self.instance_id)) == self.instance.as_ref()
+    }
+
+    /// Whether an annotation is about a Rollout object itself, and not for what is made from it.
+    pub fn is_own(&self, key: &str) -> bool {
+        let prefixes: &[&str] = match self.conventions {
+            Conventions::Tidegate => &[DEFAULT_GROUP],
+            Conventions::ArgoRollouts => &[
+                DEFAULT_GROUP,
+                "rollout.argoproj.io",
+                "rollouts.argoproj.io",
+                "argo-rollouts.argoproj.io",
+            ],
+        };
+        let prefix = key.split_once('/').map_or("", |(prefix, _)| prefix);
+        prefixes.contains(&prefix)
+    }
+
     /// `group/version`, as in `apiVersion`.
     pub fn api_version(&self) -> String {
         format!("{}/{}", self.group, self.version)
@@ -139,5 +272,46 @@ impl ApiNames {
             &GroupVersionKind::gvk(&self.group, &self.version, kind.name()),
             kind.plural(),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_instance_serves_what_is_labelled_for_it() {
+        let argo = ApiNames::argo_rollouts();
+        let of = |instance: Option<&str>| ApiNames {
+            instance: instance.map(str::to_owned),
+            ..argo.clone()
+        };
+        let labelled = |id: &str| BTreeMap::from([(argo.instance_id.clone(), id.to_owned())]);
+        for (instance, labels, expected) in [
+            (None, None, true),
+            (None, Some(BTreeMap::new()), true),
+            (None, Some(labelled("a")), false),
+            (Some("a"), None, false),
+            (Some("a"), Some(labelled("b")), false),
+            (Some("a"), Some(labelled("a")), true),
+        ] {
+            let serves = of(instance).serves(labels.as_ref());
+            assert_eq!(serves, expected, "{instance:?} {labels:?}");
+        }
+    }
+
+    #[test]
+    fn only_groups_that_are_served_are_accepted() {
+        for (group, conventions) in [
+            (DEFAULT_GROUP, Conventions::Tidegate),
+            (ARGO_GROUP, Conventions::ArgoRollouts),
+        ] {
+            assert_eq!(group.parse::<ApiNames>().unwrap().conventions, conventions);
+        }
+        let refused = "flagger.app".parse::<ApiNames>().unwrap_err().to_string();
+        assert!(
+            refused.contains("use tidegate.dev or argoproj.io"),
+            "{refused}"
+        );
     }
 }

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     bake::BakeStatus,
@@ -64,7 +64,11 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collision_count: Option<i32>,
     /// The generation of the spec that this status was computed from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "number_or_text",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub observed_generation: Option<i64>,
     /// Conditions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -95,9 +99,12 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
     pub restarted_at: Option<Timestamp>,
-    /// Generation of the workload of `spec.workloadRef` that was observed. Not written yet.
+    /// Generation of the workload of `spec.workloadRef` whose template is the current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_observed_generation: Option<String>,
+    /// Uid of that workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_uid: Option<String>,
     /// State of an AWS load balancer. Not written yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alb: Option<FreeForm>,
@@ -138,6 +145,14 @@ pub struct RolloutStatus {
     /// For every version that has or had traffic: which routes may still send to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ledger: Vec<LedgerEntry>,
+}
+
+/// Argo Rollouts writes the generation as text; very old versions of it wrote a hash, which says nothing.
+fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(value
+        .as_i64()
+        .or_else(|| value.as_str().and_then(|text| text.parse().ok())))
 }
 
 impl RolloutStatus {
@@ -318,6 +333,11 @@ pub struct TrafficWeights {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub additional: Vec<WeightDestination>,
+    /// What was last written that sends requests to the new version by their headers: names of header routes, and
+    /// `additionalIngressAnnotations` for rules that are declared there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 21))]
+    pub header_routes: Vec<String>,
     /// Whether the router has confirmed the weights; absent where it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<bool>,

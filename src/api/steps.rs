@@ -30,7 +30,7 @@ pub struct CanaryStep {
     pub set_canary_scale: Option<SetCanaryScale>,
     /// Sends requests with certain headers to the new version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub set_header_route: Option<FreeForm>,
+    pub set_header_route: Option<SetHeaderRoute>,
     /// Copies requests to the new version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_mirror_route: Option<FreeForm>,
@@ -62,6 +62,65 @@ pub struct SetCanaryScale {
     /// `true`: as many pods as the traffic weight needs, as without this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub match_traffic_weight: Option<bool>,
+}
+
+/// A route for requests with certain headers, to the new version alone, until the same step without `match`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SetHeaderRoute {
+    /// Its name: one of `trafficRouting.managedRoutes`.
+    pub name: String,
+    /// What a request must have, all of it. None: the route of this name is removed.
+    #[serde(default, rename = "match", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub matches: Vec<HeaderMatch>,
+}
+
+/// What a request must have in one header.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderMatch {
+    /// The name of the header.
+    pub header_name: String,
+    /// Its value.
+    pub header_value: StringMatch,
+}
+
+/// The value of a header: exactly one of its members.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StringMatch {
+    /// This value.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub exact: String,
+    /// A value that begins with this.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
+    /// A value that this regular expression matches, as the proxy reads it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub regex: String,
+}
+
+/// How a header's value is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueMatch<'a> {
+    /// This value.
+    Exact(&'a str),
+    /// A value that begins with this.
+    Prefix(&'a str),
+    /// A regular expression.
+    Regex(&'a str),
+}
+
+impl StringMatch {
+    /// The one member. `None` when there is none or more than one; an empty text is none.
+    pub fn kind(&self) -> Option<ValueMatch<'_>> {
+        match (&*self.exact, &*self.prefix, &*self.regex) {
+            ("", "", "") => None,
+            (exact, "", "") => Some(ValueMatch::Exact(exact)),
+            ("", prefix, "") => Some(ValueMatch::Prefix(prefix)),
+            ("", "", regex) => Some(ValueMatch::Regex(regex)),
+            _ => None,
+        }
+    }
 }
 
 /// How many pods a `setCanaryScale` asks for.
@@ -110,6 +169,8 @@ pub enum StepKind<'a> {
     Analysis(&'a RolloutAnalysis),
     /// Number of canary pods.
     SetCanaryScale(&'a SetCanaryScale),
+    /// Header route, set or removed.
+    SetHeaderRoute(&'a SetHeaderRoute),
     /// Not available in this release; refused by `validate`. The name is the member's.
     Unsupported(&'static str),
 }
@@ -162,6 +223,10 @@ impl CanaryStep {
                 set_canary_scale: Some(scale),
                 ..
             } => StepKind::SetCanaryScale(scale),
+            Self {
+                set_header_route: Some(route),
+                ..
+            } => StepKind::SetHeaderRoute(route),
             Self { .. } => StepKind::Unsupported(name),
         })
     }

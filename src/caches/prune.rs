@@ -4,7 +4,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::api::names::{FIELD_MANAGER, POD_TEMPLATE};
+use crate::api::{
+    names::{FIELD_MANAGER, POD_TEMPLATE, POD_TEMPLATE_HASH, REPLICAS_AT_REST},
+    template_hash,
+};
 
 // `service`, `ingress` and `route` leave the manager that last wrote the fields we share with others under `x-written-by`.
 #[cfg(test)]
@@ -30,15 +33,55 @@ pub(super) fn metadata(object: &mut Value) {
     remove_noise(object);
 }
 
-/// Metadata, size and counts; not the pod template.
+/// Metadata, size and counts; of the pod template only the hash.
 pub(super) fn replica_set(object: &mut Value) {
     remove_noise(object);
+    let stored = stored_hash(object);
     if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
         spec.retain(|key, _| key == "replicas");
     }
+    object["x-stored-hash"] = stored.into();
     let annotations = object.pointer_mut("/metadata/annotations");
     if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
         annotations.retain(|key, _| !key.ends_with(POD_TEMPLATE));
+    }
+}
+
+/// The hash of the pod template as the server shows it, without our label: what a workload's template is compared with.
+fn stored_hash(object: &Value) -> String {
+    let mut template = object
+        .pointer("/spec/template")
+        .cloned()
+        .unwrap_or_default();
+    if let Some(labels) = template
+        .pointer_mut("/metadata/labels")
+        .and_then(Value::as_object_mut)
+    {
+        labels.retain(|key, _| !key.ends_with(POD_TEMPLATE_HASH));
+    }
+    template_hash::pod_template_hash(&template, 0)
+}
+
+/// Of a Deployment, ReplicaSet or PodTemplate: the pod template, the selector, the size and our marks.
+pub(super) fn workload(object: &mut Value) {
+    remove_noise(object);
+    if let Some(object) = object.as_object_mut() {
+        object.remove("status");
+    }
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.retain(|key, _| ["template", "selector", "replicas"].contains(&key.as_str()));
+    }
+    let annotations = object.pointer_mut("/metadata/annotations");
+    if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+        annotations.retain(|key, _| key.ends_with(REPLICAS_AT_REST));
+    }
+}
+
+/// Of a Deployment that is marked: whose it is and how large.
+pub(super) fn marked_workload(object: &mut Value) {
+    workload(object);
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.retain(|key, _| key == "replicas");
     }
 }
 
@@ -83,6 +126,28 @@ pub(super) fn route(object: &mut Value) {
     }
     if let Some(object) = object.as_object_mut() {
         object.insert("x-written-by".to_owned(), json!(by));
+    }
+}
+
+/// Metadata and conditions of a metric's Job.
+pub(super) fn job(object: &mut Value) {
+    remove_noise(object);
+    if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
+        status.retain(|key, _| key == "conditions");
+    }
+    if let Some(object) = object.as_object_mut() {
+        object.remove("spec");
+    }
+}
+
+/// Metadata of a pod, and for what its containers wait.
+pub(super) fn job_pod(object: &mut Value) {
+    remove_noise(object);
+    if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
+        status.retain(|key, _| key == "initContainerStatuses" || key == "containerStatuses");
+    }
+    if let Some(object) = object.as_object_mut() {
+        object.remove("spec");
     }
 }
 
@@ -205,9 +270,12 @@ mod tests {
             "spec": {"replicas": 1, "template": {"spec": {}}},
         });
         replica_set(&mut object);
+        let hash = object["x-stored-hash"].take();
+        assert!(hash.is_string(), "what it is told by: {hash}");
         let expected = json!({
             "metadata": {"annotations": {&names.revision: "1"}},
             "spec": {"replicas": 1},
+            "x-stored-hash": null,
         });
         assert_eq!(object, expected);
     }

@@ -14,12 +14,13 @@ use kube::{
 };
 use tokio::sync::{Notify, mpsc};
 
-use super::Routes;
+use super::{Routes, workloads::names_kind};
 use crate::api::{
     gateway_api::RouteKind,
     names::{ApiNames, Kind},
     object::CachedObject,
     strategy::services_named,
+    workload::WorkloadKind,
 };
 
 /// The label by which an EndpointSlice names its Service.
@@ -30,6 +31,8 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 pub(super) enum Changed {
     Rollout,
     AnalysisRun,
+    /// A Job of a metric, or a pod of one: the AnalysisRun in its label.
+    OfMetric,
     /// A ReplicaSet or another object that only its owner cares for.
     Owned,
     Service,
@@ -40,6 +43,10 @@ pub(super) enum Changed {
     Named,
     /// A template: whoever has its name, or that of a template which leads to it.
     Template,
+    /// A workload: whoever has its name.
+    Workload,
+    /// A Deployment with our mark: whoever gives it back.
+    MarkedWorkload,
 }
 
 /// References to be looked at.
@@ -68,6 +75,8 @@ pub struct Woken {
     pub marked_services: mpsc::UnboundedReceiver<ObjectRef<CachedObject>>,
     /// Routes with the mark of a Rollout.
     pub marked_routes: BTreeMap<RouteKind, mpsc::UnboundedReceiver<ObjectRef<CachedObject>>>,
+    /// Deployments with the mark of a Rollout.
+    pub marked_workloads: mpsc::UnboundedReceiver<ObjectRef<CachedObject>>,
 }
 
 /// Tells the control loops what to look at. Cheap to clone.
@@ -80,7 +89,11 @@ struct Ends {
     analysis_runs: Queue,
     marked_services: Queue,
     routes: BTreeMap<RouteKind, RouteQueue>,
+    marked_workloads: Queue,
+    /// A Rollout that may name this kind of workload has changed.
+    names_workload: BTreeMap<WorkloadKind, Notify>,
     mark: String,
+    run_uid: String,
     stores: OnceLock<Stores>,
 }
 
@@ -99,6 +112,7 @@ pub(super) struct Stores {
     pub(super) services: Store<CachedObject>,
     pub(super) templates: Store<CachedObject>,
     pub(super) cluster_templates: Option<Store<CachedObject>>,
+    pub(super) marked_workloads: Store<CachedObject>,
     pub(super) routes: Routes,
 }
 
@@ -113,6 +127,7 @@ impl Wakes {
         let (rollouts, woken_rollouts) = queue(names.resource(Kind::Rollout));
         let (analysis_runs, woken_runs) = queue(names.resource(Kind::AnalysisRun));
         let (marked_services, woken_services) = queue(super::services());
+        let (marked_workloads, woken_workloads) = queue(WorkloadKind::Deployment.resource());
         let (mut routes, mut marked_routes) = (BTreeMap::new(), BTreeMap::new());
         for kind in RouteKind::ALL {
             let (marked, woken) = queue(kind.resource());
@@ -125,7 +140,10 @@ impl Wakes {
             analysis_runs,
             marked_services,
             routes,
+            marked_workloads,
+            names_workload: WorkloadKind::ALL.map(|kind| (kind, Notify::new())).into(),
             mark: names.managed_by_rollout.clone(),
+            run_uid: names.analysis_run_uid.clone(),
             stores: OnceLock::new(),
         };
         let woken = Woken {
@@ -133,6 +151,7 @@ impl Wakes {
             analysis_runs: woken_runs,
             marked_services: woken_services,
             marked_routes,
+            marked_workloads: woken_workloads,
         };
         (Self(Arc::new(ends)), woken)
     }
@@ -165,6 +184,29 @@ impl Wakes {
         for (kind, queue) in &self.0.routes {
             self.wake_marked_routes(*kind, |route| self.marked_by(route).is_some());
             queue.mentioned.notify_one();
+        }
+        self.wake_marked_workloads(|workload| self.marked_by(workload).is_some());
+        for notify in self.0.names_workload.values() {
+            notify.notify_one();
+        }
+    }
+
+    /// Resolves when a Rollout that may name this kind of workload has changed.
+    pub(super) async fn names_workload(&self, kind: WorkloadKind) {
+        match self.0.names_workload.get(&kind) {
+            Some(notify) => notify.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn wake_marked_workloads(&self, which: impl Fn(&CachedObject) -> bool) {
+        let Some(stores) = self.0.stores.get() else {
+            return;
+        };
+        for workload in stores.marked_workloads.state_filter(which) {
+            self.0
+                .marked_workloads
+                .push(workload.name(), workload.namespace());
         }
     }
 
@@ -211,6 +253,14 @@ impl Wakes {
                         queue.mentioned.notify_one();
                     }
                 }
+                self.wake_marked_workloads(|workload| {
+                    workload.namespace() == namespace && self.marked_by(workload) == Some(name)
+                });
+                for (kind, notify) in &self.0.names_workload {
+                    if names_kind(object, *kind) {
+                        notify.notify_one();
+                    }
+                }
             }
             Changed::Route(kind) => {
                 if self.marked_by(object).is_some()
@@ -223,6 +273,12 @@ impl Wakes {
             Changed::AnalysisRun => {
                 self.0.analysis_runs.push(name, namespace);
                 self.wake_owner(object);
+            }
+            Changed::OfMetric => {
+                let labels = object.meta().labels.as_ref();
+                if let Some(uid) = labels.and_then(|labels| labels.get(&self.0.run_uid)) {
+                    self.wake_run(uid);
+                }
             }
             Changed::Owned => {
                 self.wake_owner(object);
@@ -246,6 +302,8 @@ impl Wakes {
                 self.wake_owner(object);
                 self.wake_mentioning(namespace, name);
             }
+            Changed::Workload => self.wake_mentioning(namespace, name),
+            Changed::MarkedWorkload => self.0.marked_workloads.push(name, namespace),
             Changed::Template => {
                 for name in self.leading_to(namespace, name) {
                     self.wake_mentioning(namespace, &name);
@@ -304,6 +362,15 @@ impl Wakes {
         });
         for service in marked {
             self.0.marked_services.push(service.name(), namespace);
+        }
+    }
+
+    fn wake_run(&self, uid: &str) {
+        let Some(stores) = self.0.stores.get() else {
+            return;
+        };
+        if let Some(run) = stores.analysis_runs.find(|run| run.uid() == uid) {
+            self.0.analysis_runs.push(run.name(), run.namespace());
         }
     }
 

@@ -6,7 +6,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args};
 
-use crate::{analysis::allow_list::AddressPattern, api::duration, runtime::telemetry::LogFormat};
+use crate::{
+    analysis::allow_list::AddressPattern,
+    api::{duration, names::ApiNames},
+    runtime::telemetry::LogFormat,
+};
 
 /// Options of `tidegate controller`. Which cluster it serves is said by the global options.
 #[derive(Args, Clone, Debug)]
@@ -20,6 +24,9 @@ pub struct ControllerOptions {
     /// The namespace for the lease, from the global option; the client's own when absent.
     #[arg(skip)]
     pub namespace: Option<String>,
+    /// Group, labels and annotations of the objects, from the global option.
+    #[arg(skip)]
+    pub names: ApiNames,
 
     /// Serve this namespace only; may be given more than once [default: all].
     #[arg(long, value_name = "NAME")]
@@ -28,9 +35,13 @@ pub struct ControllerOptions {
     /// Act only while holding a lease, so that of several replicas one acts.
     #[arg(long, value_name = "BOOL", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub leader_elect: bool,
-    /// The Lease, in the namespace of --namespace.
-    #[arg(long, value_name = "NAME", default_value = "tidegate")]
-    pub lease_name: String,
+    /// The Lease, in the namespace of --namespace [default: tidegate; with the group argoproj.io that of Argo Rollouts,
+    /// argo-rollouts-controller-lock, so that never both act].
+    #[arg(long, value_name = "NAME")]
+    pub lease_name: Option<String>,
+    /// Serve only objects whose label `controller-instance-id` says so; without it, only those that have no such label.
+    #[arg(long, value_name = "ID")]
+    pub instance_id: Option<String>,
     /// How this replica is called in the lease; a random part is added.
     #[arg(
         long,
@@ -74,4 +85,15 @@ pub struct ControllerOptions {
     /// What is logged: a level, or a filter such as info,tidegate::rollout=trace [default: RUST_LOG, else info].
     #[arg(long, value_name = "FILTER")]
     pub log_level: Option<String>,
+}
+
+impl ControllerOptions {
+    /// The name of the Lease: as given, or as the other controllers of the group and instance call it.
+    pub fn lease(&self) -> String {
+        let given = self.lease_name.clone();
+        given.unwrap_or_else(|| match &self.instance_id {
+            Some(id) => format!("{}-{id}", self.names.lease),
+            None => self.names.lease.to_owned(),
+        })
+    }
 }

@@ -221,7 +221,7 @@ fn explain_measurement(metric: &str, measurement: &Measurement, now: Timestamp, 
         Some(MeasurementPhase::Error) => "could not be taken",
         Some(MeasurementPhase::Inconclusive) => "is inconclusive",
         Some(MeasurementPhase::NoData) => "has no data",
-        Some(MeasurementPhase::Successful) | None => "is under way",
+        Some(MeasurementPhase::Successful | MeasurementPhase::Running) | None => "is under way",
     };
     let at = measurement.finished_at.or(measurement.started_at);
     let at = at

@@ -222,6 +222,10 @@ fn in_words(step: &CanaryStep) -> String {
             }
             None => "setCanaryScale".to_owned(),
         },
+        Some(StepKind::SetHeaderRoute(route)) if route.matches.is_empty() => {
+            format!("setHeaderRoute: {} ends", route.name)
+        }
+        Some(StepKind::SetHeaderRoute(route)) => format!("setHeaderRoute {}", route.name),
         Some(StepKind::Unsupported(name)) => name.to_owned(),
         None => step.members().join(" and "),
     }

@@ -13,19 +13,21 @@ use kube::{
         reflector::{ObjectRef, Store},
     },
 };
+use serde_json::Value;
 use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    analysis::{self, controller::ReconcileError},
+    analysis::{self, controller::ReconcileError, jobs::JobView},
     api::{
         gateway_api::RouteKind,
         names::{ApiNames, Kind},
         object::CachedObject,
+        workload::WorkloadKind,
     },
-    caches::services,
-    rollout::controller as rollout,
+    caches::{self, Caches, services},
+    rollout::{controller as rollout, workload_restore},
     runtime::{
         backoff::Backoff,
         client::Failure,
@@ -107,6 +109,7 @@ async fn drain<T, E: std::fmt::Display>(results: impl Stream<Item = Result<T, E>
 /// What every look at an AnalysisRun shares.
 pub(super) struct Runs {
     pub(super) context: analysis::controller::Context,
+    pub(super) caches: Caches,
     pub(super) events: EventSink,
     pub(super) instruments: Instruments,
     pub(super) write_log: Arc<WriteLog>,
@@ -116,7 +119,9 @@ pub(super) struct Runs {
 
 fn failure(error: &ReconcileError) -> Failure {
     match error {
-        ReconcileError::Write { source, .. } => source.failure(),
+        ReconcileError::Write { source, .. }
+        | ReconcileError::Job { source, .. }
+        | ReconcileError::Delete { source, .. } => source.failure(),
         ReconcileError::Fenced(error) => Failure::Transient(error.to_string()),
         ReconcileError::NotAnObject(_) | ReconcileError::Json { .. } => {
             Failure::Invalid(error.to_string())
@@ -142,6 +147,12 @@ pub(super) async fn analysis_runs(
 
 async fn look_at_run(run: Arc<CachedObject>, runs: Arc<Runs>) -> Result<Requeue, ReconcileError> {
     const KIND: &str = "AnalysisRun";
+    if !runs
+        .names
+        .serves(kube::Resource::meta(&*run).labels.as_ref())
+    {
+        return Ok(Requeue::await_change());
+    }
     let started = Instant::now();
     let cached = Cached {
         uid: run.uid(),
@@ -153,7 +164,12 @@ async fn look_at_run(run: Arc<CachedObject>, runs: Arc<Runs>) -> Result<Requeue,
     {
         return Ok(Requeue::requeue(BEHIND));
     }
-    let result = analysis::controller::reconcile(&run.value(), &runs.context).await;
+    let object = run.value();
+    if !shows_jobs(&object, &run, &runs, started) {
+        return Ok(Requeue::requeue(BEHIND));
+    }
+    let jobs = jobs_of(&run, &runs.caches);
+    let result = analysis::controller::reconcile(&object, jobs, &runs.context).await;
     runs.instruments.reconciled(
         KIND,
         if result.is_ok() { "ok" } else { "error" },
@@ -172,6 +188,16 @@ async fn look_at_run(run: Arc<CachedObject>, runs: Arc<Runs>) -> Result<Requeue,
             Instant::now(),
         );
     }
+    for job in &done.jobs {
+        runs.write_log.created(
+            JOB,
+            run.namespace(),
+            &job.name,
+            &job.uid,
+            &job.resource_version,
+            Instant::now(),
+        );
+    }
     for note in &done.notes {
         let regarding = run.reference(&runs.names, Kind::AnalysisRun);
         runs.events.publish(events::Note::about(
@@ -184,6 +210,41 @@ async fn look_at_run(run: Arc<CachedObject>, runs: Arc<Runs>) -> Result<Requeue,
     Ok(done
         .requeue
         .map_or_else(Requeue::await_change, Requeue::requeue))
+}
+
+/// How Jobs are called in the log of writes.
+const JOB: &str = "Job";
+
+/// Whether the cache shows the Jobs that the run waits for: one that is only not seen yet is not gone.
+fn shows_jobs(object: &Value, run: &CachedObject, runs: &Runs, now: Instant) -> bool {
+    let namespace = run.namespace();
+    analysis::jobs::awaited(object).iter().all(|name| {
+        let job = caches::get(&runs.caches.jobs, &caches::jobs(), namespace, name);
+        let cached = job.as_ref().map(|job| Cached {
+            uid: job.uid(),
+            resource_version: job.resource_version(),
+        });
+        runs.write_log.caught_up(JOB, namespace, name, cached, now)
+    })
+}
+
+/// The run's own Jobs with their pods.
+fn jobs_of(run: &CachedObject, caches: &Caches) -> Vec<JobView> {
+    let owned_by = |object: &CachedObject, uid: &str| {
+        object.controller().is_some_and(|owner| owner.uid == uid)
+    };
+    caches::select(&caches.jobs, run.namespace(), |job| {
+        owned_by(job, run.uid())
+    })
+    .iter()
+    .map(|job| {
+        let pods = caches::select(&caches.job_pods, run.namespace(), |pod| {
+            owned_by(pod, job.uid())
+        });
+        let pods: Vec<Value> = pods.iter().map(|pod| pod.value()).collect();
+        analysis::jobs::view(&job.value(), &pods)
+    })
+    .collect()
 }
 
 fn after_run_failure(run: &CachedObject, error: &ReconcileError, runs: &Runs) -> Requeue {
@@ -210,6 +271,21 @@ pub(super) async fn restores(
     let results = over(store, services(), woken, shutdown).run(
         restore::reconcile,
         |_, error, _| restore::after_failure(error),
+        context,
+    );
+    drain(results).await;
+}
+
+/// Every marked Deployment, for Rollouts that are gone.
+pub(super) async fn workload_restores(
+    context: Arc<workload_restore::Context>,
+    woken: UnboundedReceiver<ObjectRef<CachedObject>>,
+    shutdown: &CancellationToken,
+) {
+    let store = context.caches.workloads.marked.clone();
+    let results = over(store, WorkloadKind::Deployment.resource(), woken, shutdown).run(
+        workload_restore::reconcile,
+        |_, error, _| workload_restore::after_failure(error),
         context,
     );
     drain(results).await;

@@ -3,6 +3,8 @@
 //!
 //! Nothing else writes for a Rollout. Not here: any decision.
 
+mod pods;
+
 use std::{sync::Arc, time::Duration};
 
 use kube::{
@@ -14,12 +16,16 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::decision::{Action, Target};
+use super::{
+    decision::{Action, Target},
+    status,
+};
 use crate::{
     api::{
         names::{ApiNames, FIELD_MANAGER, Kind},
         object::CachedObject,
         strategy::ServiceRole,
+        workload::WorkloadKind,
     },
     caches::{self, Caches},
     runtime::{
@@ -28,6 +34,9 @@ use crate::{
         write_log::WriteLog,
     },
 };
+
+use pods::Pods;
+pub use pods::list as list_pods;
 
 /// Longest time for one write.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -69,6 +78,19 @@ pub enum ActError {
     /// The Rollout cannot be decided on.
     #[error(transparent)]
     Unreadable(#[from] super::observe::UnreadableStatus),
+    /// The definition in the cluster is not ours: what decisions rest on is not kept.
+    #[error(
+        "status of Rollout {name}: the definition {resource} in the cluster drops {field}, and nothing can rest on a status \
+         that is not kept; install the definitions of this version (`tidegate crds`, with the same --api-group)"
+    )]
+    Dropped {
+        /// The definition.
+        resource: String,
+        /// The Rollout.
+        name: String,
+        /// The field.
+        field: String,
+    },
     /// Another replica may lead by now.
     #[error("{action} {name}: {source}")]
     Fenced {
@@ -87,6 +109,7 @@ impl ActError {
         match self {
             Self::Api { source, .. } => source.failure(),
             Self::Taken { .. } => Failure::AlreadyExists,
+            Self::Dropped { .. } => Failure::Invalid(self.to_string()),
             Self::Unreadable(error) => Failure::Invalid(error.to_string()),
             Self::Fenced { source, .. } => Failure::Transient(source.to_string()),
         }
@@ -96,7 +119,7 @@ impl ActError {
 /// An object to be created for the Rollout with `owner_uid`.
 struct New<'a> {
     namespace: &'a str,
-    name: &'a str,
+    name: &'a String,
     object: &'a Value,
     owner_uid: &'a str,
 }
@@ -111,7 +134,7 @@ pub enum Acted {
 }
 
 impl Writer {
-    fn api(&self, resource: &ApiResource, namespace: &str) -> Api<CachedObject> {
+    pub(super) fn api(&self, resource: &ApiResource, namespace: &str) -> Api<CachedObject> {
         Api::namespaced_with(self.client.clone(), namespace, resource)
     }
 
@@ -124,33 +147,24 @@ impl Writer {
         caches: &Caches,
     ) -> Result<Acted, ActError> {
         let word = action.name();
+        let new = |name, object| New {
+            namespace,
+            name,
+            object,
+            owner_uid,
+        };
         match action {
             Action::CreateReplicaSet { name, object } => {
-                let new = New {
-                    namespace,
-                    name,
-                    object,
-                    owner_uid,
-                };
+                let new = new(name, object);
                 self.create(word, &caches::replica_sets(), &new, None).await
             }
             Action::CreateIngress { name, object } => {
-                let new = New {
-                    namespace,
-                    name,
-                    object,
-                    owner_uid,
-                };
+                let new = new(name, object);
                 let all = Some(&caches.ingresses);
                 self.create(word, &caches::ingresses(), &new, all).await
             }
             Action::CreateAnalysisRun { name, object } => {
-                let new = New {
-                    namespace,
-                    name,
-                    object,
-                    owner_uid,
-                };
+                let new = new(name, object);
                 let resource = self.names.resource(Kind::AnalysisRun);
                 let all = Some(&caches.analysis_runs);
                 self.create(word, &resource, &new, all).await
@@ -160,12 +174,18 @@ impl Writer {
                 self.patch(word, &caches::replica_sets(), namespace, target, patch)
                     .await
             }
+            Action::RecogniseReplicaSet {
+                object,
+                hash,
+                candidates,
+            } => self.recognise(namespace, object, hash, candidates).await,
             Action::PatchReplicaSet {
                 target,
                 replicas,
                 annotations,
+                template,
             } => {
-                let patch = resized(*replicas, annotations);
+                let patch = resized(*replicas, annotations, template);
                 self.patch(word, &caches::replica_sets(), namespace, target, patch)
                     .await
             }
@@ -202,6 +222,48 @@ impl Writer {
                     json!({ "spec": { "terminate": true } }),
                 )
                 .await
+            }
+            Action::PatchPods {
+                target,
+                pod_template_hash,
+                metadata,
+            } => {
+                let pods = Pods {
+                    namespace,
+                    replica_set: target,
+                    label: format!("{}={pod_template_hash}", self.names.pod_template_hash),
+                };
+                self.patch_pods(word, &pods, metadata).await
+            }
+            Action::EvictPod { target } => self.evict(word, namespace, target).await,
+            Action::ScaleWorkload {
+                target,
+                from: _,
+                at_rest,
+                rollout,
+            } => {
+                let patch = json!({
+                    "metadata": {
+                        "labels": { (self.names.managed_by_rollout.clone()): rollout },
+                        "annotations": { (self.names.replicas_at_rest.clone()): at_rest.text() },
+                    },
+                    "spec": { "replicas": at_rest.scaled_to },
+                });
+                let resource = WorkloadKind::Deployment.resource();
+                self.patch(word, &resource, namespace, target, patch).await
+            }
+            Action::RestoreWorkload { target, replicas } => {
+                let mut patch = json!({
+                    "metadata": {
+                        "labels": { (self.names.managed_by_rollout.clone()): null },
+                        "annotations": { (self.names.replicas_at_rest.clone()): null },
+                    },
+                });
+                if let Some(replicas) = replicas {
+                    patch["spec"]["replicas"] = (*replicas).into();
+                }
+                let resource = WorkloadKind::Deployment.resource();
+                self.patch(word, &resource, namespace, target, patch).await
             }
             Action::DeleteReplicaSet { target } => {
                 self.delete(word, &caches::replica_sets(), namespace, target)
@@ -296,7 +358,7 @@ impl Writer {
         }
     }
 
-    async fn patch(
+    pub(super) async fn patch(
         &self,
         action: &'static str,
         resource: &ApiResource,
@@ -372,7 +434,7 @@ impl Writer {
         }
     }
 
-    fn bound(&self, action: &'static str, name: &str) -> Result<Duration, ActError> {
+    pub(super) fn bound(&self, action: &'static str, name: &str) -> Result<Duration, ActError> {
         self.fence
             .bound(DEADLINE)
             .map_err(|source| ActError::Fenced {
@@ -401,6 +463,8 @@ impl Writer {
         difference: Value,
     ) -> Result<(), ActError> {
         const ACTION: &str = "write_status";
+        let mut difference = difference;
+        status::in_the_shape_of(&self.names, &mut difference);
         let patch = json!({ "metadata": { "resourceVersion": object.resource_version() }, "status": difference });
         let params = PatchParams::apply(FIELD_MANAGER);
         let limit = self.bound(ACTION, object.name())?;
@@ -416,13 +480,40 @@ impl Writer {
             source,
         })?;
         self.wrote(resource, object.namespace(), &patched);
-        Ok(())
+        match dropped(&difference, &patched.value()["status"]) {
+            None => Ok(()),
+            Some(field) => Err(ActError::Dropped {
+                resource: format!("{}.{}", resource.plural, resource.group),
+                name: object.name().to_owned(),
+                field: field.to_owned(),
+            }),
+        }
     }
 }
 
+/// A field of the difference that the stored status does not have. Of an object in it nothing may be left but what went.
+fn dropped<'a>(difference: &'a Value, stored: &Value) -> Option<&'a str> {
+    let mut written = difference.as_object().into_iter().flatten();
+    written
+        .find(|(field, value)| match value {
+            Value::Null | Value::Object(_) => false,
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                stored.get(field).is_none()
+            }
+        })
+        .map(|(field, _)| field.as_str())
+}
+
 /// The merge patch that sizes and annotates a ReplicaSet.
-fn resized(replicas: Option<i32>, annotations: &[(String, Option<String>)]) -> Value {
+fn resized(
+    replicas: Option<i32>,
+    annotations: &[(String, Option<String>)],
+    template: &Value,
+) -> Value {
     let mut patch = json!({});
+    if !template.is_null() {
+        patch["spec"]["template"] = template.clone();
+    }
     if let Some(replicas) = replicas {
         patch["spec"]["replicas"] = replicas.into();
     }
@@ -434,11 +525,33 @@ fn resized(replicas: Option<i32>, annotations: &[(String, Option<String>)]) -> V
 
 /// The merge patch that points a Service at one version, and marks it.
 fn pinned(names: &ApiNames, pod_template_hash: &str, role: ServiceRole, rollout: &str) -> Value {
+    let mut annotations = json!({ (names.role.clone()): role.name() });
+    if let Some(key) = &names.managed_by {
+        annotations[key] = json!(rollout);
+    }
     json!({
         "metadata": {
             "labels": { (names.managed_by_rollout.clone()): rollout },
-            "annotations": { (names.role.clone()): role.name() },
+            "annotations": annotations,
         },
         "spec": { "selector": { (names.pod_template_hash.clone()): pod_template_hash } },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_that_drops_what_is_written_is_seen() {
+        let written =
+            json!({"phase": "Healthy", "revision": 3, "canary": {"weights": null}, "next": null});
+        for (stored, expected) in [
+            (json!({"phase": "Healthy", "revision": 3}), None),
+            (json!({"phase": "Healthy"}), Some("revision")),
+            (Value::Null, Some("phase")),
+        ] {
+            assert_eq!(dropped(&written, &stored), expected, "{stored}");
+        }
+    }
 }

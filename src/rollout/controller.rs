@@ -23,6 +23,7 @@ use super::{
 use crate::{
     api::{
         gateway_api::RouteKind, names::Kind, object::CachedObject, rollout_status::RolloutStatus,
+        workload::WorkloadKind,
     },
     caches::{self, Caches},
     runtime::{
@@ -170,6 +171,10 @@ pub fn after_failure(rollout: &CachedObject, error: &ActError, context: &Context
 }
 
 async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActError> {
+    let labels = kube::Resource::meta(rollout).labels.as_ref();
+    if !context.writer.names.serves(labels) {
+        return Ok(Requeue::await_change());
+    }
     if !shows_own_writes(rollout, context) {
         return Ok(Requeue::requeue(BEHIND));
     }
@@ -230,20 +235,9 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         }
     }
     if failed.is_none()
-        && decision
-            .actions
-            .iter()
-            .any(|action| matches!(action, Action::CreateReplicaSet { .. }))
+        && let Some(wait) = learn(&decision, acted, rollout, generation, context)
     {
-        context
-            .memories
-            .with(rollout.uid(), generation, |remembered| {
-                remembered.taken_at = None;
-                remembered.memory = Memory {
-                    since: remembered.memory.since,
-                    ..Memory::default()
-                };
-            });
+        return Ok(Requeue::requeue(wait));
     }
     // The status follows from what was observed, not from what was just written: it is right also after a failure.
     let follows = acted && failed.is_none();
@@ -257,6 +251,36 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     }
     let again = context.memories.try_again(rollout.uid(), generation);
     Ok(requeue(&decision, &snapshot, [settle, again]))
+}
+
+/// Keeps what actions that were carried out have told. Returns when to look again, if nothing else was decided.
+fn learn(
+    decision: &Decision,
+    acted: bool,
+    rollout: &CachedObject,
+    generation: i64,
+    context: &Context,
+) -> Option<Duration> {
+    let created = |action: &Action| matches!(action, Action::CreateReplicaSet { .. });
+    let keep = |change: &dyn Fn(&mut Remembered)| {
+        context.memories.with(rollout.uid(), generation, change);
+    };
+    if decision.actions.iter().any(created) {
+        keep(&|remembered| {
+            remembered.taken_at = None;
+            remembered.memory = Memory {
+                since: remembered.memory.since,
+                ..Memory::default()
+            };
+        });
+    }
+    let [Action::RecogniseReplicaSet { hash, .. }] = &decision.actions[..] else {
+        return None;
+    };
+    // The ReplicaSet says it now; or none has this pod template, and it is a new one.
+    let nothing = (!acted).then(|| hash.clone());
+    keep(&|remembered| remembered.memory.compared.clone_from(&nothing));
+    Some(if acted { BEHIND } else { Duration::ZERO })
 }
 
 /// Whether the caches show everything we wrote for this Rollout: deciding on less would decide it twice.
@@ -292,6 +316,17 @@ fn shows_own_writes(rollout: &CachedObject, context: &Context) -> bool {
         })
         .iter()
         .all(|object| shows("Service", object))
+        && WorkloadKind::ALL.into_iter().all(|kind| {
+            let named = caches.workloads.store(kind).map(|store| {
+                caches::select(store, namespace, |workload| {
+                    rollout.mentions("workloadRef") && rollout.mentions(workload.name())
+                })
+            });
+            named
+                .iter()
+                .flatten()
+                .all(|object| shows(kind.name(), object))
+        })
         && RouteKind::ALL.into_iter().all(|kind| {
             let named = caches.routes.store(kind).map(|store| {
                 caches::select(store, namespace, |route| rollout.mentions(route.name()))
@@ -316,13 +351,18 @@ async fn carry_out(
         Action::CreateAnalysisRun { name, .. } => Some(("AnalysisRun", name)),
         Action::PatchReplicaSet { .. }
         | Action::AdoptReplicaSet { .. }
+        | Action::RecogniseReplicaSet { .. }
         | Action::DeleteReplicaSet { .. }
         | Action::PinService { .. }
         | Action::PatchIngress { .. }
         | Action::PatchRoute { .. }
         | Action::DeleteIngress { .. }
         | Action::TerminateAnalysisRun { .. }
-        | Action::DeleteAnalysisRun { .. } => None,
+        | Action::DeleteAnalysisRun { .. }
+        | Action::PatchPods { .. }
+        | Action::EvictPod { .. }
+        | Action::ScaleWorkload { .. }
+        | Action::RestoreWorkload { .. } => None,
     };
     if let Some((kind, name)) = created
         && !context
@@ -346,7 +386,9 @@ fn remember(
     generation: i64,
     context: &Context,
 ) {
-    let Action::CreateReplicaSet { name, .. } = action else {
+    let (Action::CreateReplicaSet { name, .. } | Action::RecogniseReplicaSet { hash: name, .. }) =
+        action
+    else {
         return;
     };
     let change = |remembered: &mut Remembered| match error.failure() {

@@ -10,6 +10,7 @@ mod blue_green;
 mod canary;
 mod conditions;
 mod duration;
+mod header_routes;
 mod history;
 mod intents;
 mod ledger;
@@ -28,9 +29,12 @@ mod services;
 mod stable_scale;
 mod steps;
 mod summary;
+mod takeover;
 mod threshold;
 mod traffic;
 mod validate;
+mod workload;
+mod workload_scale;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +42,7 @@ mod tests;
 pub use analyses::template_refs;
 pub use notes::note_of_action;
 pub use revisions::pod_template_hash;
+pub use takeover::same_template;
 pub use validate::{FieldError, validate};
 
 use super::{
@@ -62,6 +67,8 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
         Ok(spec) => spec,
         Err(message) => return conditions::unreadable(snapshot, message),
     };
+    let resolved = workload::resolve(snapshot, spec);
+    let spec = resolved.as_ref().unwrap_or(spec);
     let Some(strategy) = spec.strategy.declared() else {
         return conditions::unreadable(
             snapshot,
@@ -72,6 +79,14 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
     if !adopted.is_empty() {
         return Decision {
             actions: adopted,
+            status: snapshot.rollout.status.clone(),
+            notes: Vec::new(),
+            next: Next::OnChange,
+        };
+    }
+    if let Some(recognise) = takeover::recognise(snapshot, spec) {
+        return Decision {
+            actions: vec![recognise],
             status: snapshot.rollout.status.clone(),
             notes: Vec::new(),
             next: Next::OnChange,
@@ -108,6 +123,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
         Declared::BlueGreen(strategy) => blue_green::size(pass, strategy),
     }
     analyses::run_all(pass);
+    workload_scale::size(pass);
     history::prune(pass);
 }
 

@@ -5,7 +5,9 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::api::{gateway_api::RouteKind, rollout_status::RolloutStatus, strategy::ServiceRole};
+use crate::api::{
+    gateway_api::RouteKind, rollout_status::RolloutStatus, strategy::ServiceRole, workload::AtRest,
+};
 
 /// The outcome of one look at the world.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +53,7 @@ pub enum Action {
         /// The whole object.
         object: Value,
     },
-    /// Changes `spec.replicas` and annotations of a ReplicaSet.
+    /// Changes `spec.replicas`, annotations and the pod template of a ReplicaSet.
     PatchReplicaSet {
         /// The ReplicaSet.
         target: Target,
@@ -59,6 +61,8 @@ pub enum Action {
         replicas: Option<i32>,
         /// Annotations to set, or to remove with `None`.
         annotations: Vec<(String, Option<String>)>,
+        /// Merge patch of `spec.template`; null when it stays. Pods are not replaced by it.
+        template: Value,
     },
     /// Takes a ReplicaSet over that nobody controls.
     AdoptReplicaSet {
@@ -66,6 +70,15 @@ pub enum Action {
         target: Target,
         /// The reference to the Rollout.
         owner: Value,
+    },
+    /// Finds the ReplicaSet with a pod template, by how the API server would store it, and remembers it there.
+    RecogniseReplicaSet {
+        /// A ReplicaSet with the pod template; never created.
+        object: Value,
+        /// The hash of the pod template.
+        hash: String,
+        /// The ReplicaSets to compare with; the first one that is equal is it.
+        candidates: Vec<Target>,
     },
     /// Deletes an old ReplicaSet.
     DeleteReplicaSet {
@@ -128,6 +141,38 @@ pub enum Action {
         /// The AnalysisRun.
         target: Target,
     },
+    /// Changes metadata of the pods of a ReplicaSet that differ.
+    PatchPods {
+        /// The ReplicaSet.
+        target: Target,
+        /// Its hash label, which its pods have, too.
+        pod_template_hash: String,
+        /// Merge patch of their `metadata`.
+        metadata: Value,
+    },
+    /// Evicts a pod, if PodDisruptionBudgets allow it.
+    EvictPod {
+        /// The pod.
+        target: Target,
+    },
+    /// Scales the Deployment of `spec.workloadRef`, and marks it.
+    ScaleWorkload {
+        /// The Deployment.
+        target: Target,
+        /// Its size before.
+        from: i32,
+        /// What is to be remembered, and with it the new size.
+        at_rest: AtRest,
+        /// The Rollout, for the mark.
+        rollout: String,
+    },
+    /// Gives the Deployment its size back, and takes the mark away.
+    RestoreWorkload {
+        /// The Deployment.
+        target: Target,
+        /// Its size, if it is still as we left it.
+        replicas: Option<i32>,
+    },
 }
 
 impl Action {
@@ -137,6 +182,7 @@ impl Action {
             Self::CreateReplicaSet { .. } => "create_replica_set",
             Self::PatchReplicaSet { .. } => "patch_replica_set",
             Self::AdoptReplicaSet { .. } => "adopt_replica_set",
+            Self::RecogniseReplicaSet { .. } => "recognise_replica_set",
             Self::DeleteReplicaSet { .. } => "delete_replica_set",
             Self::PinService { .. } => "pin_service",
             Self::CreateIngress { .. } => "create_ingress",
@@ -146,6 +192,10 @@ impl Action {
             Self::CreateAnalysisRun { .. } => "create_analysis_run",
             Self::TerminateAnalysisRun { .. } => "terminate_analysis_run",
             Self::DeleteAnalysisRun { .. } => "delete_analysis_run",
+            Self::PatchPods { .. } => "patch_pods",
+            Self::EvictPod { .. } => "evict_pod",
+            Self::ScaleWorkload { .. } => "scale_workload",
+            Self::RestoreWorkload { .. } => "restore_workload",
         }
     }
 }

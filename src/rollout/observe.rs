@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::snapshot::{
     AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView, RouteView,
-    ServiceView, Snapshot,
+    ServiceView, Snapshot, Workload, WorkloadView,
 };
 use crate::{
     analysis::templates::{self, Templates},
@@ -24,6 +24,7 @@ use crate::{
         rollout_status::RolloutStatus,
         strategy::{Declared, ServiceRole, services_named},
         traffic_routing::TrafficRouting,
+        workload::AtRest,
     },
     caches::{self, Caches},
     traffic::ingress_nginx::canary_ingress_name,
@@ -37,6 +38,8 @@ const NO_CLUSTER_TEMPLATES: &str = "the controller serves one namespace only and
 pub struct Memory {
     /// What the API server refused, for the current generation.
     pub refusal: Option<Refusal>,
+    /// The hash of a pod template that no ReplicaSet was found to have.
+    pub compared: Option<String>,
     /// A ReplicaSet name that somebody else has.
     pub taken: Option<String>,
     /// When this process first looked at the Rollout. What the one before it wrote last may be missing in the status.
@@ -74,10 +77,15 @@ pub fn observe(
             .is_some_and(|owner| owner.uid == rollout.uid())
     };
     let replica_sets = caches::select(&caches.replica_sets, namespace, |_| true);
+    let workload = workload(namespace, spec.as_ref().ok(), caches, names);
+    let of_workload = match &workload {
+        Workload::Found(workload) => workload.selector.clone(),
+        Workload::NotNamed | Workload::NotRead | Workload::Missing => None,
+    };
     let labels = spec
         .as_ref()
         .ok()
-        .and_then(|spec| spec.selector.clone()?.match_labels)
+        .and_then(|spec| spec.selector.clone().or(of_workload)?.match_labels)
         .unwrap_or_default();
     let (own, foreign): (Vec<_>, Vec<_>) = replica_sets
         .into_iter()
@@ -101,6 +109,7 @@ pub fn observe(
     Ok(Snapshot {
         now,
         names: names.clone(),
+        workload,
         replica_sets: own
             .iter()
             .map(|set| replica_set(&set.value(), names))
@@ -123,6 +132,7 @@ pub fn observe(
             .map(|run| analysis_run(&run.value(), names))
             .collect(),
         refusal: memory.refusal.clone(),
+        compared: memory.compared.clone(),
         rollout: RolloutView {
             name: rollout.name().to_owned(),
             namespace: namespace.to_owned(),
@@ -223,6 +233,9 @@ fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
         uid: text(object, "/metadata/uid"),
         resource_version: text(object, "/metadata/resourceVersion"),
         pod_template_hash: label(object, &names.pod_template_hash),
+        declared_hash: annotation(object, &names.declared_hash).map(str::to_owned),
+        stored_hash: text(object, "/x-stored-hash"),
+        compared_workload: annotation(object, &names.compared_workload).map(str::to_owned),
         revision: annotation(object, &names.revision)
             .and_then(|text| text.parse().ok())
             .unwrap_or(0),
@@ -240,6 +253,44 @@ fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
             .flatten()
             .any(|owner| owner.get("controller") == Some(&Value::Bool(true))),
     }
+}
+
+/// What `spec.workloadRef` names.
+fn workload(
+    namespace: &str,
+    spec: Option<&RolloutSpec>,
+    caches: &Caches,
+    names: &ApiNames,
+) -> Workload {
+    let reference = spec.and_then(|spec| spec.workload_ref.as_ref());
+    let named =
+        reference.and_then(|reference| Some((reference.workload_kind()?, reference.name.clone()?)));
+    let Some((kind, name)) = named else {
+        return Workload::NotNamed;
+    };
+    let Some(store) = caches.workloads.store(kind) else {
+        return Workload::NotRead;
+    };
+    let Some(object) = caches::get(store, &kind.resource(), namespace, &name) else {
+        return Workload::Missing;
+    };
+    let value = object.value();
+    Workload::Found(WorkloadView {
+        uid: object.uid().to_owned(),
+        resource_version: object.resource_version().to_owned(),
+        generation: value
+            .pointer("/metadata/generation")
+            .and_then(Value::as_i64)
+            .unwrap_or(0),
+        template: value.pointer(kind.template()).cloned().unwrap_or_default(),
+        selector: value
+            .pointer("/spec/selector")
+            .and_then(|selector| Deserialize::deserialize(selector).ok()),
+        replicas: int(&value, "/spec/replicas"),
+        managed_by: Some(label(&value, &names.managed_by_rollout)).filter(|by| !by.is_empty()),
+        at_rest: annotation(&value, &names.replicas_at_rest).and_then(AtRest::read),
+        name,
+    })
 }
 
 fn services(

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
 
 use crate::{
@@ -12,6 +13,7 @@ use crate::{
     api::{
         analysis::AnalysisPhase, gateway_api::RouteKind, names::ApiNames, request::Request,
         rollout::RolloutSpec, rollout_status::RolloutStatus, strategy::ServiceRole,
+        workload::AtRest,
     },
 };
 
@@ -26,6 +28,8 @@ pub struct Snapshot {
     pub names: ApiNames,
     /// The Rollout.
     pub rollout: RolloutView,
+    /// What `spec.workloadRef` names.
+    pub workload: Workload,
     /// ReplicaSets that this Rollout controls, in no particular order.
     pub replica_sets: Vec<ReplicaSetView>,
     /// Names of ReplicaSets in the namespace that are not controlled by this Rollout but have a name it may need.
@@ -44,6 +48,8 @@ pub struct Snapshot {
     pub analysis_runs: Vec<AnalysisRunView>,
     /// What the API server said the last time about an object we tried to write for this generation, if it refused it.
     pub refusal: Option<Refusal>,
+    /// The hash of a pod template that no ReplicaSet was found to have, by comparing.
+    pub compared: Option<String>,
 }
 
 /// The Rollout as observed.
@@ -69,6 +75,50 @@ pub struct RolloutView {
     pub deleting: bool,
 }
 
+/// What `spec.workloadRef` names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Workload {
+    /// It names nothing, or nothing that can be looked up.
+    #[default]
+    NotNamed,
+    /// Its kind is not in the caches yet.
+    NotRead,
+    /// It does not exist.
+    Missing,
+    /// It exists.
+    Found(WorkloadView),
+}
+
+/// A Deployment, ReplicaSet or PodTemplate as observed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorkloadView {
+    /// Name.
+    pub name: String,
+    /// Uid.
+    pub uid: String,
+    /// The version that was looked at.
+    pub resource_version: String,
+    /// Generation; 0 where the kind does not count it.
+    pub generation: i64,
+    /// Its pod template, as the server shows it.
+    pub template: Value,
+    /// Its selector, if it has one.
+    pub selector: Option<LabelSelector>,
+    /// Desired pods.
+    pub replicas: i32,
+    /// The Rollout named by our label, if it is marked.
+    pub managed_by: Option<String>,
+    /// What it had before we scaled it.
+    pub at_rest: Option<AtRest>,
+}
+
+impl WorkloadView {
+    /// Identifies a state of what is declared in it.
+    pub fn change(&self) -> String {
+        format!("{}/{}", self.uid, self.generation)
+    }
+}
+
 /// A ReplicaSet as observed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplicaSetView {
@@ -80,6 +130,12 @@ pub struct ReplicaSetView {
     pub resource_version: String,
     /// Hash label: the revision's identity.
     pub pod_template_hash: String,
+    /// The hash of the declared pod template that it was found to have, if it was taken over.
+    pub declared_hash: Option<String>,
+    /// Hash of its pod template as the server shows it now, with its defaults and without what we have added.
+    pub stored_hash: String,
+    /// Up to which change of the workload its template was compared: see [`WorkloadView::change`].
+    pub compared_workload: Option<String>,
     /// Revision number; 0 when the annotation is missing.
     pub revision: i64,
     /// Desired pods.

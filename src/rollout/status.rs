@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::api::{merge_patch, rollout_status::RolloutStatus};
+use crate::api::{
+    merge_patch,
+    names::{ApiNames, Conventions},
+    rollout_status::RolloutStatus,
+};
 
 /// How long a change of mere counts may wait for company.
 pub(super) const SETTLE: Duration = Duration::from_secs(1);
@@ -43,6 +47,18 @@ pub(super) fn difference(stored: &RolloutStatus, new: &RolloutStatus) -> Option<
     }
     let json = |status| serde_json::to_value(status).unwrap_or(Value::Null);
     merge_patch::difference(&json(stored), &json(new))
+}
+
+/// Gives a difference the shape in which clients of the group expect a status.
+pub(super) fn in_the_shape_of(names: &ApiNames, difference: &mut Value) {
+    match names.conventions {
+        Conventions::Tidegate => {}
+        Conventions::ArgoRollouts => {
+            if let Some(generation) = difference.get("observedGeneration").and_then(Value::as_i64) {
+                difference["observedGeneration"] = generation.to_string().into();
+            }
+        }
+    }
 }
 
 /// How heavy a difference is: as its heaviest field.
@@ -126,6 +142,24 @@ mod tests {
     fn a_clock_that_runs_is_kept() {
         let difference = json!({"progress": {"since": "now"}});
         assert_eq!(weight(&difference, &waiting(true)), Weight::Counts);
+    }
+
+    #[test]
+    fn clients_of_argo_rollouts_read_the_generation_as_text() {
+        for (names, expected) in [
+            (
+                ApiNames::default(),
+                json!({"observedGeneration": 7, "replicas": 2}),
+            ),
+            (
+                ApiNames::argo_rollouts(),
+                json!({"observedGeneration": "7", "replicas": 2}),
+            ),
+        ] {
+            let mut difference = json!({"observedGeneration": 7, "replicas": 2});
+            in_the_shape_of(&names, &mut difference);
+            assert_eq!(difference, expected);
+        }
     }
 
     #[test]

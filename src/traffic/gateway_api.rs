@@ -1,9 +1,10 @@
 //! Canary by the weights of the user's own Gateway API routes: in every rule that sends to both Services.
 //!
-//! Only `weight` of these two is written; while it differs from what the user declared, the route is marked
-//! (`marks`). Not here: header and mirror rules, and putting routes of former Rollouts back (`super::restore`).
+//! Only `weight` of these two is written, and rules are added for header routes (`header_rules`); while the route differs
+//! from what the user declared, it is marked (`marks`). Not here: putting routes of former Rollouts back (`super::restore`).
 
 mod acceptance;
+mod header_rules;
 pub(super) mod marks;
 mod patch;
 mod rules;
@@ -12,10 +13,11 @@ mod tests;
 
 use serde_json::Value;
 
-use super::{Observed, Split};
+use super::{Desired, HeaderRoutes, Observed};
 use crate::{
     api::{
         gateway_api::{RouteKind, RouteTarget},
+        steps::{CanaryStep, SetHeaderRoute},
         traffic_routing::TrafficRouting,
     },
     rollout::{
@@ -32,6 +34,8 @@ use rules::{Services, SplitRule};
 pub struct GatewayApi<'a> {
     /// `trafficRouting`: routes may be named in two of its fields.
     pub routing: &'a TrafficRouting,
+    /// The steps: what any of them asks for has to be possible before the first.
+    pub steps: &'a [CanaryStep],
     /// `stableService`.
     pub stable_service: &'a str,
     /// `canaryService`.
@@ -43,6 +47,8 @@ struct Seen<'a> {
     shown: String,
     view: &'a RouteView,
     rules: Vec<SplitRule>,
+    /// The places of the rules that we added.
+    ours: Vec<usize>,
     /// What was declared, if the route has our mark.
     at_rest: Option<AtRest>,
     /// Another Rollout that is changing it.
@@ -74,11 +80,12 @@ impl GatewayApi<'_> {
                 observed.resting = observed.resting.max(highest);
             } else {
                 observed.weights(index == 0, lowest, highest);
-                if highest > 0 {
+                if highest > 0 || !seen.ours.is_empty() {
                     let kind = target.kind.name().to_lowercase();
                     observed.routes.push(format!("{kind}/{}", target.name));
                 }
             }
+            observed.by_header |= !seen.ours.is_empty();
             // Until the first write of ours the weights are the user's, whoever that is. Where our mark is gone while a
             // confirmed weight was live, somebody has replaced the whole route.
             if seen.at_rest.is_some() || (!rest_is_harmless && was_confirmed(snapshot)) {
@@ -95,7 +102,24 @@ impl GatewayApi<'_> {
         observed
     }
 
-    pub(super) fn render(&self, snapshot: &Snapshot, split: Split) -> Result<Vec<Action>, String> {
+    pub(super) fn header_routes_are(
+        &self,
+        snapshot: &Snapshot,
+        routes: &[&SetHeaderRoute],
+    ) -> bool {
+        self.routing.routes().iter().all(|target| {
+            let seen = self.see(snapshot, target);
+            seen.is_some_and(|seen| {
+                header_rules::are(&seen.view.object, &seen.rules, &seen.ours, routes)
+            })
+        })
+    }
+
+    pub(super) fn render(
+        &self,
+        snapshot: &Snapshot,
+        desired: &Desired<'_>,
+    ) -> Result<Vec<Action>, String> {
         let mut actions = Vec::new();
         for target in self.routing.routes() {
             // A missing route is told as a missing reference.
@@ -105,15 +129,21 @@ impl GatewayApi<'_> {
             if seen.taken_by.is_some() {
                 continue;
             }
-            let (_, live) = rules::shares(&seen.rules, split.max);
-            let wrong = self.wrong(&seen, &target, split.max);
-            // Whatever is wrong with the route, the weight can always be taken back.
-            if let Some(wrong) = wrong
-                && split.canary >= live
-            {
-                return Err(wrong);
+            let max = desired.split.max;
+            let (_, live) = rules::shares(&seen.rules, max);
+            let wrong = self.wrong(&seen, &target, max);
+            // Whatever is wrong with the route, weight and header routes can always be taken back.
+            let none = desired.header_routes == HeaderRoutes::Exactly(Vec::new());
+            let mut desired = desired.clone();
+            if let Some(wrong) = wrong {
+                if desired.split.canary >= live && !(none && !seen.ours.is_empty()) {
+                    return Err(wrong);
+                }
+                if !none {
+                    desired.header_routes = HeaderRoutes::Keep;
+                }
             }
-            actions.extend(self.change(snapshot, &seen, target.kind, split));
+            actions.extend(self.change(snapshot, &seen, target.kind, &desired));
         }
         Ok(actions)
     }
@@ -126,12 +156,16 @@ impl GatewayApi<'_> {
                 if seen.taken_by.is_some() {
                     return None;
                 }
-                let patch = marks::put_back(
+                let mut patch = marks::put_back(
                     &snapshot.names,
                     &seen.view.object,
                     &seen.view.resource_version,
                     seen.at_rest.as_ref(),
+                    &self.managed(),
                 );
+                if seen.at_rest.is_none() {
+                    header_rules::remove(&seen.ours, &mut patch);
+                }
                 (!patch.is_empty()).then(|| action(target.kind, seen.view, patch))
             })
             .collect()
@@ -149,13 +183,21 @@ impl GatewayApi<'_> {
         let at_rest = AtRest::read(&snapshot.names, &view.object);
         let label = marks::label(&snapshot.names, &view.object);
         let by = at_rest.as_ref().map(|at_rest| at_rest.rollout.clone());
+        let at_rest = at_rest.filter(|at_rest| at_rest.rollout == *own);
+        let ours = header_rules::ours(&view.object, services, &self.managed(), at_rest.as_ref());
         Some(Seen {
             shown: format!("{} {}", target.kind.name(), target.name),
             view,
-            rules: rules::splitting(&view.object, services, &target.sections),
+            rules: rules::splitting(&view.object, services, &target.sections, &ours),
+            ours,
             taken_by: by.or(label.map(str::to_owned)).filter(|other| other != own),
-            at_rest: at_rest.filter(|at_rest| at_rest.rollout == *own),
+            at_rest,
         })
+    }
+
+    fn managed(&self) -> Vec<&str> {
+        let routes = self.routing.managed_routes.iter();
+        routes.map(|route| route.name.as_str()).collect()
     }
 
     /// What the user has to change in the route before it can be used.
@@ -192,7 +234,9 @@ impl GatewayApi<'_> {
                 ));
             }
         }
-        None
+        let route = &seen.view.object;
+        header_rules::obstacle(self.routing, self.steps, route, rules, &seen.ours)
+            .map(|why| format!("{shown}: {why}"))
     }
 
     fn change(
@@ -200,12 +244,19 @@ impl GatewayApi<'_> {
         snapshot: &Snapshot,
         seen: &Seen<'_>,
         kind: RouteKind,
-        split: Split,
+        desired: &Desired<'_>,
     ) -> Option<Action> {
+        let route = &seen.view.object;
         let mut patch = RoutePatch::at(&seen.view.resource_version);
         for rule in &seen.rules {
-            rule.set(split, &mut patch);
+            rule.set(desired.split, &mut patch);
         }
+        let added = match &desired.header_routes {
+            HeaderRoutes::Exactly(routes) => {
+                header_rules::set(route, &seen.rules, &seen.ours, routes, &mut patch)
+            }
+            HeaderRoutes::Keep => header_rules::remembered(route, &seen.ours),
+        };
         let lost_label =
             seen.at_rest.is_some() && marks::label(&snapshot.names, &seen.view.object).is_none();
         if patch.is_empty() && !lost_label {
@@ -220,6 +271,7 @@ impl GatewayApi<'_> {
                 .iter()
                 .map(|rule| rule.at_rest(seen.at_rest.as_ref(), &seen.rules))
                 .collect(),
+            added,
         };
         at_rest.mark(&snapshot.names, &seen.view.object, &mut patch);
         Some(action(kind, seen.view, patch))

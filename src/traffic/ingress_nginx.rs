@@ -1,14 +1,16 @@
 //! Canary by a second Ingress with the annotations of ingress-nginx (Traefik 3.7 reads them, too).
 //!
-//! The user's Ingress is never changed. Not here: header and cookie rules.
+//! The user's Ingress is never changed. Not here: when a header route is live (`rollout::decide::header_routes`).
+
+pub mod headers;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Observed, Split};
+use super::{Desired, HeaderRoutes, Observed};
 use crate::{
-    api::{names::Kind, template_hash, traffic_routing::NginxRouting},
+    api::{names::Kind, steps::SetHeaderRoute, template_hash, traffic_routing::NginxRouting},
     rollout::{
         decision::{Action, Target},
         snapshot::{IngressView, Snapshot},
@@ -40,7 +42,7 @@ pub fn canary_ingress_name(rollout: &str, stable_ingress: &str) -> String {
 }
 
 impl IngressNginx<'_> {
-    pub(super) fn observe(&self, snapshot: &Snapshot) -> Observed {
+    pub(super) fn observe(&self, snapshot: &Snapshot, rest_is_harmless: bool) -> Observed {
         let mut observed = Observed {
             lowest: i32::MAX,
             ..Observed::default()
@@ -54,7 +56,10 @@ impl IngressNginx<'_> {
             let weight = ingress.map_or(0, |ingress| self.live_weight(ingress));
             observed.lowest = observed.lowest.min(weight);
             observed.highest = observed.highest.max(weight);
-            if weight > 0 {
+            let harmless = self.declares_rules() && rest_is_harmless;
+            let by_header = ingress.is_some_and(|ingress| self.picks(ingress)) && !harmless;
+            observed.by_header |= by_header;
+            if weight > 0 || by_header {
                 observed.routes.push(format!("ingress/{name}"));
             }
             if let Some(by) = ingress.and_then(|ingress| ingress.annotations_written_by.clone()) {
@@ -65,48 +70,110 @@ impl IngressNginx<'_> {
         observed
     }
 
-    /// The weight as the proxy reads it. A canary rule of another kind that somebody added may send anything.
-    fn live_weight(&self, ingress: &IngressView) -> i32 {
-        let annotation = |name: &str| {
-            ingress
-                .object
-                .pointer("/metadata/annotations")
-                .and_then(|annotations| {
-                    annotations.get(format!("{}/{name}", self.routing.prefix()))
-                })
-                .and_then(Value::as_str)
+    /// Whether the user declared rules by header or cookie for all times.
+    pub(super) fn declares_rules(&self) -> bool {
+        let rule = self.rule();
+        let routing = self.routing;
+        let mut additional = routing.additional_ingress_annotations.keys();
+        additional.any(|key| key.starts_with(headers::RULE))
+            || routing
+                .canary_ingress_annotations
+                .keys()
+                .any(|key| key.starts_with(&rule))
+    }
+
+    /// What keys of annotations that pick requests begin with.
+    fn rule(&self) -> String {
+        format!("{}/{}", self.routing.prefix(), headers::RULE)
+    }
+
+    fn annotation<'i>(&self, ingress: &'i IngressView, name: &str) -> Option<&'i str> {
+        let annotations = ingress.object.pointer("/metadata/annotations")?;
+        annotations
+            .get(format!("{}/{name}", self.routing.prefix()))?
+            .as_str()
+    }
+
+    /// Whether requests are picked by a header or a cookie.
+    fn picks(&self, ingress: &IngressView) -> bool {
+        let rule = self.rule();
+        let annotations = ingress.object.pointer("/metadata/annotations");
+        let mut keys = annotations
+            .and_then(Value::as_object)
+            .into_iter()
+            .flat_map(Map::keys);
+        self.annotation(ingress, "canary") == Some("true") && keys.any(|key| key.starts_with(&rule))
+    }
+
+    /// The header route that is live.
+    fn live_route(&self, ingress: &IngressView) -> BTreeMap<&'static str, String> {
+        let live = headers::KEYS.into_iter().filter_map(|key| {
+            let value = self.annotation(ingress, key)?;
+            Some((key, value.to_owned()))
+        });
+        live.collect()
+    }
+
+    pub(super) fn header_routes_are(
+        &self,
+        snapshot: &Snapshot,
+        routes: &[&SetHeaderRoute],
+    ) -> bool {
+        if self.declares_rules() {
+            // `validate` has refused to have both.
+            return routes.is_empty();
+        }
+        let wanted = match routes.first().map(|route| headers::annotations(route)) {
+            None => BTreeMap::new(),
+            Some(Ok(wanted)) => wanted,
+            Some(Err(_)) => return false,
         };
-        if annotation("canary") != Some("true") {
+        self.routing.ingresses().iter().all(|stable| {
+            let name = canary_ingress_name(&snapshot.rollout.name, stable);
+            let ingress = snapshot.ingresses.get(&name);
+            ingress.map_or(BTreeMap::new(), |live| self.live_route(live)) == wanted
+        })
+    }
+
+    /// The weight as the proxy reads it.
+    fn live_weight(&self, ingress: &IngressView) -> i32 {
+        if self.annotation(ingress, "canary") != Some("true") {
             return 0;
         }
-        annotation("canary-weight")
+        self.annotation(ingress, "canary-weight")
             .and_then(|weight| weight.parse().ok())
             .unwrap_or(0)
             .max(0)
     }
 
-    pub(super) fn render(&self, snapshot: &Snapshot, split: Split) -> Result<Vec<Action>, String> {
+    pub(super) fn render(
+        &self,
+        snapshot: &Snapshot,
+        wanted: &Desired<'_>,
+    ) -> Result<Vec<Action>, String> {
         let mut actions = Vec::new();
         for stable_name in self.routing.ingresses() {
             // A missing stable Ingress is told as a missing reference; a canary Ingress that exists must still be brought down.
             let stable = snapshot.ingresses.get(stable_name);
             let name = canary_ingress_name(&snapshot.rollout.name, stable_name);
-            let desired = match stable.map(|stable| self.desired(snapshot, stable, &name, split)) {
-                Some(Ok(desired)) => Some(desired),
-                // Whatever is wrong with the stable Ingress, the weight can always be taken back.
-                Some(Err(why)) => {
-                    let live = snapshot
-                        .ingresses
-                        .get(&name)
-                        .map_or(0, |live| self.live_weight(live));
-                    if split.canary >= live {
-                        return Err(why);
+            let live = snapshot.ingresses.get(&name);
+            let annotations = self.annotations(wanted, live)?;
+            let desired =
+                match stable.map(|stable| self.desired(snapshot, stable, &name, &annotations)) {
+                    Some(Ok(desired)) => Some(desired),
+                    // Whatever is wrong with the stable Ingress, weight and header routes can always be taken back.
+                    Some(Err(why)) => {
+                        let weight = live.map_or(0, |live| self.live_weight(live));
+                        let none = wanted.header_routes == HeaderRoutes::Exactly(Vec::new());
+                        let picks = live.is_some_and(|live| self.picks(live));
+                        if wanted.split.canary >= weight && !(none && picks) {
+                            return Err(why);
+                        }
+                        None
                     }
-                    None
-                }
-                None => None,
-            };
-            match (snapshot.ingresses.get(&name), desired) {
+                    None => None,
+                };
+            match (live, desired) {
                 (Some(live), desired) => {
                     let ours = match &live.controller_uid {
                         Some(uid) => *uid == snapshot.rollout.uid,
@@ -118,7 +185,7 @@ impl IngressNginx<'_> {
                             "Ingress {name} exists and does not belong to this Rollout; delete or rename it"
                         ));
                     }
-                    let desired = desired.unwrap_or_else(|| self.weight_only(split));
+                    let desired = desired.unwrap_or_else(|| self.weight_only(&annotations, live));
                     let prefix = format!("{}/canary", self.routing.prefix());
                     let mut patch = difference(&live.object, &desired, &prefix);
                     if live.controller_uid.is_none()
@@ -145,15 +212,41 @@ impl IngressNginx<'_> {
         Ok(actions)
     }
 
-    fn annotations(&self, split: Split) -> BTreeMap<String, String> {
-        let prefix = self.routing.prefix();
+    /// All annotations that are ours, with the header route that is to be live.
+    fn annotations(
+        &self,
+        wanted: &Desired<'_>,
+        live: Option<&IngressView>,
+    ) -> Result<BTreeMap<String, String>, String> {
+        let (prefix, rule) = (self.routing.prefix(), self.rule());
         let mut annotations: BTreeMap<String, String> = self
             .routing
             .additional_ingress_annotations
             .iter()
             .map(|(key, value)| (format!("{prefix}/{key}"), value.clone()))
             .chain(self.routing.canary_ingress_annotations.clone())
+            .filter(|(key, _)| wanted.declared_rules || !key.starts_with(&rule))
             .collect();
+        let route = match &wanted.header_routes {
+            HeaderRoutes::Exactly(routes) => match &routes[..] {
+                [] => BTreeMap::new(),
+                [route] => headers::annotations(route)?,
+                [first, second, ..] => {
+                    return Err(format!(
+                        "ingress-nginx knows one header route at a time; remove {} before {} begins",
+                        first.name, second.name
+                    ));
+                }
+            },
+            HeaderRoutes::Keep if self.declares_rules() => BTreeMap::new(),
+            HeaderRoutes::Keep => live.map_or(BTreeMap::new(), |live| self.live_route(live)),
+        };
+        annotations.extend(
+            route
+                .into_iter()
+                .map(|(key, value)| (format!("{prefix}/{key}"), value)),
+        );
+        let split = wanted.split;
         annotations.insert(format!("{prefix}/canary"), "true".to_owned());
         annotations.insert(format!("{prefix}/canary-weight"), split.canary.to_string());
         if split.max != 100 {
@@ -162,11 +255,29 @@ impl IngressNginx<'_> {
                 split.max.to_string(),
             );
         }
-        annotations
+        Ok(annotations)
     }
 
-    fn weight_only(&self, split: Split) -> Value {
-        json!({"metadata": {"annotations": {format!("{}/canary-weight", self.routing.prefix()): split.canary.to_string()}}})
+    /// The weight and the rules that pick requests, of an Ingress that is else left as it is.
+    fn weight_only(&self, annotations: &BTreeMap<String, String>, live: &IngressView) -> Value {
+        let rule = self.rule();
+        let weight = format!("{}/canary-weight", self.routing.prefix());
+        let mut written: Map<String, Value> = annotations
+            .iter()
+            .filter(|(key, _)| **key == weight || key.starts_with(&rule))
+            .map(|(key, value)| (key.clone(), value.as_str().into()))
+            .collect();
+        let live = live.object.pointer("/metadata/annotations");
+        for key in live
+            .and_then(Value::as_object)
+            .into_iter()
+            .flat_map(Map::keys)
+        {
+            if key.starts_with(&rule) && !annotations.contains_key(key) {
+                written.insert(key.clone(), Value::Null);
+            }
+        }
+        json!({"metadata": {"annotations": written}})
     }
 
     fn desired(
@@ -174,7 +285,7 @@ impl IngressNginx<'_> {
         snapshot: &Snapshot,
         stable: &IngressView,
         name: &str,
-        split: Split,
+        annotations: &BTreeMap<String, String>,
     ) -> Result<Value, String> {
         let rules = self.rules(stable);
         if rules.is_empty() {
@@ -190,7 +301,7 @@ impl IngressNginx<'_> {
             }
         }
         spec.insert("rules".to_owned(), rules.into());
-        let mut annotations = self.annotations(split);
+        let mut annotations = annotations.clone();
         if let Some(class) = stable
             .object
             .pointer("/metadata/annotations")

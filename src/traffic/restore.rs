@@ -158,13 +158,7 @@ pub async fn reconcile(
         Restore::Follow(stable) => {
             json!({ "spec": { "selector": { (names.pod_template_hash.clone()): stable } } })
         }
-        Restore::Unpin => json!({
-            "metadata": {
-                "labels": { (names.managed_by_rollout.clone()): null },
-                "annotations": { (names.role.clone()): null },
-            },
-            "spec": { "selector": { (names.pod_template_hash.clone()): null } },
-        }),
+        Restore::Unpin => unpinned(names),
     };
     tracing::info!(
         namespace = service.namespace(),
@@ -174,6 +168,21 @@ pub async fn reconcile(
     );
     write(&service, patch, &context).await?;
     Ok(Requeue::await_change())
+}
+
+/// The merge patch that takes pin and marks off a Service.
+fn unpinned(names: &ApiNames) -> Value {
+    let mut annotations = json!({ (names.role.clone()): null });
+    if let Some(key) = &names.managed_by {
+        annotations[key] = Value::Null;
+    }
+    json!({
+        "metadata": {
+            "labels": { (names.managed_by_rollout.clone()): null },
+            "annotations": annotations,
+        },
+        "spec": { "selector": { (names.pod_template_hash.clone()): null } },
+    })
 }
 
 /// After a failure: a conflict is solved by the next event.

@@ -10,6 +10,7 @@ mod rollout;
 mod traffic;
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::Path,
     process::Command as Blocking,
@@ -20,10 +21,10 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testbed::{Options, Program, Testbed};
-use tidegate::runtime::clock::Clock;
+use tidegate::{api::names::ApiNames, runtime::clock::Clock};
 use tokio::{
     process::Command,
-    sync::OnceCell,
+    sync::Mutex,
     time::{Instant, sleep},
 };
 
@@ -32,7 +33,7 @@ pub use controller::{Controller, QUICK_LEASE};
 pub use rollout::Rollout;
 pub use traffic::{CANARY_INGRESS, WEIGHT, WeightWatch, none_lost, share_is};
 
-use super::kubectl::{Said, apply_crds, install_crds, kubectl, run};
+use super::kubectl::{Said, apply_crds, install_argo_crds, install_crds, kubectl, run};
 
 /// By when something must have happened that takes a few seconds on an idle machine.
 pub const SOON: Duration = Duration::from_mins(1);
@@ -90,6 +91,7 @@ pub struct World {
     testbed: Testbed,
     namespace: String,
     mode: Mode,
+    names: ApiNames,
     folder: TempDir,
     controllers: AtomicUsize,
 }
@@ -104,18 +106,27 @@ impl World {
 
     /// A namespace of this name in a testbed that has the definitions already.
     pub async fn on(testbed: Testbed, namespace: &str) -> Self {
-        Self::begin(testbed, namespace, Mode::Namespaced).await
+        Self::begin(testbed, namespace, Mode::Namespaced, ApiNames::default()).await
+    }
+
+    /// A namespace of this name in the shared testbed, with the group of Argo Rollouts in the place of ours.
+    pub async fn of_argo_rollouts(namespace: &str) -> Self {
+        let testbed = Testbed::attach_from_env().await.unwrap();
+        install_argo_crds(&testbed).await;
+        let names = ApiNames::argo_rollouts();
+        Self::begin(testbed, namespace, Mode::Namespaced, names).await
     }
 
     /// The same, with controllers that serve all namespaces: nobody else may use the testbed.
     pub async fn cluster_wide(testbed: Testbed, namespace: &str) -> Self {
-        Self::begin(testbed, namespace, Mode::Cluster).await
+        Self::begin(testbed, namespace, Mode::Cluster, ApiNames::default()).await
     }
 
-    async fn begin(testbed: Testbed, namespace: &str, mode: Mode) -> Self {
+    async fn begin(testbed: Testbed, namespace: &str, mode: Mode, names: ApiNames) -> Self {
         let world = Self {
             namespace: namespace.to_owned(),
             mode,
+            names,
             folder: tempfile::tempdir().unwrap(),
             controllers: AtomicUsize::new(0),
             testbed,
@@ -124,7 +135,9 @@ impl World {
         let spaces = [namespace, home].map(
             |name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}),
         );
-        let identity = chart(&world.testbed, mode).await.replace(NAMESPACE, home);
+        let identity = chart(&world.testbed, mode, &world.names)
+            .await
+            .replace(NAMESPACE, home);
         let manifests = format!("{}\n---\n{identity}", documents(&spaces));
         let applied = kubectl(&world.testbed, &["apply", "-f", "-"], &manifests).await;
         assert!(applied.ok, "{}", applied.stderr);
@@ -147,6 +160,11 @@ impl World {
     /// The testbed, for restarting its servers.
     pub fn testbed_mut(&mut self) -> &mut Testbed {
         &mut self.testbed
+    }
+
+    /// Group, labels and annotations.
+    pub fn names(&self) -> &ApiNames {
+        &self.names
     }
 
     /// The namespace.
@@ -181,7 +199,7 @@ impl World {
     pub async fn tidegate(&self, args: &[&str]) -> Said {
         let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
             .args(args)
-            .args(["-n", &self.namespace])
+            .args(["-n", &self.namespace, "--api-group", &self.names.group])
             .env("KUBECONFIG", self.testbed.kubeconfig_path())
             .kill_on_drop(true)
             .output()
@@ -247,7 +265,9 @@ impl World {
             "events" => "/apis/events.k8s.io/v1",
             "leases" => "/apis/coordination.k8s.io/v1",
             "roles" => "/apis/rbac.authorization.k8s.io/v1",
-            "rollouts" | "analysisruns" | "analysistemplates" => "/apis/tidegate.dev/v1alpha1",
+            "rollouts" | "analysisruns" | "analysistemplates" => {
+                &format!("/apis/{}", self.names.api_version())
+            }
             other => panic!("the harness does not know {other}"),
         };
         format!("{group}/namespaces/{}/{plural}", self.namespace)
@@ -301,31 +321,32 @@ impl Drop for World {
 }
 
 /// ServiceAccount, roles and bindings as the chart renders them.
-async fn chart(testbed: &Testbed, mode: Mode) -> &'static str {
-    static NAMESPACED: OnceCell<String> = OnceCell::const_new();
-    static CLUSTER: OnceCell<String> = OnceCell::const_new();
-    let (rendered, value) = match mode {
-        Mode::Namespaced => (&NAMESPACED, "mode=namespaced"),
-        Mode::Cluster => (&CLUSTER, "mode=cluster"),
+async fn chart(testbed: &Testbed, mode: Mode, names: &ApiNames) -> String {
+    static RENDERED: Mutex<BTreeMap<String, String>> = Mutex::const_new(BTreeMap::new());
+    let mode = match mode {
+        Mode::Namespaced => "namespaced",
+        Mode::Cluster => "cluster",
     };
-    rendered
-        .get_or_init(|| async {
-            let args = [
-                "template",
-                "tidegate",
-                concat!(env!("CARGO_MANIFEST_DIR"), "/charts/tidegate"),
-                "--kube-version=1.36.0",
-                "--namespace",
-                NAMESPACE,
-                "--set=deployment.enabled=false,crds.install=false",
-                "--set",
-                value,
-            ];
-            let rendered = run(testbed, Program::Helm, &args, "").await;
-            assert!(rendered.ok, "{}", rendered.stderr);
-            rendered.stdout
-        })
-        .await
+    let values = format!("mode={mode},apiGroup={}", names.group);
+    let mut all = RENDERED.lock().await;
+    if let Some(rendered) = all.get(&values) {
+        return rendered.clone();
+    }
+    let args = [
+        "template",
+        "tidegate",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/charts/tidegate"),
+        "--kube-version=1.36.0",
+        "--namespace",
+        NAMESPACE,
+        "--set=deployment.enabled=false,crds.install=false",
+        "--set",
+        &values,
+    ];
+    let rendered = run(testbed, Program::Helm, &args, "").await;
+    assert!(rendered.ok, "{}", rendered.stderr);
+    all.insert(values, rendered.stdout.clone());
+    rendered.stdout
 }
 
 fn documents(manifests: &[Value]) -> String {

@@ -57,9 +57,26 @@ pub async fn install_crds(testbed: &Testbed) {
     INSTALLED.get_or_init(|| apply_crds(testbed)).await;
 }
 
+/// Applies the definitions of Argo Rollouts' group, once per test run.
+pub async fn install_argo_crds(testbed: &Testbed) {
+    static INSTALLED: OnceCell<()> = OnceCell::const_new();
+    let folder = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/charts/tidegate/files/argoproj.io"
+    );
+    let names = ApiNames::argo_rollouts();
+    INSTALLED
+        .get_or_init(|| async { apply_folder(testbed, folder, &names).await })
+        .await;
+}
+
 /// Applies `crds/`, to a testbed that only one test uses.
 pub async fn apply_crds(testbed: &Testbed) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
+    apply_folder(testbed, folder, &ApiNames::default()).await;
+}
+
+async fn apply_folder(testbed: &Testbed, folder: &str, names: &ApiNames) {
     let applied = kubectl(testbed, &["apply", "-f", folder], "").await;
     assert!(applied.ok, "{}", applied.stderr);
     let wait = [
@@ -73,7 +90,7 @@ pub async fn apply_crds(testbed: &Testbed) {
     assert!(established.ok, "{}", established.stderr);
     // A kind that is established may still answer 429 "storage is (re)initializing" for a moment.
     for kind in Kind::ALL {
-        let resource = ApiNames::default().resource(kind);
+        let resource = names.resource(kind);
         let api: Api<DynamicObject> = Api::all_with(testbed.client(), &resource);
         eventually(SOON, &format!("{} are listed", kind.plural()), || async {
             let listed = api.list_metadata(&ListParams::default()).await;

@@ -9,8 +9,8 @@ use tidegate::{
         args::Secret,
         judge::MetricValue,
         providers::{
-            Answer, MetricSource, Question, TokenRequest, oauth2::TokenError,
-            prometheus::FetchError,
+            Answer, MetricSource, Question, TokenRequest, WebQuestion, oauth2::TokenError,
+            prometheus::FetchError, web::WebError,
         },
     },
     cli::controller::ControllerOptions,
@@ -51,6 +51,11 @@ impl MetricSource for Metrics {
                 .note(format_args!("query {}", question.query.reveal()));
             (self.answers)(question.query.reveal()).map(Answer::from)
         })
+    }
+
+    fn ask<'a>(&'a self, question: &'a WebQuestion) -> BoxFuture<'a, Result<Vec<u8>, WebError>> {
+        let host = question.url.host_str().unwrap_or_default().to_owned();
+        Box::pin(async move { Err(WebError::Refused { host, status: 404 }) })
     }
 
     fn token<'a>(&'a self, _: &'a TokenRequest) -> BoxFuture<'a, Result<Secret, TokenError>> {

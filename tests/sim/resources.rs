@@ -64,7 +64,7 @@ impl Resource {
 const OURS: &str = "tidegate.dev";
 const OUR_VERSION: &str = "v1alpha1";
 
-static ALL: [Resource; 12] = [
+static ALL: [Resource; 14] = [
     of(OURS, OUR_VERSION, "rollouts", "Rollout")
         .with_status()
         .with_generation()
@@ -88,11 +88,18 @@ static ALL: [Resource; 12] = [
         .with_status()
         .with_generation()
         .with_scale(),
+    of("apps", "v1", "deployments", "Deployment")
+        .with_status()
+        .with_generation()
+        .with_scale(),
     of("", "v1", "services", "Service").with_status(),
     of("", "v1", "pods", "Pod").with_status(),
     of("", "v1", "secrets", "Secret"),
     of("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice").with_generation(),
     of("networking.k8s.io", "v1", "ingresses", "Ingress")
+        .with_status()
+        .with_generation(),
+    of("batch", "v1", "jobs", "Job")
         .with_status()
         .with_generation(),
     of("coordination.k8s.io", "v1", "leases", "Lease"),

@@ -36,3 +36,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   name: {{ include "tidegate.serviceAccount" . }}
   namespace: {{ .Release.Namespace }}
 {{- end -}}
+
+{{- /* As `tidegate controller` calls it when no name is given. */ -}}
+{{- define "tidegate.lease" -}}
+{{- if .Values.controller.lease.name -}}
+{{- .Values.controller.lease.name -}}
+{{- else -}}
+{{- eq .Values.apiGroup "argoproj.io" | ternary "argo-rollouts-controller-lock" "tidegate" -}}
+{{- with .Values.controller.instanceID }}-{{ . }}{{ end -}}
+{{- end -}}
+{{- end -}}

@@ -3,30 +3,47 @@ What the controller does in the namespaces it serves, and nothing else. Secrets 
 listed; Rollouts are the user's, so only their status is written.
 */ -}}
 {{- define "tidegate.rules" -}}
-- apiGroups: [tidegate.dev]
+- apiGroups: [{{ .Values.apiGroup }}]
   resources: [rollouts]
   verbs: [list, watch]
-- apiGroups: [tidegate.dev]
+- apiGroups: [{{ .Values.apiGroup }}]
   resources: [rollouts/status]
   verbs: [patch]
-- apiGroups: [tidegate.dev]
+- apiGroups: [{{ .Values.apiGroup }}]
   resources: [analysisruns]
   verbs: [list, watch, create, patch, delete]
-- apiGroups: [tidegate.dev]
+{{- /* Argo Rollouts' definition of AnalysisRuns has no status subresource. */}}
+{{- if eq .Values.apiGroup "tidegate.dev" }}
+- apiGroups: [{{ .Values.apiGroup }}]
   resources: [analysisruns/status]
   verbs: [patch]
-- apiGroups: [tidegate.dev]
+{{- end }}
+- apiGroups: [{{ .Values.apiGroup }}]
   resources: [analysistemplates]
   verbs: [list, watch]
 {{- if eq .Values.mode "cluster" }}
-- apiGroups: [tidegate.dev]
+- apiGroups: [{{ .Values.apiGroup }}]
   resources: [clusteranalysistemplates]
   verbs: [list, watch]
 {{- end }}
+# Jobs of metrics, and why their pods get no image; both are watched by our label.
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [list, watch, create, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch]
 # ReplicaSets are watched by our label. One without it that has the name of ours is read by its name.
 - apiGroups: [apps]
   resources: [replicasets]
   verbs: [get, list, watch, create, patch, delete]
+# What spec.workloadRef names; scaleDown sizes Deployments.
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [list, watch, patch]
+- apiGroups: [""]
+  resources: [podtemplates]
+  verbs: [list, watch]
 - apiGroups: [""]
   resources: [services]
   verbs: [list, watch, patch]

@@ -1,5 +1,6 @@
 mod answers;
 mod credentials;
+mod web;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -44,10 +45,14 @@ impl World {
         let client = api_server(&run, &requests, secrets);
         let context = Context {
             client,
-            resource: ApiNames::default().resource(Kind::AnalysisRun),
+            resource: super::act::StatusResource {
+                resource: ApiNames::default().resource(Kind::AnalysisRun),
+                subresource: true,
+            },
+            names: ApiNames::default(),
             fence: crate::runtime::lease::Leadership::without_election().fence,
             clock: Clock::following_tokio("2026-01-01T00:00:00Z".parse().unwrap()),
-            metrics: Arc::new(super::super::providers::prometheus::client().unwrap()),
+            metrics: Arc::new(super::super::providers::connection::client().unwrap()),
             allow_list: AllowList::cluster_local(Some(&prometheus.uri())),
             installation: Installation {
                 address: Some(prometheus.uri()),
@@ -81,7 +86,7 @@ impl World {
 
     async fn reconcile(&self) -> Reconciled {
         let run = self.run.lock().unwrap().clone();
-        reconcile(&run, &self.context).await.unwrap()
+        reconcile(&run, Vec::new(), &self.context).await.unwrap()
     }
 
     fn status(&self) -> AnalysisRunStatus {
@@ -366,7 +371,7 @@ async fn a_run_that_changed_meanwhile_is_not_written_over() {
     let world = world.answers("up", "0.01", AT_ONCE).await;
     let stale = world.run.lock().unwrap().clone();
     world.run.lock().unwrap()["metadata"]["resourceVersion"] = json!("9");
-    let reconciled = reconcile(&stale, &world.context).await.unwrap();
+    let reconciled = reconcile(&stale, Vec::new(), &world.context).await.unwrap();
     assert_eq!(
         reconciled,
         Reconciled {

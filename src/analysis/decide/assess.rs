@@ -1,5 +1,8 @@
 //! The verdict of one metric from its counts.
 
+use jiff::Timestamp;
+
+use super::jobs;
 use crate::analysis::plan::MetricPlan;
 use crate::analysis::text;
 use crate::api::analysis::{AnalysisPhase, MeasurementPhase, MetricResult, NoDataPolicy};
@@ -33,40 +36,59 @@ pub(super) fn assess(plan: &MetricPlan, result: &mut MetricResult) {
     result.message = reason.map(|reason| message(result, phase, &reason));
 }
 
-/// Ends a metric whose run ends before the metric did. Without a success it is never Successful.
-pub(super) fn conclude(plan: &MetricPlan, result: &mut MetricResult, cause: &Cause) {
+/// Ends a metric whose run ends before the metric did. It is Successful only if what was measured would have been enough.
+pub(super) fn conclude(
+    plan: &MetricPlan,
+    result: &mut MetricResult,
+    cause: &Cause,
+    now: Timestamp,
+) {
     if result.phase.is_some_and(AnalysisPhase::is_terminal) {
         return;
     }
+    let broken_off = jobs::break_off(result, now);
     let cause = match cause {
         Cause::Terminated => "the run was terminated".to_owned(),
         Cause::MetricEnded { metric, phase } => format!("metric \"{metric}\" ended {phase:?}"),
         Cause::AllEnded => "all metrics that decide have ended".to_owned(),
     };
-    let taken = result.measurements.len();
-    let (phase, evidence) = if taken == 0 {
-        (
-            AnalysisPhase::Inconclusive,
-            "it was never measured".to_owned(),
-        )
-    } else if result.successful == 0 {
-        (
-            AnalysisPhase::Inconclusive,
-            format!("no measurement was good ({})", counts(result)),
-        )
-    } else if let Some(wanted) = plan.consecutive_success_limit {
-        (
-            AnalysisPhase::Inconclusive,
-            format!(
-                "{} of {wanted} good measurements in a row",
-                result.consecutive_success
-            ),
-        )
-    } else {
-        (AnalysisPhase::Successful, counts(result))
+    let evidence = too_little(plan, result, broken_off);
+    let phase = match evidence {
+        Some(_) => AnalysisPhase::Inconclusive,
+        None => AnalysisPhase::Successful,
     };
+    let evidence = evidence.unwrap_or_else(|| counts(result));
     result.phase = Some(phase);
     result.message = Some(message(result, phase, &format!("{cause}; {evidence}")));
+}
+
+/// Why what was measured is not enough for a success, if so.
+fn too_little(plan: &MetricPlan, result: &MetricResult, broken_off: bool) -> Option<String> {
+    if result.measurements.is_empty() {
+        return Some("it was never measured".to_owned());
+    }
+    if broken_off {
+        return Some(format!("a measurement was under way ({})", counts(result)));
+    }
+    if result.successful == 0 {
+        return Some(format!("no measurement was good ({})", counts(result)));
+    }
+    if let Some(wanted) = plan.consecutive_success_limit {
+        return Some(format!(
+            "{} of {wanted} good measurements in a row",
+            result.consecutive_success
+        ));
+    }
+    plan.count
+        .filter(|count| result.count < *count)
+        .map(|count| {
+            format!(
+                "{} of {} taken ({})",
+                result.count,
+                many(count, "measurement"),
+                counts(result)
+            )
+        })
 }
 
 type Verdict = Option<(AnalysisPhase, Option<String>)>;

@@ -1,6 +1,11 @@
 //! Entering a measurement into its metric's result.
 
-use crate::analysis::plan::MetricPlan;
+use jiff::Timestamp;
+
+use super::jobs;
+use crate::analysis::jobs::JOB_NAME;
+use crate::analysis::judge::Judgement;
+use crate::analysis::plan::{MetricPlan, Source};
 use crate::analysis::snapshot::Outcome;
 use crate::analysis::text;
 use crate::api::analysis::{AnalysisPhase, Measurement, MeasurementPhase, MetricResult};
@@ -13,15 +18,26 @@ pub(super) fn record(plan: &MetricPlan, result: &mut MetricResult, outcome: &Out
     if result.phase.is_some_and(AnalysisPhase::is_terminal) {
         return;
     }
+    if outcome.judgement.phase == MeasurementPhase::Running && jobs::awaited(result).is_some() {
+        // Its Job was seen meanwhile.
+        return;
+    }
     count(result, outcome.judgement.phase);
-    let query = text::one_line(&outcome.query, text::QUERY);
-    // The query is the same in every measurement of a run; once, at the newest, is enough evidence.
-    for measurement in &mut result.measurements {
-        if measurement.query.as_ref() == Some(&query) {
-            measurement.query = None;
+    let query = outcome
+        .query
+        .as_deref()
+        .map(|query| text::one_line(query, text::QUERY));
+    if let Some(query) = &query {
+        // The query is the same in every measurement of a run; once, at the newest, is enough evidence.
+        for measurement in &mut result.measurements {
+            if measurement.query.as_ref() == Some(query) {
+                measurement.query = None;
+            }
+        }
+        if matches!(plan.source, Source::Prometheus(_)) {
+            result.metadata.insert(QUERY.to_owned(), query.clone());
         }
     }
-    result.metadata.insert(QUERY.to_owned(), query.clone());
     result.measurements.push(Measurement {
         phase: Some(outcome.judgement.phase),
         message: outcome
@@ -30,13 +46,13 @@ pub(super) fn record(plan: &MetricPlan, result: &mut MetricResult, outcome: &Out
             .as_deref()
             .map(|message| text::one_line(message, text::MEASUREMENT_MESSAGE)),
         started_at: Some(outcome.started_at),
-        finished_at: Some(outcome.finished_at),
+        finished_at: outcome.finished_at,
         resume_at: None,
         value: outcome
             .value
             .as_deref()
             .map(|value| text::one_line(value, text::VALUE)),
-        query: Some(query),
+        query,
         metadata: outcome
             .metadata
             .iter()
@@ -54,6 +70,10 @@ pub(super) fn record(plan: &MetricPlan, result: &mut MetricResult, outcome: &Out
 
 fn count(result: &mut MetricResult, phase: MeasurementPhase) {
     let add = |counter: &mut i32| *counter = counter.saturating_add(1);
+    if phase == MeasurementPhase::Running {
+        // It counts when it is done.
+        return;
+    }
     let success_streak = result.consecutive_success;
     result.consecutive_success = 0;
     match phase {
@@ -76,8 +96,51 @@ fn count(result: &mut MetricResult, phase: MeasurementPhase) {
             result.consecutive_error = 0;
             return;
         }
+        MeasurementPhase::Running => return,
     }
     add(&mut result.count);
     result.consecutive_error = 0;
     result.consecutive_no_data = 0;
+}
+
+/// Enters a measurement that a Job takes.
+pub(super) fn begin(
+    plan: &MetricPlan,
+    result: &mut MetricResult,
+    started_at: Timestamp,
+    job: &str,
+) {
+    let judgement = Judgement {
+        phase: MeasurementPhase::Running,
+        message: None,
+    };
+    record(
+        plan,
+        result,
+        &Outcome {
+            metric: result.name.clone(),
+            started_at,
+            finished_at: None,
+            query: None,
+            metadata: [(JOB_NAME.to_owned(), job.to_owned())].into(),
+            value: None,
+            judgement,
+        },
+    );
+}
+
+/// Ends the newest measurement, which was under way.
+pub(super) fn finish(
+    result: &mut MetricResult,
+    phase: MeasurementPhase,
+    message: Option<String>,
+    now: Timestamp,
+) {
+    let Some(newest) = result.measurements.last_mut() else {
+        return;
+    };
+    newest.phase = Some(phase);
+    newest.message = message.map(|message| text::one_line(&message, text::MEASUREMENT_MESSAGE));
+    newest.finished_at = Some(now);
+    count(result, phase);
 }

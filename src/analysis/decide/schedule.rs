@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{MeasureRequest, Next};
+use super::{MeasureRequest, Next, jobs};
 use crate::analysis::plan::MetricPlan;
 use crate::api::analysis::{AnalysisPhase, MeasurementPhase, MetricResult};
 
@@ -20,8 +20,13 @@ pub(super) fn schedule(
 ) -> (Vec<MeasureRequest>, Next) {
     let mut due = Vec::new();
     let mut next: Option<(Timestamp, &str)> = None;
+    let mut awaited = false;
     for (index, (plan, result)) in plans.iter().zip(results).enumerate() {
         if result.phase.is_some_and(AnalysisPhase::is_terminal) {
+            continue;
+        }
+        if jobs::awaited(result).is_some() {
+            awaited = true;
             continue;
         }
         let at = due_at(plan, result, started_at, now);
@@ -31,6 +36,7 @@ pub(super) fn schedule(
                 metric: plan.name.clone(),
                 source: plan.source.clone(),
                 conditions: plan.conditions.clone(),
+                job: None,
             });
         } else if next.is_none_or(|(earliest, _)| at < earliest) {
             next = Some((at, &plan.name));
@@ -42,6 +48,7 @@ pub(super) fn schedule(
             time,
             metric: metric.to_owned(),
         },
+        None if awaited => Next::OnChange,
         // A run all of whose metrics ended has ended; the caller does not ask then.
         None => Next::Ended,
     };

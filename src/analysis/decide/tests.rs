@@ -1,4 +1,6 @@
 mod combinations;
+mod ending;
+mod jobs;
 mod properties;
 mod run;
 mod timing;

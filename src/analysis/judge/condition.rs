@@ -123,6 +123,24 @@ fn expression_value(value: &MetricValue) -> Value {
             Value::Array(numbers.iter().copied().map(Value::Float).collect())
         }
         MetricValue::Text(text) => Value::String(text.clone()),
+        MetricValue::Json(value) => json_value(value),
+    }
+}
+
+/// All numbers are floats, as in the expressions that people know.
+fn json_value(value: &serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Null => Value::Nil,
+        serde_json::Value::Bool(value) => Value::Bool(*value),
+        serde_json::Value::Number(number) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        serde_json::Value::String(text) => Value::String(text.clone()),
+        serde_json::Value::Array(items) => Value::Array(items.iter().map(json_value).collect()),
+        serde_json::Value::Object(fields) => Value::Map(
+            fields
+                .iter()
+                .map(|(key, field)| (key.clone(), json_value(field)))
+                .collect(),
+        ),
     }
 }
 

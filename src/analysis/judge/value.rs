@@ -1,5 +1,7 @@
 //! A measured value, as conditions see it and as it is shown.
 
+use serde_json::Value;
+
 use crate::analysis::text;
 
 /// How many elements of a vector are shown.
@@ -14,6 +16,8 @@ pub enum MetricValue {
     Vector(Vec<f64>),
     /// A text.
     Text(String),
+    /// Any JSON. Null is nothing.
+    Json(Value),
 }
 
 impl MetricValue {
@@ -33,6 +37,8 @@ impl MetricValue {
                 format!("[{}]", shown.join(", "))
             }
             Self::Text(value) => text::one_line(value, text::VALUE),
+            Self::Json(Value::String(value)) => text::one_line(value, text::VALUE),
+            Self::Json(value) => text::one_line(&value.to_string(), text::VALUE),
         }
     }
 }
@@ -63,6 +69,10 @@ mod tests {
                 "[1, 1, 1, 1, 1, 1, 1, 1, … 2 more]",
             ),
             (MetricValue::Text("a\nb".into()), "a b"),
+            (
+                MetricValue::Json(serde_json::json!({"a": [1, true]})),
+                r#"{"a":[1,true]}"#,
+            ),
         ] {
             assert_eq!(value.shown(), shown);
         }

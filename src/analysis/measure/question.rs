@@ -1,7 +1,11 @@
 //! Makes the question from a metric's plan: checks the address, reads Secrets, puts them and credentials in place.
 
+pub(super) mod web;
+
+use std::time::Duration;
+
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use reqwest::Url;
 
 use super::{Tools, now};
@@ -27,13 +31,9 @@ pub(super) async fn question(
         .transpose()?;
     let secrets = observe::secrets(tools.client, namespace, plan.secrets()).await?;
     let mut hidden: Vec<Secret> = secrets.values().cloned().collect();
-    let mut headers = HeaderMap::new();
-    for (name, value) in &plan.headers {
-        let value = filled(value, &secrets)?;
-        headers.append(name, header(name.as_str(), value.reveal())?);
-    }
+    let mut headers = headers(&plan.headers, &secrets)?;
     if let Some(credentials) = &plan.credentials {
-        let value = authorization(tools, credentials, &secrets, plan, &mut hidden).await?;
+        let value = authorization(tools, credentials, &secrets, plan.timeout, &mut hidden).await?;
         headers.insert(AUTHORIZATION, header("Authorization", &value)?);
     }
     let mut trust = match &plan.ca_cert {
@@ -69,12 +69,21 @@ pub(super) async fn question(
     Ok((question, hidden))
 }
 
+fn headers(plan: &[(HeaderName, ArgText)], secrets: &Secrets) -> Result<HeaderMap, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in plan {
+        let value = filled(value, secrets)?;
+        headers.append(name, header(name.as_str(), value.reveal())?);
+    }
+    Ok(headers)
+}
+
 /// The header that says who asks. What is in it that a server could repeat is added to `hidden`.
 async fn authorization(
     tools: Tools<'_>,
     credentials: &Credentials,
     secrets: &Secrets,
-    plan: &PrometheusPlan,
+    timeout: Duration,
     hidden: &mut Vec<Secret>,
 ) -> Result<String, String> {
     match credentials {
@@ -97,7 +106,7 @@ async fn authorization(
                 client_id: filled(client_id, secrets)?,
                 client_secret: filled(client_secret, secrets)?,
                 scope: scope.clone(),
-                timeout: plan.timeout,
+                timeout,
             };
             let token = tools.metrics.token(&request).await;
             let token = token.map_err(|error| error.to_string())?;

@@ -1,6 +1,6 @@
 //! Headers, and how the controller says who it is.
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header::AUTHORIZATION};
 
 use super::fields::{self, Fields};
 use crate::analysis::args::{ArgText, Args};
@@ -65,9 +65,11 @@ pub(super) fn secret(path: &str, text: &str, args: &Args, errors: &mut Fields) -
         .ok()
 }
 
+/// Headers with their values. `also` names one that may be set although it is reserved elsewhere.
 pub(super) fn headers(
     path: &str,
     headers: &[Header],
+    also: Option<HeaderName>,
     args: &Args,
     errors: &mut Fields,
 ) -> Vec<(HeaderName, ArgText)> {
@@ -78,7 +80,7 @@ pub(super) fn headers(
             errors.add(format!("{path}.key"), "it is no name of a header");
             continue;
         };
-        if RESERVED.contains(&name.as_str()) {
+        if RESERVED.contains(&name.as_str()) && also.as_ref() != Some(&name) {
             errors.add(
                 format!("{path}.key"),
                 format!("\"{name}\" is set by the controller; remove it"),
@@ -99,6 +101,23 @@ pub(super) fn headers(
 }
 
 pub(super) fn credentials(
+    path: &str,
+    authentication: Option<&PrometheusAuthentication>,
+    headers: &[(HeaderName, ArgText)],
+    args: &Args,
+    errors: &mut Fields,
+) -> Option<Credentials> {
+    let credentials = declared(path, authentication?, args, errors);
+    if credentials.is_some() && headers.iter().any(|(name, _)| *name == AUTHORIZATION) {
+        errors.add(
+            path,
+            "there is a header Authorization too; keep one of them",
+        );
+    }
+    credentials
+}
+
+fn declared(
     path: &str,
     authentication: &PrometheusAuthentication,
     args: &Args,

@@ -68,6 +68,25 @@ pub(super) fn number(
         .ok()
 }
 
+/// The longest timeout, in seconds.
+const MAX_TIMEOUT: i64 = 300;
+
+pub(super) fn timeout(
+    path: &str,
+    seconds: Option<i64>,
+    default: i64,
+    errors: &mut Fields,
+) -> Duration {
+    let seconds = seconds.unwrap_or(default);
+    if !(1..=MAX_TIMEOUT).contains(&seconds) {
+        errors.add(
+            path,
+            format!("it is {seconds} seconds; it is 1 to {MAX_TIMEOUT}"),
+        );
+    }
+    Duration::from_secs(seconds.unsigned_abs())
+}
+
 /// A condition. Empty text is no condition, as it is for the API's other optional texts.
 pub(super) fn condition(
     path: &str,

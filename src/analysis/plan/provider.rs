@@ -1,67 +1,66 @@
-//! Which providers, and which parts of them, this release knows.
+//! Which providers this release knows, and which of them a metric names.
 
-use std::time::Duration;
-
-use http::{HeaderName, header::AUTHORIZATION};
-
-use super::credentials::{self, Credentials, secret};
-use super::fields::{self, Fields};
-use super::range::{self, Range};
+use super::fields::Fields;
+use super::job::{self, JobPlan};
+use super::prometheus::{self, PrometheusPlan};
+use super::web::{self, WebPlan};
 use crate::analysis::args::{ArgText, Args};
-use crate::api::analysis::{MetricProvider, SecretKeyRef};
+use crate::api::analysis::{Metric, SecretKeyRef};
 
-/// Seconds after which a query is given up when nothing else is said.
-const DEFAULT_TIMEOUT: i64 = 30;
-/// The longest timeout, in seconds.
-const MAX_TIMEOUT: i64 = 300;
-
-/// The longest certificate bundle, in bytes: a hundred certificates and more.
-pub const MAX_CA_CERT: usize = 1 << 18;
-
-/// What a metric asks Prometheus, and how. Secrets are references still.
+/// Where a metric's values come from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PrometheusPlan {
-    /// Where to ask; `None` for the address of the installation.
-    pub address: Option<String>,
-    /// What to ask.
-    pub query: ArgText,
-    /// The range, or else the value now is asked for.
-    pub range: Option<Range>,
-    /// When to give up.
-    pub timeout: Duration,
-    /// Headers with their values.
-    pub headers: Vec<(HeaderName, ArgText)>,
-    /// How the controller says who it is, beside the headers.
-    pub credentials: Option<Credentials>,
-    /// Certificates of the authorities that may have signed the server's.
-    pub ca_cert: Option<ArgText>,
-    /// Whether any certificate will do.
-    pub insecure: bool,
+pub enum Source {
+    /// A query to Prometheus.
+    Prometheus(PrometheusPlan),
+    /// A request to an HTTP endpoint.
+    Web(WebPlan),
+    /// A Job.
+    Job(JobPlan),
 }
 
-impl PrometheusPlan {
-    /// All Secrets that it needs, each with the name of its argument.
-    pub fn secrets(&self) -> impl Iterator<Item = (&str, &SecretKeyRef)> {
-        let headers = self.headers.iter().map(|(_, value)| value);
-        let credentials = self.credentials.iter().flat_map(Credentials::texts);
-        [&self.query]
-            .into_iter()
-            .chain(headers)
-            .chain(credentials)
-            .chain(&self.ca_cert)
-            .flat_map(ArgText::secrets)
+impl Source {
+    /// The provider, as in manifests and in the label of the instruments.
+    pub const fn provider(&self) -> &'static str {
+        match self {
+            Self::Prometheus(_) => "prometheus",
+            Self::Web(_) => "web",
+            Self::Job(_) => "job",
+        }
+    }
+
+    /// What is asked, with secrets left out. A Job asks nothing.
+    pub fn shown(&self) -> Option<String> {
+        match self {
+            Self::Prometheus(plan) => Some(plan.query.shown()),
+            Self::Web(plan) => Some(plan.shown()),
+            Self::Job(_) => None,
+        }
+    }
+
+    /// Whether a measurement takes longer than an answer: it is begun, and found done later.
+    pub const fn is_job(&self) -> bool {
+        match self {
+            Self::Prometheus(_) | Self::Web(_) => false,
+            Self::Job(_) => true,
+        }
     }
 }
 
-pub(super) fn prometheus(
+/// All Secrets that texts need, each with the name of its argument.
+pub(super) fn secrets_of<'a>(
+    texts: impl Iterator<Item = &'a ArgText>,
+) -> impl Iterator<Item = (&'a str, &'a SecretKeyRef)> {
+    texts.flat_map(ArgText::secrets)
+}
+
+pub(super) fn source(
     path: &str,
-    provider: &MetricProvider,
+    metric: &Metric,
     args: &Args,
     errors: &mut Fields,
-) -> Option<PrometheusPlan> {
+) -> Option<Source> {
+    let provider = &metric.provider;
     let others = [
-        ("web", &provider.web),
-        ("job", &provider.job),
         ("datadog", &provider.datadog),
         ("newRelic", &provider.new_relic),
         ("wavefront", &provider.wavefront),
@@ -76,78 +75,34 @@ pub(super) fn prometheus(
     for (name, _) in others.into_iter().filter(|(_, value)| value.is_some()) {
         unsupported = true;
         errors.add(
-            format!("{path}.{name}"),
-            "this provider is not supported by this release; use prometheus",
+            format!("{path}.provider.{name}"),
+            "this provider is not supported by this release; use prometheus, web or job",
         );
     }
-    let Some(metric) = &provider.prometheus else {
-        if !unsupported {
-            errors.add(path, "there is no provider; set prometheus");
+    let path = format!("{path}.provider");
+    match (&provider.prometheus, &provider.web, &provider.job) {
+        (None, None, None) => {
+            if !unsupported {
+                errors.add(path, "there is no provider; set prometheus, web or job");
+            }
+            None
         }
-        return None;
-    };
-    let path = format!("{path}.prometheus");
-    let at = |field: &str| format!("{path}.{field}");
-
-    let timeout = metric.timeout.unwrap_or(DEFAULT_TIMEOUT);
-    if !(1..=MAX_TIMEOUT).contains(&timeout) {
-        errors.add(
-            at("timeout"),
-            format!("it is {timeout} seconds; it is 1 to {MAX_TIMEOUT}"),
-        );
+        (Some(metric), None, None) => {
+            let path = format!("{path}.prometheus");
+            prometheus::plan(&path, metric, args, errors).map(Source::Prometheus)
+        }
+        (None, Some(metric), None) => {
+            web::plan(&format!("{path}.web"), metric, args, errors).map(Source::Web)
+        }
+        (None, None, Some(job)) => {
+            job::plan(&format!("{path}.job"), metric, job, args, errors).map(Source::Job)
+        }
+        (Some(_), Some(_), _) | (Some(_), _, Some(_)) | (_, Some(_), Some(_)) => {
+            errors.add(
+                path,
+                "there is more than one provider; an own metric is needed for each",
+            );
+            None
+        }
     }
-    let address = metric
-        .address
-        .as_deref()
-        .filter(|address| !address.trim().is_empty())
-        .and_then(|address| fields::plain(&at("address"), address, args, errors));
-    let range = metric
-        .range_query
-        .as_ref()
-        .map(|query| range::range(&at("rangeQuery"), query, args, errors));
-    let headers = credentials::headers(&at("headers"), &metric.headers, args, errors);
-    let credentials = metric.authentication.as_ref().and_then(|authentication| {
-        credentials::credentials(&at("authentication"), authentication, args, errors)
-    });
-    if credentials.is_some() && headers.iter().any(|(name, _)| *name == AUTHORIZATION) {
-        errors.add(
-            at("authentication"),
-            "there is a header Authorization too; keep one of them",
-        );
-    }
-    let ca_cert = metric
-        .ca_cert
-        .as_deref()
-        .filter(|bundle| !bundle.trim().is_empty())
-        .and_then(|bundle| secret(&at("caCert"), bundle, args, errors));
-    let insecure = metric.insecure.unwrap_or(false);
-    if insecure && ca_cert.is_some() {
-        errors.add(
-            at("insecure"),
-            "it accepts any certificate, so that caCert means nothing; keep one of them",
-        );
-    }
-    let Some(query) = metric
-        .query
-        .as_deref()
-        .filter(|query| !query.trim().is_empty())
-    else {
-        errors.add(at("query"), "it is missing; give a PromQL query");
-        return None;
-    };
-    let query = secret(&at("query"), query, args, errors)?;
-    let range = match range {
-        None => None,
-        Some(range) => Some(range?),
-    };
-    Some(PrometheusPlan {
-        address,
-        query,
-        range,
-        timeout: Duration::from_secs(timeout.unsigned_abs()),
-        headers,
-        credentials,
-        ca_cert,
-        insecure,
-    })
 }

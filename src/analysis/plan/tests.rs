@@ -33,6 +33,13 @@ fn merge(into: &mut Value, change: Value) {
     }
 }
 
+fn prometheus(plan: &MetricPlan) -> &PrometheusPlan {
+    match &plan.source {
+        Source::Prometheus(plan) => plan,
+        Source::Web(_) | Source::Job(_) => panic!("not Prometheus: {plan:?}"),
+    }
+}
+
 fn problems(spec: &AnalysisRunSpec) -> Vec<String> {
     plan(spec)
         .map(drop)
@@ -60,7 +67,7 @@ fn defaults_are_those_people_know() {
     );
     assert_eq!(
         (
-            plan.source.timeout,
+            prometheus(&plan).timeout,
             plan.retention,
             plan.dry_run,
             plan.no_data_policy,
@@ -74,7 +81,7 @@ fn defaults_are_those_people_know() {
             4
         )
     );
-    assert_eq!(plan.source.query.shown(), "errors{service=\"shop\"}");
+    assert_eq!(prometheus(&plan).query.shown(), "errors{service=\"shop\"}");
 }
 
 #[test]
@@ -128,7 +135,8 @@ fn a_query_says_how_it_is_asked() {
             "rangeQuery": {"start": "now() - duration(\"{{args.back}}\")", "end": "now()", "step": "1m"},
         }}}))],
     }));
-    let source = plan(&spec).unwrap().remove(0).source;
+    let plan = plan(&spec).unwrap().remove(0);
+    let source = prometheus(&plan);
     let header = &source.headers[0];
     assert_eq!(
         (header.0.as_str(), header.1.shown()),
@@ -155,6 +163,68 @@ fn an_interval_without_count_means_without_end() {
     .unwrap()
     .remove(0);
     assert_eq!(plan.count, None);
+}
+
+/// A change that makes a metric one of `web`.
+fn web(change: Value) -> Value {
+    let mut web = json!({"url": "http://gate.shop.svc"});
+    merge(&mut web, change);
+    json!({"provider": {"prometheus": null, "web": web}})
+}
+
+/// A change that makes a metric one of `job`.
+fn job(job: Value, metric: Value) -> Value {
+    let mut whole = json!({"spec": {"template": {"spec": {"containers": []}}}});
+    merge(&mut whole, job);
+    let mut change =
+        json!({"successCondition": null, "provider": {"prometheus": null, "job": whole}});
+    merge(&mut change, metric);
+    change
+}
+
+#[test]
+fn a_request_says_how_it_is_made() {
+    let spec = spec(json!({
+        "args": [
+            {"name": "token", "valueFrom": {"secretKeyRef": {"name": "s", "key": "token"}}},
+            {"name": "service", "value": "shop"},
+        ],
+        "metrics": [metric(web(json!({
+            "url": "http://gate.{{args.service}}.svc/{{args.token}}", "method": "PUT",
+            "headers": [{"key": "Content-Type", "value": "text/plain"}],
+            "body": "{{args.token}}", "jsonPath": "{$.a}", "insecure": true,
+        })))],
+    }));
+    let plan = plan(&spec).unwrap().remove(0);
+    let Source::Web(web) = &plan.source else {
+        panic!("not web: {plan:?}")
+    };
+    assert_eq!(web.shown(), "PUT http://gate.shop.svc/***");
+    assert_eq!(web.secrets().count(), 2);
+    assert_eq!((web.timeout, web.insecure), (Duration::from_secs(10), true));
+    assert_eq!(plan.source.shown(), Some(web.shown()));
+}
+
+#[test]
+fn a_job_has_its_arguments_and_no_secret() {
+    let secret = json!({"name": "t", "valueFrom": {"secretKeyRef": {"name": "s", "key": "t"}}});
+    let of = |image: &str| {
+        spec(json!({
+            "args": [secret, {"name": "service", "value": "shop"}],
+            "metrics": [metric(job(json!({"spec": {"template": {"spec": {"image": image}}}}), json!({})))],
+        }))
+    };
+    let plan = plan(&of("{{args.service}}:1")).unwrap().remove(0);
+    let Source::Job(job) = plan.source else {
+        panic!("no job: {plan:?}")
+    };
+    assert_eq!(job.spec["template"]["spec"]["image"], "shop:1");
+    assert_eq!(
+        problems(&of("{{args.t}}")),
+        [
+            "spec.metrics[0].provider.job.spec: argument \"t\" comes from a Secret, and everybody who may read Jobs would see it; refer to the Secret in the container's env (valueFrom.secretKeyRef)"
+        ]
+    );
 }
 
 #[test]
@@ -308,14 +378,84 @@ fn what_cannot_be_used_is_refused_by_name() {
             ),
         ),
         (
+            json!({"provider": {"datadog": {}, "prometheus": null}}),
+            format!(
+                "{m}.provider.datadog: this provider is not supported by this release; use prometheus, web or job"
+            ),
+        ),
+        (
             json!({"provider": {"job": {"spec": {}}}}),
             format!(
-                "{m}.provider.job: this provider is not supported by this release; use prometheus"
+                "{m}.provider: there is more than one provider; an own metric is needed for each"
             ),
         ),
         (
             json!({"provider": {"prometheus": null}}),
-            format!("{m}.provider: there is no provider; set prometheus"),
+            format!("{m}.provider: there is no provider; set prometheus, web or job"),
+        ),
+        (
+            web(json!({"url": " "})),
+            format!("{m}.provider.web.url: it is missing; say where to ask"),
+        ),
+        (
+            web(json!({"body": "x"})),
+            format!("{m}.provider.web.body: it is not sent with GET; set method to POST or PUT"),
+        ),
+        (
+            web(json!({"method": "POST", "body": "x", "jsonBody": {}})),
+            format!("{m}.provider.web.body: there is a jsonBody too; keep one of them"),
+        ),
+        (
+            web(json!({"method": "POST", "jsonBody": {"a": ["{{args.x}}"]}})),
+            format!("{m}.provider.web.jsonBody: argument \"x\" is not declared; add it to args"),
+        ),
+        (
+            web(json!({"timeoutSeconds": 301})),
+            format!("{m}.provider.web.timeoutSeconds: it is 301 seconds; it is 1 to 300"),
+        ),
+        (
+            web(json!({"jsonPath": "{.a}{.b}"})),
+            format!(
+                "{m}.provider.web.jsonPath: it is not one path in braces, such as {{$.data.value}}"
+            ),
+        ),
+        (
+            web(json!({"headers": [{"key": "Host", "value": "kubernetes"}]})),
+            format!(
+                "{m}.provider.web.headers[0].key: \"host\" is set by the controller; remove it"
+            ),
+        ),
+        (
+            job(json!({}), json!({"successCondition": "true"})),
+            format!(
+                "{m}.successCondition: a Job has no result to judge: it is good when it completes and bad when it fails; remove it"
+            ),
+        ),
+        (
+            job(json!({"spec": null}), json!({})),
+            format!("{m}.provider.job.spec: it is missing; give the spec of a Job"),
+        ),
+        (
+            job(json!({"spec": {"suspend": true}}), json!({})),
+            format!(
+                "{m}.provider.job.spec.suspend: a Job that does not run measures nothing; remove it"
+            ),
+        ),
+        (
+            job(
+                json!({"spec": {"template": {"a": "{{args.x}}"}}}),
+                json!({}),
+            ),
+            format!("{m}.provider.job.spec: argument \"x\" is not declared; add it to args"),
+        ),
+        (
+            job(
+                json!({"metadata": {"labels": {"a": "{{args.x}}"}}}),
+                json!({}),
+            ),
+            format!(
+                "{m}.provider.job.metadata.labels.a: argument \"x\" is not declared; add it to args"
+            ),
         ),
     ] {
         let found = problems(&spec(json!({"metrics": [metric(change.clone())]})));
@@ -335,8 +475,8 @@ fn what_cannot_be_used_is_refused_by_name() {
             "spec.metrics[1].name: \"errors\" is the name of another metric too; names are unique in a run",
         ),
         (
-            json!({"ttlStrategy": {}}),
-            "spec.ttlStrategy: it is not supported by this release; remove it",
+            json!({"ttlStrategy": {"secondsAfterFailure": -1}}),
+            "spec.ttlStrategy.secondsAfterFailure: it is negative; it is 0 or more",
         ),
         (
             json!({"dryRun": [{"metricName": "typo"}]}),
@@ -360,7 +500,7 @@ fn what_cannot_be_used_is_refused_by_name() {
         ),
         (
             json!({"args": [secret], "metrics": [metric(json!({"successCondition": "result[0] < {{args.s}}", "provider": {"prometheus": {"query": "up"}}}))]}),
-            "spec.metrics[0].successCondition: argument \"s\" comes from a Secret and may be used in query, headers, authentication and caCert only",
+            "spec.metrics[0].successCondition: argument \"s\" comes from a Secret and may be used in query, headers, url, body, authentication and caCert only",
         ),
     ] {
         assert_eq!(problems(&spec(change.clone())), [problem], "{change}");

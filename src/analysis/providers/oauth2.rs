@@ -109,7 +109,7 @@ mod tests {
     use wiremock::{Mock, MockServer, ResponseTemplate};
 
     use super::*;
-    use crate::analysis::providers::prometheus;
+    use crate::analysis::providers::connection::client;
     use crate::runtime::client::install_crypto_provider;
 
     /// What an issuer that answers like this gives to who asks with this form.
@@ -131,7 +131,7 @@ mod tests {
             scope: scope.to_owned(),
             timeout: Duration::from_secs(2),
         };
-        token(&prometheus::client().unwrap(), &request)
+        token(&client().unwrap(), &request)
             .await
             .map(|token| token.reveal().to_owned())
             .map_err(|error| error.to_string())

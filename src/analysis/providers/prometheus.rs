@@ -7,11 +7,11 @@ mod answer;
 
 use std::time::Duration;
 
-use futures::StreamExt;
-use reqwest::{Certificate, Url};
+use reqwest::Url;
 use thiserror::Error;
 
-use super::{Answer, Question, Trust};
+use super::connection::{self, BodyError, host};
+use super::{Answer, Question};
 use crate::analysis::text;
 use crate::api::duration;
 
@@ -21,8 +21,6 @@ pub use answer::parse;
 pub const MAX_BODY: usize = 1 << 20;
 /// The most series that are judged: a condition is evaluated over each.
 pub const MAX_SERIES: usize = 1_000;
-/// A server that takes longer to accept a connection is taken to be down.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer queries are posted: servers and proxies bound the length of a URL.
 const MAX_QUERY_IN_URL: usize = 2_048;
 
@@ -83,40 +81,6 @@ pub enum FetchError {
     TooManySeries(usize),
 }
 
-/// The client for metric servers that the system's authorities know: it follows no redirect and uses no proxy of its
-/// environment.
-pub fn client() -> Result<reqwest::Client, reqwest::Error> {
-    builder().build()
-}
-
-fn builder() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
-}
-
-/// A client for one question to a server that the system's authorities need not know. `None`: the common one will do.
-fn client_for(trust: &Trust) -> Result<Option<reqwest::Client>, FetchError> {
-    let builder = match trust {
-        Trust::System => return Ok(None),
-        Trust::Anybody => builder().tls_danger_accept_invalid_certs(true),
-        Trust::Authorities(bundle) => {
-            let authorities = Certificate::from_pem_bundle(bundle.as_bytes())
-                .map_err(|_| FetchError::Authorities)?;
-            if authorities.is_empty() {
-                return Err(FetchError::Authorities);
-            }
-            builder().tls_certs_only(authorities)
-        }
-    };
-    builder
-        .build()
-        .map(Some)
-        .map_err(|_| FetchError::Authorities)
-}
-
 /// Asks the question. Its timeout bounds everything.
 pub async fn fetch(client: &reqwest::Client, question: &Question) -> Result<Answer, FetchError> {
     tokio::time::timeout(question.timeout, ask(client, question))
@@ -131,7 +95,7 @@ pub async fn fetch(client: &reqwest::Client, question: &Question) -> Result<Answ
 
 async fn ask(client: &reqwest::Client, question: &Question) -> Result<Answer, FetchError> {
     let address = &question.address;
-    let own = client_for(&question.trust)?;
+    let own = connection::client_for(&question.trust).map_err(|_| FetchError::Authorities)?;
     let client = own.as_ref().unwrap_or(client);
     let prometheus = prometheus_http_query::Client::from(client.clone(), address.as_str())
         .map_err(|error| FetchError::Address(text::one_line(&error.to_string(), 200)))?;
@@ -163,52 +127,20 @@ async fn ask(client: &reqwest::Client, question: &Question) -> Result<Answer, Fe
     };
     let response = response.map_err(|error| unreachable_server(address, &error))?;
     let status = response.status().as_u16();
-    let body = body(response, address).await?;
+    let body = connection::body(response, MAX_BODY)
+        .await
+        .map_err(|error| match error {
+            BodyError::TooLarge => FetchError::TooLarge,
+            BodyError::Broken(error) => unreachable_server(address, &error),
+        })?;
     answer::parse(status, &body)
 }
 
-/// The body, as far as the cap.
-async fn body(response: reqwest::Response, address: &Url) -> Result<Vec<u8>, FetchError> {
-    let mut body = Vec::new();
-    let mut chunks = response.bytes_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|error| unreachable_server(address, &error))?;
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(FetchError::TooLarge);
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
-/// Only the innermost cause is told: the outer ones repeat the URL, which holds the query and with it secrets.
 fn unreachable_server(address: &Url, error: &(dyn std::error::Error + 'static)) -> FetchError {
-    let mut innermost = error;
-    while let Some(cause) = innermost.source() {
-        innermost = cause;
-    }
-    let reason = match innermost.downcast_ref::<reqwest::Error>() {
-        Some(error) if error.is_timeout() => "the connection timed out".to_owned(),
-        Some(_) => "the request failed".to_owned(),
-        None => text::one_line(&innermost.to_string(), 200),
-    };
-    let reason = if reason.contains("certificate") {
-        format!("{reason}; give the certificate of its authority in caCert")
-    } else {
-        reason
-    };
     FetchError::Unreachable {
         host: host(address),
-        reason,
+        reason: connection::reason(error, Some("caCert")),
     }
-}
-
-fn host(address: &Url) -> String {
-    let port = address
-        .port()
-        .map(|port| format!(":{port}"))
-        .unwrap_or_default();
-    format!("{}{port}", address.host_str().unwrap_or_default())
 }
 
 #[cfg(test)]

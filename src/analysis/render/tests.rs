@@ -38,11 +38,11 @@ fn run(
         owner: json!({"kind": "Rollout", "name": "shop", "uid": "u"}),
         labels: [("rollout-type".to_owned(), "Step".to_owned())].into(),
         annotations: BTreeMap::new(),
-        analysis,
+        additions: Additions::from(analysis),
         templates,
-        rollout: &rollout,
+        subject: &rollout,
         stable_hash: None,
-        latest_hash: "abc",
+        latest_hash: Some("abc"),
         must_end,
     })
 }
@@ -139,7 +139,7 @@ fn arguments_come_from_the_rollout_else_from_the_template() {
             declared.clone(),
             json!([]),
             Err(
-                "argument \"a\" of AnalysisTemplate \"errors\" has no value; give it one in the Rollout's args",
+                "argument \"a\" of AnalysisTemplate \"errors\" has no value; give it one in the args of whatever uses the template",
             ),
         ),
         (
@@ -153,7 +153,7 @@ fn arguments_come_from_the_rollout_else_from_the_template() {
             declared.clone(),
             from(json!({"fieldRef": {"fieldPath": "spec.x"}})),
             Err(
-                "argument \"a\" cannot be read from the Rollout: field path \"spec.x\" leads nowhere: there is no \"x\"",
+                "argument \"a\" cannot be read: field path \"spec.x\" leads nowhere: there is no \"x\"",
             ),
         ),
         (
@@ -294,7 +294,7 @@ fn templates_that_do_not_fit_together_are_refused() {
         (
             with("a", json!({"name": "y", "value": "1"})),
             with("b", json!({"name": "x"})),
-            "argument \"x\" of AnalysisTemplate b has no value; give it one in the Rollout's args",
+            "argument \"x\" of AnalysisTemplate b has no value; give it one in the args of whatever uses the template",
         ),
         (
             named("a", json!({"metrics": [metric("a", "1")]})),

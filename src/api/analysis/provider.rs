@@ -1,5 +1,7 @@
 //! Where a metric comes from: one field per provider.
 
+use std::collections::BTreeMap;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,12 +13,12 @@ pub struct MetricProvider {
     /// A Prometheus server, or anything that speaks its HTTP API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<PrometheusMetric>,
-    /// An HTTP endpoint that answers with JSON. Not supported yet.
+    /// An HTTP endpoint that answers with JSON or text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub web: Option<FreeForm>,
-    /// A Kubernetes Job whose completion is the measurement. Not supported yet.
+    pub web: Option<WebMetric>,
+    /// A Kubernetes Job whose completion is the measurement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub job: Option<FreeForm>,
+    pub job: Option<JobMetric>,
     /// Datadog. Not supported yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub datadog: Option<FreeForm>,
@@ -80,6 +82,85 @@ pub struct PrometheusMetric {
     /// Ask for a range instead of a point in time. `result` is then a list of all values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range_query: Option<RangeQuery>,
+}
+
+/// A request to an HTTP endpoint.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WebMetric {
+    /// The method. Defaults to `GET`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<WebMethod>,
+    /// Where to ask. May hold arguments, also from Secrets, as `{{args.<name>}}`. The address must be allowed, as those of
+    /// metric servers must be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub url: Option<String>,
+    /// Headers sent with the request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub headers: Vec<Header>,
+    /// What is sent, as text. Only with `POST` and `PUT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 65536))]
+    pub body: Option<String>,
+    /// What is sent, as JSON, instead of `body`. Arguments may stand in its texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json_body: Option<FreeForm>,
+    /// Seconds after which the request is given up. Defaults to 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 300))]
+    pub timeout_seconds: Option<i64>,
+    /// Where in the answer's JSON the value is, such as `{$.data.errors}`. Defaults to `{$}`, the whole. Several values at
+    /// the path are a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub json_path: Option<String>,
+    /// Accept any TLS certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub insecure: Option<bool>,
+    /// How the controller authenticates. A bearer token is sent with `headers`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<PrometheusAuthentication>,
+}
+
+/// An HTTP method.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum WebMethod {
+    /// `GET`
+    #[default]
+    #[serde(rename = "GET")]
+    Get,
+    /// `POST`
+    #[serde(rename = "POST")]
+    Post,
+    /// `PUT`
+    #[serde(rename = "PUT")]
+    Put,
+}
+
+/// A Job in the namespace of the AnalysisRun. It is good when it completes and bad when it fails.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobMetric {
+    /// Labels and annotations of the Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<JobMetadata>,
+    /// The Job's spec, which the API server checks. `{{args.<name>}}` stands for an argument that is no Secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<FreeForm>,
+}
+
+/// Labels and annotations of a Job.
+#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobMetadata {
+    /// Labels. They do not override those the controller sets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// Credentials for a metric server.

@@ -32,7 +32,7 @@ pub struct AnalysisRunSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 50))]
     pub measurement_retention: Vec<MeasurementRetention>,
-    /// When the run is deleted after it ended. Not supported yet.
+    /// When the run is deleted after it ended. Without it, whoever made the run deletes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_strategy: Option<TtlStrategy>,
 }
@@ -41,7 +41,7 @@ pub struct AnalysisRunSpec {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TtlStrategy {
-    /// Seconds after it ended, whatever the outcome.
+    /// Seconds after it ended, where nothing is said about its outcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub seconds_after_completion: Option<i32>,
@@ -230,4 +230,6 @@ pub enum MeasurementPhase {
     Inconclusive,
     /// There was no value: no series, or not a number.
     NoData,
+    /// It has begun and has no result yet.
+    Running,
 }

@@ -157,6 +157,11 @@ const ROLLOUT: &[Rule] = &[
         "set exactly one of weight, replicas and matchTrafficWeight",
     ),
     rule(
+        "spec.strategy.canary.steps[].setHeaderRoute.match[].headerValue",
+        "[has(self.exact), has(self.prefix), has(self.regex)].filter(set, set).size() == 1",
+        "set exactly one of exact, prefix and regex",
+    ),
+    rule(
         "spec.strategy.canary.steps[].analysis",
         SOME_TEMPLATE,
         SOME_TEMPLATE_MESSAGE,

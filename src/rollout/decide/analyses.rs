@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     analysis::{
-        render::{self, RunRequest},
+        render::{self, Additions, RunRequest},
         templates::{self, TemplateKey, TemplatesError},
     },
     api::{
@@ -288,7 +288,7 @@ pub(super) fn run_all(pass: &mut Pass<'_>) {
     {
         let starting = usize::try_from(analysis.starting_step.unwrap_or(0)).unwrap_or(0);
         let has_traffic = if pass.router.is_some() {
-            pass.observed.highest > 0
+            pass.observed.highest > 0 || pass.observed.by_header
         } else {
             pass.revisions.new.is_some_and(|new| new.available > 0)
         };
@@ -405,6 +405,9 @@ fn create(pass: &mut Pass<'_>, analysis: &RolloutAnalysis, role: Role) -> Result
     if let Role::Step(index) = role {
         labels.insert(names.step_index.clone(), index.to_string());
     }
+    if let Some(instance) = &names.instance {
+        labels.insert(names.instance_id.clone(), instance.clone());
+    }
     let api_version = names.api_version();
     let request = RunRequest {
         api_version: &api_version,
@@ -416,11 +419,11 @@ fn create(pass: &mut Pass<'_>, analysis: &RolloutAnalysis, role: Role) -> Result
             names.revision.clone(),
             pass.status.revision.unwrap_or(0).to_string(),
         )]),
-        analysis,
+        additions: Additions::from(analysis),
         templates: &resolved.templates,
-        rollout: &rollout.object,
+        subject: &rollout.object,
         stable_hash: Some(pass.status.stable_rs.as_str()).filter(|hash| !hash.is_empty()),
-        latest_hash: &pass.revisions.new_hash,
+        latest_hash: Some(&pass.revisions.new_hash),
         must_end: role.must_end(),
     };
     match render::analysis_run(&request) {

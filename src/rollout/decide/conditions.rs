@@ -235,12 +235,13 @@ fn phase(pass: &Pass<'_>, unfinished: Option<&str>) -> (Phase, String, String) {
         );
     }
     if pass.mode() == Mode::Aborted {
-        let cause = pass.status.abort_cause.clone().unwrap_or_default();
         let revision = pass.status.revision.unwrap_or(0);
+        let cause = pass.status.abort_cause.as_ref();
+        let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
         return (
             Phase::Degraded,
             "RolloutAborted".to_owned(),
-            format!("RolloutAborted: Rollout aborted update to revision {revision}: {cause}"),
+            format!("RolloutAborted: Rollout aborted update to revision {revision}{cause}"),
         );
     }
     if progress::exceeded(pass) {
@@ -328,7 +329,7 @@ fn unfinished(pass: &Pass<'_>) -> Option<String> {
             Declared::Canary(_) => "waiting for the stable Service to select the new version",
         });
     }
-    if pass.observed.highest > 0 {
+    if pass.observed.highest > 0 || pass.observed.by_header {
         return text("waiting for all traffic to reach the stable Service");
     }
     if pass.strategy.canary().is_some()

@@ -87,16 +87,14 @@ fn routes_to(pass: &Pass<'_>, hash: &str) -> Vec<String> {
             routes.push(format!("service/{}", service.name));
         }
     }
-    let written = pass
-        .status
-        .canary
-        .weights
-        .as_ref()
-        .map(|weights| &weights.canary);
-    let behind_canary = written.is_some_and(|written| written.pod_template_hash == hash);
-    let written_weight = written.map_or(0, |written| written.weight);
-    let may_send =
-        written_weight > 0 || pass.observed.highest > 0 || pass.observed.unconfirmed.is_some();
+    let written = pass.status.canary.weights.as_ref();
+    let behind_canary = written.is_some_and(|written| written.canary.pod_template_hash == hash);
+    let written_weight = written.map_or(0, |written| written.canary.weight);
+    let may_send = written_weight > 0
+        || written.is_some_and(|written| !written.header_routes.is_empty())
+        || pass.observed.highest > 0
+        || pass.observed.by_header
+        || pass.observed.unconfirmed.is_some();
     if behind_canary && may_send {
         routes.extend(pass.observed.routes.iter().cloned());
         if pass.observed.routes.is_empty() {

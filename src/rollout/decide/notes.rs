@@ -108,6 +108,7 @@ pub fn note_of_action(action: &Action, snapshot: &Snapshot) -> Option<Note> {
             target,
             replicas: Some(to),
             annotations: _,
+            template: _,
         } => {
             let set = snapshot
                 .replica_sets
@@ -147,11 +148,43 @@ pub fn note_of_action(action: &Action, snapshot: &Snapshot) -> Option<Note> {
         Action::CreateAnalysisRun { name, object: _ } => {
             note("AnalysisRunCreated", format!("Created AnalysisRun {name}"))
         }
+        Action::EvictPod { target } => note(
+            "RestartingPod",
+            format!(
+                "Evicted pod {}, which is older than spec.restartAt",
+                target.name
+            ),
+        ),
+        Action::ScaleWorkload {
+            target,
+            from,
+            at_rest,
+            rollout: _,
+        } => note(
+            "ScalingWorkload",
+            format!(
+                "Scaled down Deployment {} from {from} to {}",
+                target.name, at_rest.scaled_to
+            ),
+        ),
+        Action::RestoreWorkload { target, replicas } => note(
+            "RestoredWorkload",
+            match replicas {
+                Some(replicas) => format!(
+                    "Gave Deployment {} its {replicas} replicas back",
+                    target.name
+                ),
+                None => format!("Deployment {} is left as it is", target.name),
+            },
+        ),
         Action::PatchReplicaSet {
             target: _,
             replicas: None,
             annotations: _,
+            template: _,
         }
+        | Action::RecogniseReplicaSet { .. }
+        | Action::PatchPods { .. }
         | Action::DeleteReplicaSet { .. }
         | Action::PatchIngress { .. }
         | Action::PatchRoute { .. }

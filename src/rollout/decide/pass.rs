@@ -4,14 +4,14 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{conditions, duration, notes, revisions::Revisions, summary};
+use super::{conditions, duration, notes, revisions::Revisions, summary, takeover};
 use crate::{
     api::{rollout::RolloutSpec, rollout_status::RolloutStatus, strategy::Declared},
     rollout::{
         decision::{Action, Decision, Next, Note, Wait},
         snapshot::Snapshot,
     },
-    traffic::{Observed, Routers, Split},
+    traffic::{Desired, Observed, Routers},
 };
 
 /// Seconds that proxies get to follow a change of weight or of endpoints before pods are taken away.
@@ -43,7 +43,7 @@ pub(super) struct Pass<'a> {
     /// The status under construction.
     pub(super) status: RolloutStatus,
     /// What the router last rendered: a pass asks for the live split first, and mostly for no other.
-    rendered: Option<(Split, Result<Vec<Action>, String>)>,
+    rendered: Option<(Desired<'a>, Result<Vec<Action>, String>)>,
     /// Why no forward move and no scale-down may happen, if so.
     pub(super) hold: Option<String>,
     /// What is wrong with the spec, if anything.
@@ -63,12 +63,13 @@ impl<'a> Pass<'a> {
         strategy: Declared<'a>,
     ) -> Self {
         let router = strategy.canary().and_then(Routers::of);
-        let status = RolloutStatus {
+        let mut status = RolloutStatus {
             observed_generation: Some(snapshot.rollout.generation),
             waiting_for: None,
             next: None,
             ..snapshot.rollout.status.clone()
         };
+        takeover::read(&mut status, &snapshot.names, strategy);
         let revisions = Revisions::identify(snapshot, spec, strategy, &status);
         // What the user declared for times of rest is harmless while the canary Service leads to the stable version.
         let pin = strategy
@@ -98,12 +99,15 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The writes that bring the router's objects to `split`, rendered once; `None` without a router.
-    pub(super) fn render(&mut self, split: Split) -> Option<Result<Vec<Action>, String>> {
+    /// The writes that bring the router's objects to what is desired, rendered once; `None` without a router.
+    pub(super) fn render(&mut self, desired: Desired<'a>) -> Option<Result<Vec<Action>, String>> {
         let router = self.router.as_ref()?;
-        let known = self.rendered.take().filter(|(known, _)| *known == split);
-        let (_, rendered) = known.unwrap_or_else(|| (split, router.render(self.snapshot, split)));
-        self.rendered = Some((split, rendered.clone()));
+        let known = self.rendered.take().filter(|(known, _)| *known == desired);
+        let (_, rendered) = known.unwrap_or_else(|| {
+            let rendered = router.render(self.snapshot, &desired);
+            (desired.clone(), rendered)
+        });
+        self.rendered = Some((desired, rendered.clone()));
         Some(rendered)
     }
 

@@ -3,7 +3,7 @@
 //! Not here: what an abort does (`abort`).
 
 use super::{
-    abort, blue_green,
+    abort, blue_green, header_routes,
     pass::{Mode, Pass},
     scale, services, steps, threshold,
 };
@@ -78,14 +78,21 @@ pub(super) fn measure(pass: &mut Pass<'_>) {
 /// Traffic is not where it should be by now.
 fn is_blocked(pass: &Pass<'_>) -> bool {
     match pass.strategy {
-        Declared::Canary(_) => steps::reached(pass, steps::goal_weight(pass)) != Outcome::Done,
+        Declared::Canary(_) => {
+            steps::reached(pass, steps::goal_weight(pass)) != Outcome::Done
+                || (pass.mode() == Mode::Stepping
+                    && header_routes::reached(pass, pass.step_index()) != Outcome::Done)
+        }
         Declared::BlueGreen(_) => blue_green::is_switching(pass),
     }
 }
 
 /// After the promotion, Services and weights still have to follow.
 fn release_ends(pass: &Pass<'_>) -> bool {
-    pass.observed.highest > 0 || !services::stable_serves(pass) || !services::pinned_at_rest(pass)
+    pass.observed.highest > 0
+        || pass.observed.by_header
+        || !services::stable_serves(pass)
+        || !services::pinned_at_rest(pass)
 }
 
 fn advance(

@@ -13,7 +13,8 @@ use super::{
 use crate::{
     api::{
         conditions::{self, ConditionType},
-        names::Kind,
+        names::{ApiNames, Kind},
+        rollout::RolloutSpec,
     },
     rollout::{
         decision::{Action, Target},
@@ -64,7 +65,7 @@ pub(super) fn ensure_new(pass: &mut Pass<'_>) {
             }
         }
     }
-    if pass.mode() == Mode::Aborted {
+    if pass.mode() == Mode::Aborted || pass.spec.template.is_none() {
         return;
     }
     // A first deploy is a forward move; a stable version that somebody deleted comes back also while something is missing.
@@ -107,13 +108,17 @@ pub(super) fn patch(
     pass: &mut Pass<'_>,
     set: &ReplicaSetView,
     new_size: Option<i32>,
-    more: Vec<(String, Option<String>)>,
+    mut more: Vec<(String, Option<String>)>,
 ) {
+    if let (Some(key), Some(_)) = (&pass.snapshot.names.desired_replicas, new_size) {
+        more.push((key.clone(), Some(pass.replicas().to_string())));
+    }
     for action in &mut pass.actions {
         if let Action::PatchReplicaSet {
             target,
             replicas,
             annotations,
+            template: _,
         } = action
             && target.name == set.name
         {
@@ -130,7 +135,22 @@ pub(super) fn patch(
         },
         replicas: new_size,
         annotations: more,
+        template: Value::Null,
     });
+}
+
+/// Changes the pod template of a ReplicaSet, in the same write. Its pods stay; new ones are made from it.
+pub(super) fn patch_template(pass: &mut Pass<'_>, set: &ReplicaSetView, change: &Value) {
+    patch(pass, set, None, Vec::new());
+    for action in &mut pass.actions {
+        if let Action::PatchReplicaSet {
+            target, template, ..
+        } = action
+            && target.name == set.name
+        {
+            json_patch::merge(template, change);
+        }
+    }
 }
 
 fn was_completed(pass: &Pass<'_>) -> bool {
@@ -138,6 +158,25 @@ fn was_completed(pass: &Pass<'_>) -> bool {
         &pass.snapshot.rollout.status.conditions,
         ConditionType::Completed,
     )
+}
+
+/// A ReplicaSet of the declared pod template that is never created: to see how the API server would store it.
+pub(super) fn unnamed(snapshot: &Snapshot, spec: &RolloutSpec) -> Value {
+    let mut template = spec.template.clone().unwrap_or_default();
+    let labels = template.labels();
+    if !template.0.is_object() {
+        template.0 = json!({});
+    }
+    template.0["metadata"]["labels"] = json!(labels);
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "generateName": format!("{}-", snapshot.rollout.name),
+            "namespace": snapshot.rollout.namespace,
+        },
+        "spec": { "replicas": 0, "selector": { "matchLabels": labels }, "template": template },
+    })
 }
 
 /// `<rollout>-<hash>`.
@@ -162,13 +201,16 @@ fn render(pass: &Pass<'_>, name: &str, replicas: i32) -> Value {
         selector = json!({});
     }
     selector["matchLabels"][names.pod_template_hash.as_str()] = json!(hash);
-    let mut annotations = inherited_annotations(&snapshot.rollout.object, &names.group);
+    let mut annotations = inherited_annotations(&snapshot.rollout.object, names);
     annotations.insert(
         names.revision.clone(),
         pass.status.revision.unwrap_or(1).to_string(),
     );
     if declared.len() <= LONGEST_TEMPLATE {
         annotations.insert(names.pod_template.clone(), declared);
+    }
+    if let Some(key) = &names.desired_replicas {
+        annotations.insert(key.clone(), pass.replicas().to_string());
     }
     let mut spec = json!({ "replicas": replicas, "selector": selector, "template": template });
     if pass.spec.min_ready_seconds > 0 {
@@ -206,15 +248,14 @@ fn owner_of(snapshot: &Snapshot) -> Value {
 }
 
 /// The Rollout's annotations, less those that are about the Rollout object itself.
-fn inherited_annotations(rollout: &Value, group: &str) -> BTreeMap<String, String> {
+fn inherited_annotations(rollout: &Value, names: &ApiNames) -> BTreeMap<String, String> {
     rollout
         .pointer("/metadata/annotations")
         .and_then(Value::as_object)
         .into_iter()
         .flatten()
         .filter(|(key, _)| {
-            *key != "kubectl.kubernetes.io/last-applied-configuration"
-                && !key.starts_with(&format!("{group}/"))
+            *key != "kubectl.kubernetes.io/last-applied-configuration" && !names.is_own(key)
         })
         .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
         .collect()

@@ -4,7 +4,7 @@
 
 use std::cmp::Reverse;
 
-use super::{analyses, pass::Pass};
+use super::{analyses, pass::Pass, workload};
 use crate::{
     api::{
         bake::BakeStatus,
@@ -46,7 +46,6 @@ impl<'a> Revisions<'a> {
         strategy: Declared<'_>,
         status: &RolloutStatus,
     ) -> Self {
-        let new_hash = pod_template_hash(spec, status);
         let mut live: Vec<&ReplicaSetView> = snapshot
             .replica_sets
             .iter()
@@ -58,11 +57,17 @@ impl<'a> Revisions<'a> {
         } else {
             status.stable_rs.clone()
         };
+        let declared = workload::new_hash(snapshot, spec, status, &stable_hash);
+        let by_label = live.iter().find(|set| set.pod_template_hash == declared);
+        // One that was taken over has a hash of another making.
+        let new = by_label.or_else(|| {
+            live.iter()
+                .find(|set| set.declared_hash.as_deref() == Some(declared.as_str()))
+        });
+        let new = new.copied();
+        let new_hash = new.map_or(declared, |new| new.pod_template_hash.clone());
         Self {
-            new: live
-                .iter()
-                .copied()
-                .find(|set| set.pod_template_hash == new_hash),
+            new,
             old: live
                 .into_iter()
                 .filter(|set| set.pod_template_hash != new_hash)
@@ -136,10 +141,7 @@ pub(super) fn begin(pass: &mut Pass<'_>) {
         .stable_rs
         .clone_from(&pass.revisions.stable_hash);
 
-    let step_hash = match pass.strategy {
-        Declared::Canary(canary) => template_hash::hash(&serde_json::json!(canary.steps)),
-        Declared::BlueGreen(_) => String::new(),
-    };
+    let step_hash = step_hash(pass.strategy);
     let promoted = pass.revisions.new_hash == pass.status.stable_rs;
     let new_revision = pass.status.current_pod_hash != pass.revisions.new_hash;
     let new_steps = pass.status.current_step_hash != step_hash;
@@ -174,6 +176,14 @@ pub(super) fn begin(pass: &mut Pass<'_>) {
     pass.status.revision = Some(revision);
     if new_revision {
         pass.status.attempt = analyses::fresh_attempt(pass, revision);
+    }
+}
+
+/// The hash of the steps; empty for a strategy without any.
+pub(super) fn step_hash(strategy: Declared<'_>) -> String {
+    match strategy {
+        Declared::Canary(canary) => template_hash::hash(&serde_json::json!(canary.steps)),
+        Declared::BlueGreen(_) => String::new(),
     }
 }
 

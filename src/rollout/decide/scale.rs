@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use super::{
-    blue_green, ledger,
+    blue_green, header_routes, ledger,
     pass::{DEFAULT_DELAY, MIN_DRAIN, Mode, Pass, after},
     pending,
     pod_ratio::{self, Pair, Pods},
@@ -20,7 +20,8 @@ use crate::{
 /// Pods that the new version should have in the current step when it has `weight`: its share, rounded up, or what a
 /// `setCanaryScale` says.
 pub(super) fn pods_for(pass: &Pass<'_>, weight: i32) -> i32 {
-    pods_by(pass, steps::goal_scale(pass), weight)
+    let least = header_routes::least_pods(pass);
+    pods_by(pass, steps::goal_scale(pass), weight).max(least)
 }
 
 fn pods_by(pass: &Pass<'_>, scale: CanaryScale, weight: i32) -> i32 {
@@ -62,6 +63,7 @@ pub(super) fn declared_pods(pass: &Pass<'_>) -> i32 {
         steps::declared_scale(pass),
         steps::declared_weight(pass),
     )
+    .max(header_routes::least_pods(pass))
 }
 
 /// Whether so many pods of the new version are there, and enough of them available.

@@ -4,6 +4,7 @@
 
 use super::{
     analyses::{self, Role},
+    header_routes,
     pass::{Mode, Pass},
     pauses, scale, services, threshold,
 };
@@ -142,9 +143,12 @@ pub(super) fn advance(pass: &mut Pass<'_>) -> Outcome {
 fn step_outcome(pass: &mut Pass<'_>, step: &CanaryStep, index: usize) -> Outcome {
     // Pods may vanish in any step: none ends while the weight of the last setWeight is not carried.
     let weight = weight_at(pass.strategy.steps(), index, pass.max_weight());
-    let carried = reached(pass, weight);
+    let carried = match reached(pass, weight) {
+        Outcome::Done => header_routes::reached(pass, index),
+        other @ (Outcome::Wait(_) | Outcome::Fail(_)) => other,
+    };
     match (step.kind(), carried) {
-        (Some(StepKind::SetWeight(_)), carried) => {
+        (Some(StepKind::SetWeight(_) | StepKind::SetHeaderRoute(_)), carried) => {
             // What a person ended here was no pause of this step.
             pass.status.controller_pause = !pass.status.pause_conditions.is_empty();
             carried
@@ -319,6 +323,10 @@ pub(super) fn describe(step: &CanaryStep) -> String {
             }
             None => "setCanaryScale".to_owned(),
         },
+        Some(StepKind::SetHeaderRoute(route)) if route.matches.is_empty() => {
+            format!("setHeaderRoute: {} removed", route.name)
+        }
+        Some(StepKind::SetHeaderRoute(route)) => format!("setHeaderRoute: {}", route.name),
         Some(StepKind::Unsupported(name)) => name.to_owned(),
         None => "invalid".to_owned(),
     }

@@ -4,13 +4,14 @@
 
 use super::{
     conditions,
+    header_routes::{self, Wanted},
     pass::{MIN_DRAIN, Mode, Pass, after},
     scale, services, stable_scale, steps, threshold,
 };
 use crate::{
     api::rollout_status::{PauseCondition, PauseReason, TrafficWeights, WeightDestination},
     rollout::decision::{Action, Target},
-    traffic::{Split, ingress_nginx::canary_ingress_name},
+    traffic::{Desired, Split, ingress_nginx::canary_ingress_name},
 };
 
 /// After so many rounds of overwriting each other a person is asked.
@@ -19,6 +20,7 @@ const MOST_ROUNDS: i32 = 5;
 pub(super) const QUIET: i64 = 600;
 /// What was overwritten, in messages.
 const WEIGHT: &str = "the canary weight";
+const HEADER_ROUTES: &str = "the header routes";
 
 /// Writes the weight, and records it.
 pub(super) fn shift(pass: &mut Pass<'_>) {
@@ -29,6 +31,7 @@ pub(super) fn shift(pass: &mut Pass<'_>) {
     }
     if pass.mode() == Mode::Stable
         && pass.observed.highest == 0
+        && !pass.observed.by_header
         && pass.status.canary.weights.is_none()
     {
         // Nothing was ever routed: the router's objects come with the first update.
@@ -39,28 +42,35 @@ pub(super) fn shift(pass: &mut Pass<'_>) {
         canary: weight,
         max: pass.max_weight(),
     };
+    let wanted = header_routes::now(pass);
+    let desired = Desired {
+        split,
+        header_routes: wanted.routes.clone(),
+        declared_rules: wanted.declared_rules,
+    };
     let rendered = match pass.mode() {
         Mode::Stable | Mode::Aborted if weight == 0 && comes_to_rest(pass) => pass
             .router
             .as_ref()
             .map(|router| router.rest(pass.snapshot, split.max)),
-        Mode::Stable | Mode::Aborted | Mode::Stepping | Mode::Full => pass.render(split),
+        Mode::Stable | Mode::Aborted | Mode::Stepping | Mode::Full => pass.render(desired),
     };
     match rendered {
         None => {}
         Some(Err(why)) => {
-            if weight < pass.observed.highest {
+            if weight < pass.observed.highest || (pass.observed.by_header && wanted.sends_nothing())
+            {
                 pass.wait(why.clone(), None);
             }
             pass.stop_forward(why);
         }
         Some(Ok(actions)) => {
-            if contend(pass, weight) {
+            if contend(pass, weight, &wanted) {
                 let writes = !actions.is_empty();
                 pass.actions.extend(actions);
-                record(pass, weight, writes);
+                record(pass, weight, &wanted, writes);
             } else {
-                record(pass, weight, false);
+                record(pass, weight, &wanted, false);
             }
         }
     }
@@ -179,31 +189,30 @@ pub(super) fn part(weight: i32, available: i32, want: i32) -> i32 {
 
 /// Whether to write now. Where somebody else has changed the weight that we wrote, it is written again after 1, 2, 4 …
 /// seconds, at once where the new version has too much; and after some rounds a person is asked.
-fn contend(pass: &mut Pass<'_>, weight: i32) -> bool {
+fn contend(pass: &mut Pass<'_>, weight: i32, wanted: &Wanted<'_>) -> bool {
     let Some(by) = pass.observed.written_by.clone() else {
         return true;
     };
-    let written = pass
-        .status
-        .canary
-        .weights
-        .as_ref()
-        .map(|weights| weights.canary.weight);
-    if written != Some(weight)
-        || (weight == pass.observed.highest && weight == pass.observed.lowest)
-    {
+    let written = pass.status.canary.weights.as_ref();
+    let ours = written.is_some_and(|written| {
+        written.canary.weight == weight && written.header_routes == wanted.names(pass)
+    });
+    let has_weight = weight == pass.observed.highest && weight == pass.observed.lowest;
+    if !ours || (has_weight && wanted.are_live(pass)) {
         return true;
     }
+    let what = if has_weight { HEADER_ROUTES } else { WEIGHT };
     let now = pass.now();
     let before = pass
         .status
         .overwritten
         .clone()
-        .filter(|before| before.what == WEIGHT)
+        .filter(|before| before.what == what)
         .filter(|before| now.duration_since(before.last).as_secs() < QUIET);
     let rounds = before.as_ref().map_or(0, |before| before.rounds);
     if let Some(before) = &before {
-        let too_much = pass.observed.highest > weight;
+        let too_much =
+            pass.observed.highest > weight || (pass.observed.by_header && wanted.sends_nothing());
         let pause = if too_much {
             1
         } else {
@@ -215,7 +224,7 @@ fn contend(pass: &mut Pass<'_>, weight: i32) -> bool {
             return false;
         }
     }
-    conditions::overwritten(pass, by.clone(), WEIGHT);
+    conditions::overwritten(pass, by.clone(), what);
     let asked = pass
         .status
         .pause_conditions
@@ -230,7 +239,7 @@ fn contend(pass: &mut Pass<'_>, weight: i32) -> bool {
         pass.note(
             true,
             "TrafficOverwritten",
-            format!("{by} keeps changing the canary weight; paused until promoted"),
+            format!("{by} keeps changing {what}; paused until promoted"),
         );
     }
     true
@@ -238,7 +247,7 @@ fn contend(pass: &mut Pass<'_>, weight: i32) -> bool {
 
 /// Remembers what is being written, and when it last changed. A write is a change also if it brings back what was
 /// recorded: the other weight may have been live until now.
-fn record(pass: &mut Pass<'_>, weight: i32, writes: bool) {
+fn record(pass: &mut Pass<'_>, weight: i32, wanted: &Wanted<'_>, writes: bool) {
     let behind = services::behind_canary(pass).unwrap_or_default();
     let old = pass.status.canary.weights.clone();
     let old_weight = old.as_ref().map_or(0, |old| old.canary.weight);
@@ -249,14 +258,34 @@ fn record(pass: &mut Pass<'_>, weight: i32, writes: bool) {
         .then_some(!writes && pass.observed.unconfirmed.is_none());
     let confirmed_now =
         verified == Some(true) && old.as_ref().is_some_and(|old| old.verified == Some(false));
-    let changed =
-        old.is_none() || old_weight != weight || (writes && live_differs) || confirmed_now;
+    let header_routes = wanted.names(pass);
+    let old_routes = old
+        .as_ref()
+        .map(|old| old.header_routes.clone())
+        .unwrap_or_default();
+    let changed = old.is_none()
+        || old_weight != weight
+        || old_routes != header_routes
+        || (writes && (live_differs || !wanted.are_live(pass)))
+        || confirmed_now;
     if old_weight != weight {
         pass.note(
             false,
             "TrafficWeightUpdated",
             format!("Traffic weight updated from {old_weight} to {weight}"),
         );
+    }
+    if old_routes != header_routes {
+        let shown = |routes: &[String]| match routes {
+            [] => "none".to_owned(),
+            some => some.join(", "),
+        };
+        let message = format!(
+            "Header routes updated from {} to {}",
+            shown(&old_routes),
+            shown(&header_routes)
+        );
+        pass.note(false, "HeaderRoutesUpdated", message);
     }
     let changed_at = if changed {
         Some(pass.now())
@@ -280,6 +309,7 @@ fn record(pass: &mut Pass<'_>, weight: i32, writes: bool) {
             pod_template_hash: pass.status.stable_rs.clone(),
         },
         additional: Vec::new(),
+        header_routes,
         verified,
         changed_at,
     });
@@ -290,13 +320,18 @@ pub(super) fn canary_drained(pass: &mut Pass<'_>) -> bool {
     if pass.router.is_none() {
         return true;
     }
-    if pass.observed.highest > 0 || pass.observed.resting > 0 || pass.observed.unconfirmed.is_some()
+    let observed = &pass.observed;
+    if observed.highest > 0
+        || observed.by_header
+        || observed.resting > 0
+        || observed.unconfirmed.is_some()
     {
         return false;
     }
     let weights = pass.status.canary.weights.as_ref();
-    if weights.is_some_and(|weights| weights.canary.weight > 0) {
-        // The weight is gone, and the status does not know it yet: the time counts from now.
+    if weights.is_some_and(|weights| weights.canary.weight > 0 || !weights.header_routes.is_empty())
+    {
+        // What sent there is gone, and the status does not know it yet: the time counts from now.
         return false;
     }
     let changed_at = weights.and_then(|weights| weights.changed_at);

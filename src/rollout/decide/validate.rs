@@ -5,12 +5,13 @@
 mod bake;
 mod blue_green;
 mod canary_scale;
+mod header_routes;
 mod routes;
 mod sizes;
 
 use std::fmt;
 
-use super::{analyses, pass::Pass};
+use super::{analyses, header_routes::live as live_routes, pass::Pass, workload};
 use crate::{
     analysis::templates::TemplatesError,
     api::{
@@ -23,7 +24,7 @@ use crate::{
         traffic_routing::TrafficRouting,
     },
     rollout::snapshot::{RefusalKind, ServiceView},
-    traffic::Split,
+    traffic::{Desired, Split},
 };
 use routes::check_routes;
 
@@ -54,7 +55,6 @@ pub(super) fn describe(errors: &[FieldError]) -> String {
 /// Everything that is wrong with `spec` by itself.
 pub fn validate(spec: &RolloutSpec) -> Result<(), Vec<FieldError>> {
     let mut errors = Errors(Vec::new());
-    errors.unsupported("spec.workloadRef", spec.workload_ref.is_some());
     errors.unsupported("spec.restartAt", spec.restart_at.is_some());
     if let Some(window) = &spec.rollback_window
         && window.revisions.is_none_or(|revisions| revisions < 1)
@@ -64,6 +64,7 @@ pub fn validate(spec: &RolloutSpec) -> Result<(), Vec<FieldError>> {
             "must be at least 1: how many revisions back need no steps",
         );
     }
+    errors.0.extend(workload::problems(spec));
     check_strategy(spec, &mut errors);
     check_template(spec, &mut errors);
     if spec.progress_deadline_seconds() <= spec.min_ready_seconds {
@@ -115,6 +116,10 @@ fn check_strategy(spec: &RolloutSpec, errors: &mut Errors) {
 }
 
 fn check_template(spec: &RolloutSpec, errors: &mut Errors) {
+    if spec.workload_ref.is_some() && spec.template.is_none() {
+        // It is in another object, which may be out of sight.
+        return;
+    }
     let Some(template) = &spec.template else {
         return errors.add("spec.template", "is required");
     };
@@ -195,6 +200,7 @@ fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
         check_analysis(analysis, &at("bake.analysis"), errors);
     }
     canary_scale::check(canary, errors);
+    header_routes::check(canary, errors);
     sizes::check(canary, errors);
     if let Some(background) = &canary.analysis {
         check_analysis(&background.analysis, &at("analysis"), errors);
@@ -248,7 +254,8 @@ fn check_amounts(canary: &CanaryStrategy, errors: &mut Errors) {
 fn check_routing(canary: &CanaryStrategy, routing: &TrafficRouting, errors: &mut Errors) {
     let at = |field: &str| format!("spec.strategy.canary.trafficRouting.{field}");
     let TrafficRouting {
-        managed_routes,
+        // `header_routes::check` looks at them.
+        managed_routes: _,
         max_traffic_weight,
         nginx,
         istio,
@@ -273,7 +280,6 @@ fn check_routing(canary: &CanaryStrategy, routing: &TrafficRouting, errors: &mut
     for (field, router) in others {
         errors.unsupported(&at(field), router.is_some());
     }
-    errors.unsupported(&at("managedRoutes"), !managed_routes.is_empty());
     if max_traffic_weight.is_some_and(|max| max < 100) {
         errors.add(
             at("maxTrafficWeight"),
@@ -347,8 +353,8 @@ fn check_step(step: &CanaryStep, path: &str, max: i32, errors: &mut Errors) {
         Some(StepKind::Analysis(analysis)) => {
             check_analysis(analysis, &format!("{path}.analysis"), errors);
         }
-        // `canary_scale::check` looks at all of them.
-        Some(StepKind::SetCanaryScale(_)) => {}
+        // `canary_scale::check` and `header_routes::check` look at all of them.
+        Some(StepKind::SetCanaryScale(_) | StepKind::SetHeaderRoute(_)) => {}
         Some(StepKind::Unsupported(name)) => errors.unsupported(&format!("{path}.{name}"), true),
     }
 }
@@ -364,19 +370,19 @@ fn check_analysis(analysis: &RolloutAnalysis, path: &str, errors: &mut Errors) {
 
 /// Stops forward moves where the spec, or what it names, is not right.
 pub(super) fn check(pass: &mut Pass<'_>) {
-    let mut wrong = match validate(pass.spec) {
-        Ok(()) => Vec::new(),
-        Err(errors) => errors,
-    };
-    let template = pass.spec.template.clone().unwrap_or_default();
+    workload::heed(pass);
+    let mut wrong = workload::validate_resolved(pass);
+    let template = pass.spec.template.clone();
     let strategy = pass.strategy;
     for (field, name) in strategy.services() {
         match pass.snapshot.services.get(name) {
             None => pass.missing.push(format!("Service {name}")),
             Some(service) => {
-                if let Some(message) =
-                    unfit(service, &template, &pass.snapshot.names.pod_template_hash)
-                {
+                if let Some(message) = unfit(
+                    service,
+                    template.as_ref(),
+                    &pass.snapshot.names.pod_template_hash,
+                ) {
                     wrong.push(FieldError {
                         path: format!("spec.strategy.{}.{field}", strategy.name()),
                         message,
@@ -392,11 +398,14 @@ pub(super) fn check(pass: &mut Pass<'_>) {
             &pass.snapshot.rollout.namespace,
         ));
     }
-    let split = Split {
-        canary: pass.observed.highest,
-        max: pass.max_weight(),
+    let live = Desired {
+        header_routes: live_routes(pass),
+        ..Desired::split(Split {
+            canary: pass.observed.highest,
+            max: pass.max_weight(),
+        })
     };
-    if let Some(Err(message)) = pass.render(split) {
+    if let Some(Err(message)) = pass.render(live) {
         wrong.push(FieldError {
             path: "spec.strategy.canary.trafficRouting".to_owned(),
             message,
@@ -431,7 +440,11 @@ pub(super) fn check(pass: &mut Pass<'_>) {
 }
 
 /// Why a Service cannot be used, if so.
-fn unfit(service: &ServiceView, template: &PodTemplate, hash_label: &str) -> Option<String> {
+fn unfit(
+    service: &ServiceView,
+    template: Option<&PodTemplate>,
+    hash_label: &str,
+) -> Option<String> {
     let name = &service.name;
     if service.type_ == "ExternalName" {
         return Some(format!(
@@ -443,7 +456,6 @@ fn unfit(service: &ServiceView, template: &PodTemplate, hash_label: &str) -> Opt
             "Service {name} is also used by Rollout {other}; each Rollout needs its own Services"
         ));
     }
-    let labels = template.labels();
     let mut own = service
         .selector
         .iter()
@@ -454,6 +466,8 @@ fn unfit(service: &ServiceView, template: &PodTemplate, hash_label: &str) -> Opt
             "Service {name} has no selector; give it one that selects the Rollout's pods"
         ));
     }
+    // Of a template that is not in sight nothing can be said.
+    let labels = template?.labels();
     own.find(|(key, value)| labels.get(*key) != Some(value))
         .map(|(key, value)| {
             format!(

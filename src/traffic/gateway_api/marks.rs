@@ -1,10 +1,11 @@
-//! The marks of a route whose weights are not those that its user declared: a label that tools can be told to look for,
-//! and an annotation with the weights at rest. Both go with the last change.
+//! The marks of a route that is not as its user declared it: a label that tools can be told to look for, and an
+//! annotation with the weights at rest and the rules that were added. Both go with the last change.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    header_rules::{self, AddedRule},
     patch::RoutePatch,
     rules::{self, Services},
 };
@@ -22,12 +23,15 @@ pub(in crate::traffic) struct AtRest {
     pub(in crate::traffic) canary_service: String,
     /// The rules that are changed.
     pub(in crate::traffic) rules: Vec<RuleAtRest>,
+    /// The rules that we added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::traffic) added: Vec<AddedRule>,
 }
 
 /// The weights of one rule at rest; an absent weight is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::traffic) struct RuleAtRest {
-    /// Its place when it was last written.
+    /// Its place among the user's rules when it was last written.
     pub(in crate::traffic) rule: usize,
     /// A hash of all of it but the weights.
     pub(in crate::traffic) print: String,
@@ -72,12 +76,13 @@ impl AtRest {
     }
 }
 
-/// Puts the declared weights back, where they are known, and takes the marks away.
+/// Puts the declared weights back, where they are known, and takes our rules and the marks away.
 pub(in crate::traffic) fn put_back(
     names: &ApiNames,
     route: &Value,
     resource_version: &str,
     at_rest: Option<&AtRest>,
+    managed: &[&str],
 ) -> RoutePatch {
     let mut patch = RoutePatch::at(resource_version);
     if let Some(at_rest) = at_rest {
@@ -87,12 +92,14 @@ pub(in crate::traffic) fn put_back(
             stable: &at_rest.stable_service,
             canary: &at_rest.canary_service,
         };
-        let rules = rules::splitting(route, services, &[]);
+        let ours = header_rules::ours(route, services, managed, Some(at_rest));
+        let rules = rules::splitting(route, services, &[], &ours);
         for rule in &rules {
             if let Some(declared) = rule.remembered_by(at_rest, &rules) {
                 rule.put_back(declared, &mut patch);
             }
         }
+        header_rules::remove(&ours, &mut patch);
     }
     patch.set_metadata(route, "labels", &names.managed_by_rollout, None);
     patch.set_metadata(route, "annotations", &names.weights_at_rest, None);

@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::{
-    Split, list,
+    list,
     marks::{AtRest, RuleAtRest},
     patch::RoutePatch,
 };
-use crate::api::template_hash;
+use crate::{api::template_hash, traffic::Split};
 
 /// The two Services.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,8 @@ pub(in crate::traffic) struct Services<'a> {
 pub(in crate::traffic) struct SplitRule {
     /// Its place in `spec.rules`.
     pub(super) index: usize,
+    /// Its place among the user's rules: those that we added do not count.
+    pub(super) place: usize,
     /// Its name, if it has one.
     pub(super) name: Option<String>,
     /// A hash of all of it but these two weights: what it is told by when rules are inserted before it.
@@ -51,32 +53,38 @@ fn sum(backends: &[Backend]) -> i64 {
         .sum()
 }
 
-/// The rules that split, among those with one of these names; all rules where no name is given.
+/// The rules that split, among those with one of these names, and not among `ours`; all rules where no name is given.
 pub(in crate::traffic) fn splitting(
     route: &Value,
     services: Services<'_>,
     sections: &[&str],
+    ours: &[usize],
 ) -> Vec<SplitRule> {
     let rules = list(route, "/spec/rules").iter().enumerate();
     rules
         .filter_map(|(index, rule)| {
+            if ours.contains(&index) {
+                return None;
+            }
             let name = rule.get("name").and_then(Value::as_str);
             if !sections.is_empty() && !name.is_some_and(|name| sections.contains(&name)) {
                 return None;
             }
-            split_rule(index, name, rule, services)
+            let place = index - ours.iter().filter(|added| **added < index).count();
+            split_rule((index, place), name, rule, services)
         })
         .collect()
 }
 
 fn split_rule(
-    index: usize,
+    (index, place): (usize, usize),
     name: Option<&str>,
     rule: &Value,
     services: Services<'_>,
 ) -> Option<SplitRule> {
     let mut split = SplitRule {
         index,
+        place,
         name: name.map(str::to_owned),
         print: String::new(),
         stable: Vec::new(),
@@ -104,7 +112,7 @@ fn split_rule(
     (!split.stable.is_empty() && !split.canary.is_empty()).then_some(split)
 }
 
-fn names(reference: &Value, namespace: &str, service: &str) -> bool {
+pub(super) fn names(reference: &Value, namespace: &str, service: &str) -> bool {
     let is = |field: &str, default: &str, wanted: &str| {
         let text = reference.get(field).and_then(Value::as_str);
         text.unwrap_or(default) == wanted
@@ -189,7 +197,7 @@ impl SplitRule {
             None => (first(&self.stable), first(&self.canary)),
         };
         RuleAtRest {
-            rule: self.index,
+            rule: self.place,
             print: self.print.clone(),
             stable,
             canary,
@@ -206,9 +214,9 @@ impl SplitRule {
             .rules
             .iter()
             .filter(|entry| entry.print == self.print)
-            .min_by_key(|entry| entry.rule.abs_diff(self.index));
+            .min_by_key(|entry| entry.rule.abs_diff(self.place));
         same.or_else(|| {
-            let entry = all.rules.iter().find(|entry| entry.rule == self.index)?;
+            let entry = all.rules.iter().find(|entry| entry.rule == self.place)?;
             let elsewhere = rules.iter().any(|rule| rule.print == entry.print);
             (!elsewhere).then_some(entry)
         })

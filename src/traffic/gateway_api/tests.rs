@@ -4,6 +4,8 @@
     reason = "json!() is handed over as it is"
 )]
 
+mod header_rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -16,9 +18,9 @@ use crate::{
     },
     rollout::{
         decision::Action,
-        snapshot::{RolloutView, RouteView, Snapshot},
+        snapshot::{RolloutView, RouteView, Snapshot, Workload},
     },
-    traffic::{Observed, Routers, Split},
+    traffic::{Desired, Observed, Routers, Split},
 };
 
 const LABEL: &str = "tidegate.dev/managed-by-rollout";
@@ -50,6 +52,7 @@ impl Scene {
         let snapshot = Snapshot {
             now: Timestamp::UNIX_EPOCH,
             names: ApiNames::default(),
+            workload: Workload::NotNamed,
             rollout: RolloutView {
                 name: "demo".to_owned(),
                 namespace: "shop".to_owned(),
@@ -74,6 +77,7 @@ impl Scene {
             templates: BTreeMap::new(),
             analysis_runs: Vec::new(),
             refusal: None,
+            compared: None,
         };
         Self {
             strategy: serde_json::from_value(strategy).unwrap(),
@@ -92,7 +96,7 @@ impl Scene {
 
     fn render(&self, canary: i32) -> Result<Vec<Action>, String> {
         self.routers()
-            .render(&self.snapshot, Split { canary, max: 100 })
+            .render(&self.snapshot, &Desired::split(Split { canary, max: 100 }))
     }
 }
 

@@ -130,7 +130,14 @@ pub async fn reconcile(
         "putting the {} of a former Rollout back",
         kind.name()
     );
-    let patch = put_back(names, &value, route.resource_version(), at_rest.as_ref()).finish();
+    let patch = put_back(
+        names,
+        &value,
+        route.resource_version(),
+        at_rest.as_ref(),
+        &[],
+    )
+    .finish();
     write(&route, &Patch::Json(patch), &context).await?;
     Ok(Requeue::await_change())
 }

@@ -67,6 +67,7 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command
             .arg("controller")
+            .args(["--api-group", &self.names().group])
             .args(["--namespace", self.home()])
             .args(["--health-address", &address])
             .arg("--kubeconfig")

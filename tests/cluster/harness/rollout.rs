@@ -58,7 +58,12 @@ impl Rollout {
 
     /// Whether the status is about the spec as it is.
     pub fn is_observed(&self) -> bool {
-        self.at("/metadata/generation") == self.at("/status/observedGeneration")
+        // Text in the group of Argo Rollouts.
+        let observed = self.at("/status/observedGeneration");
+        let observed = observed
+            .as_i64()
+            .or_else(|| observed.as_str().and_then(|text| text.parse().ok()));
+        observed == self.at("/metadata/generation").as_i64()
     }
 
     /// Whether it waits for a person or a timer, for this reason.
@@ -159,7 +164,7 @@ impl World {
     pub async fn pods_of(&self, hash: &str) -> Vec<String> {
         let pods = self.list("pods").await;
         let own = pods.iter().filter(|pod| {
-            pod.pointer("/metadata/labels/tidegate.dev~1pod-template-hash") == Some(&json!(hash))
+            pod["metadata"]["labels"][&self.names().pod_template_hash] == json!(hash)
                 && pod["metadata"]["deletionTimestamp"].is_null()
         });
         own.map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned())
@@ -201,7 +206,7 @@ impl World {
     /// The version that a Service is pinned to.
     pub async fn pin(&self, service: &str) -> Option<String> {
         let object = self.get("services", service).await?;
-        let pin = object.pointer("/spec/selector/tidegate.dev~1pod-template-hash")?;
+        let pin = &object["spec"]["selector"][&self.names().pod_template_hash];
         pin.as_str().map(str::to_owned)
     }
 

@@ -29,6 +29,13 @@ impl World {
         Load::start(self.load_options(rate, rate * 300)).unwrap()
     }
 
+    /// The same with a header.
+    pub fn load_with(&self, rate: u32, header: &'static str, value: &str) -> Load {
+        let mut options = self.load_options(rate, rate * 300);
+        options.headers.insert(header, value.parse().unwrap());
+        Load::start(options).unwrap()
+    }
+
     fn load_options(&self, rate: u32, most: u32) -> LoadOptions {
         let url = self.testbed().proxy_url().unwrap();
         let host = format!("{}.test", self.namespace());

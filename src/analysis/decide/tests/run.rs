@@ -6,6 +6,7 @@ use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 
 use crate::analysis::decide::{AnalysisDecision, Next, decide};
+use crate::analysis::jobs::RunIdentity;
 use crate::analysis::judge::Judgement;
 use crate::analysis::snapshot::{AnalysisRunSnapshot, Outcome};
 use crate::api::analysis::{
@@ -64,6 +65,8 @@ impl Run {
             status: self.status.clone(),
             now: self.now,
             outcomes,
+            run: RunIdentity::default(),
+            jobs: Vec::new(),
         })
     }
 
@@ -84,7 +87,11 @@ impl Run {
             }
             match decision.next {
                 Next::At { time, .. } if time <= end => self.now = time,
-                Next::At { .. } | Next::Ended | Next::Measured => return self,
+                Next::At { .. }
+                | Next::OnChange
+                | Next::Expires(_)
+                | Next::Ended
+                | Next::Measured => return self,
             }
         }
     }
@@ -102,8 +109,8 @@ impl Run {
         Outcome {
             metric: metric.into(),
             started_at: self.now,
-            finished_at: self.now,
-            query: "up".into(),
+            finished_at: Some(self.now),
+            query: Some("up".into()),
             metadata: BTreeMap::new(),
             value: Some("0.21".into()),
             judgement: Judgement {

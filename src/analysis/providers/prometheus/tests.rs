@@ -9,6 +9,7 @@ use super::*;
 use crate::analysis::args::Secret;
 use crate::analysis::judge::MetricValue;
 use crate::analysis::plan::TimeRange;
+use crate::analysis::providers::{Trust, connection::client};
 
 fn tls() {
     static PROVIDER: Once = Once::new();

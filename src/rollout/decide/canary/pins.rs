@@ -67,7 +67,7 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
     let weight = pass.observed.highest;
     let drained = traffic::canary_drained(pass);
     // What the user declared for times of rest has to be off first, and proxies have to know.
-    let free = weight == 0 && (!pass.observed.confirms || drained);
+    let free = weight == 0 && !pass.observed.by_header && (!pass.observed.confirms || drained);
     let stable_hash = pass.status.stable_rs.clone();
     let new_hash = pass.revisions.new_hash.clone();
     let need = services::needed(pass, service.managed_by.is_none());
@@ -96,7 +96,9 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
                 Some(at) if at == stable_hash => new.filter(|_| free),
                 // A version that was superseded.
                 Some(_) => new.or(stable).filter(|_| drained),
-                None if weight > 0 => (available > 0).then_some(new_hash),
+                None if weight > 0 || pass.observed.by_header => {
+                    (available > 0).then_some(new_hash)
+                }
                 None => new.filter(|_| free).or(stable),
             }
         }

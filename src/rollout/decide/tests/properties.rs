@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     blue_green::analyses,
+    header_routes,
     world::{World, world},
 };
 use crate::api::{analysis::AnalysisPhase, request::Verb, rollout_status::Phase};
@@ -67,6 +68,9 @@ fn kinds() -> Vec<(&'static str, World)> {
         ("router, bounds", router().replicas(7).with("minPodsPerReplicaSet", json!(3)).with("maxPendingPods", json!(2)).with("replicaProgressThreshold", json!({"type": "Percent", "value": 80}))),
         ("route, dynamic, bounds", world().gateway(1, 1).steps(steps()).replicas(6).with("dynamicStableScale", json!(true)).with("minPodsPerReplicaSet", json!(2)).with("maxPendingPods", json!("20%"))),
         ("router, own scale", world().nginx().steps(own_scale())),
+        ("router, header routes", world().nginx().managed(&["beta", "staff"]).steps(header_routes::steps())),
+        ("route, header routes", world().gateway(1, 0).managed(&["beta", "staff"]).steps(header_routes::steps())),
+        ("router, declared header", world().nginx().annotated("canary-by-header", "x").steps(own_scale())),
         ("blue-green", world().blue_green(&json!({}))),
         ("blue-green, analyses", world().blue_green(&analyses())),
         ("router, bake", router().with("bake", baked())),
@@ -94,6 +98,9 @@ fn chosen() -> Vec<(&'static str, World)> {
         "router, no pods",
         "router, background",
         "router, own scale",
+        "router, header routes",
+        "route, header routes",
+        "router, declared header",
         "router, dynamic",
         "router, bake",
         "blue-green, analyses",

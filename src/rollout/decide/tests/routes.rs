@@ -27,11 +27,12 @@ pub(super) fn accept(route: &mut Value) {
     }]});
 }
 
+/// The weights of the rule that splits: rules of ours are before it.
 fn weights(route: &Value) -> [i64; 2] {
-    [0, 1].map(|place| {
-        let backends = route.pointer(BACKENDS).unwrap();
-        backends[place]["weight"].as_i64().unwrap()
-    })
+    let rules = route["spec"]["rules"].as_array().unwrap().iter();
+    let mut backends = rules.map(|rule| rule["backendRefs"].as_array().unwrap());
+    let split = backends.find(|backends| backends.len() == 2).unwrap();
+    [0, 1].map(|place| split[place]["weight"].as_i64().unwrap())
 }
 
 fn is_marked(route: &Value) -> bool {
@@ -103,6 +104,11 @@ impl World {
         let route = &self.route().object;
         (weights(route), is_marked(route))
     }
+}
+
+/// A route that sends nothing to a canary at rest.
+pub(super) fn at_weight_zero() -> World {
+    world().gateway(1, 0)
 }
 
 fn at_half(stable: i64, canary: i64) -> World {

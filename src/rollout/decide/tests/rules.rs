@@ -2,7 +2,7 @@
 //! T for traffic, D for decisions, C for control, L for liveness.
 
 use super::{
-    routes,
+    header_routes, routes,
     world::{World, names, weight_of},
 };
 use crate::{
@@ -59,6 +59,7 @@ pub(super) fn check(world: &World, snapshot: &Snapshot, decision: &Decision) {
     };
     look.one_write_per_object();
     look.weights();
+    look.header_routes();
     look.sizes();
     look.pins();
     look.promotion();
@@ -169,11 +170,16 @@ impl Look<'_> {
                 | Action::PatchReplicaSet { .. }
                 | Action::DeleteReplicaSet { .. }
                 | Action::AdoptReplicaSet { .. }
+                | Action::RecogniseReplicaSet { .. }
                 | Action::PinService { .. }
                 | Action::DeleteIngress { .. }
                 | Action::CreateAnalysisRun { .. }
                 | Action::TerminateAnalysisRun { .. }
-                | Action::DeleteAnalysisRun { .. } => None,
+                | Action::DeleteAnalysisRun { .. }
+                | Action::PatchPods { .. }
+                | Action::EvictPod { .. }
+                | Action::ScaleWorkload { .. }
+                | Action::RestoreWorkload { .. } => None,
             })
     }
 
@@ -199,22 +205,27 @@ impl Look<'_> {
     fn one_write_per_object(&self) {
         let mut seen = std::collections::BTreeSet::new();
         for action in &self.decision.actions {
-            let (kind, name) = match action {
-                Action::CreateReplicaSet { name, .. } => ("rs", name),
-                Action::PatchReplicaSet { target, .. }
-                | Action::AdoptReplicaSet { target, .. }
-                | Action::DeleteReplicaSet { target } => ("rs", &target.name),
-                Action::PinService { target, .. } => ("svc", &target.name),
-                Action::CreateIngress { name, .. } => ("ing", name),
-                Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
-                    ("ing", &target.name)
-                }
-                Action::PatchRoute { target, .. } => ("route", &target.name),
-                Action::CreateAnalysisRun { name, .. } => ("ar", name),
-                Action::TerminateAnalysisRun { target } | Action::DeleteAnalysisRun { target } => {
-                    ("ar", &target.name)
-                }
-            };
+            let (kind, name) =
+                match action {
+                    Action::CreateReplicaSet { name, .. }
+                    | Action::RecogniseReplicaSet { hash: name, .. } => ("rs", name),
+                    Action::PatchReplicaSet { target, .. }
+                    | Action::AdoptReplicaSet { target, .. }
+                    | Action::DeleteReplicaSet { target } => ("rs", &target.name),
+                    Action::PinService { target, .. } => ("svc", &target.name),
+                    Action::CreateIngress { name, .. } => ("ing", name),
+                    Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
+                        ("ing", &target.name)
+                    }
+                    Action::PatchRoute { target, .. } => ("route", &target.name),
+                    Action::CreateAnalysisRun { name, .. } => ("ar", name),
+                    Action::TerminateAnalysisRun { target }
+                    | Action::DeleteAnalysisRun { target } => ("ar", &target.name),
+                    Action::PatchPods { target, .. } => ("pods", &target.name),
+                    Action::EvictPod { target } => ("pod", &target.name),
+                    Action::ScaleWorkload { target, .. }
+                    | Action::RestoreWorkload { target, .. } => ("workload", &target.name),
+                };
             self.must(
                 seen.insert((kind, name.clone())),
                 "C2: one write per object and pass",
@@ -279,6 +290,73 @@ impl Look<'_> {
         }
     }
 
+    fn header_routes(&self) {
+        let live = header_routes::picks(self.snapshot);
+        let picks = header_routes::will_pick(self.snapshot, self.decision);
+        let behind = self.pin("demo-canary");
+        let version = behind.map_or("", String::as_str);
+        if picks && !live {
+            self.must(self.under_way(), "T11: only an update sets a header route");
+            self.must(
+                !self.held(),
+                "T16: no header route is set while something is missing",
+            );
+            let set = self.set(version).unwrap();
+            let serving = self.snapshot.services["demo-canary"].ready_endpoints_of(&set.name);
+            self.must(
+                serving.min(set.available) > 0,
+                "T1: a header route only to a version with pods",
+            );
+        }
+        if picks && self.aborted() && self.answers() && self.stable_exists() {
+            self.must(false, "T13: an abort takes all header routes away at once");
+        }
+        if picks && self.answers() && self.under_way() {
+            self.must(
+                self.available(version) > 0,
+                "T2: no header route stays on a version without pods",
+            );
+        }
+        for action in &self.decision.actions {
+            match action {
+                Action::PinService { target, .. } if target.name == "demo-canary" => {
+                    self.must(
+                        !live || behind.is_none() || self.switched,
+                        "T8: header routes go before the canary Service is re-pointed",
+                    );
+                }
+                Action::PatchReplicaSet {
+                    target,
+                    replicas: Some(0),
+                    ..
+                } if live && self.replicas > 0 => {
+                    let set = self.set(version);
+                    self.must(
+                        set.is_none_or(|set| set.name != target.name),
+                        "T5: the last pods go after the header routes",
+                    );
+                }
+                Action::PinService { .. }
+                | Action::PatchReplicaSet { .. }
+                | Action::CreateReplicaSet { .. }
+                | Action::AdoptReplicaSet { .. }
+                | Action::RecogniseReplicaSet { .. }
+                | Action::PatchPods { .. }
+                | Action::EvictPod { .. }
+                | Action::ScaleWorkload { .. }
+                | Action::RestoreWorkload { .. }
+                | Action::DeleteReplicaSet { .. }
+                | Action::PatchRoute { .. }
+                | Action::CreateIngress { .. }
+                | Action::PatchIngress { .. }
+                | Action::DeleteIngress { .. }
+                | Action::CreateAnalysisRun { .. }
+                | Action::TerminateAnalysisRun { .. }
+                | Action::DeleteAnalysisRun { .. } => {}
+            }
+        }
+    }
+
     fn stable_exists(&self) -> bool {
         self.snapshot.ingresses.contains_key("demo") || !self.snapshot.routes.is_empty()
     }
@@ -295,6 +373,7 @@ impl Look<'_> {
                 Action::CreateReplicaSet { .. }
                 | Action::PatchReplicaSet { .. }
                 | Action::AdoptReplicaSet { .. }
+                | Action::RecogniseReplicaSet { .. }
                 | Action::PatchRoute { .. }
                 | Action::PinService { .. }
                 | Action::CreateIngress { .. }
@@ -302,7 +381,11 @@ impl Look<'_> {
                 | Action::DeleteIngress { .. }
                 | Action::CreateAnalysisRun { .. }
                 | Action::TerminateAnalysisRun { .. }
-                | Action::DeleteAnalysisRun { .. } => continue,
+                | Action::DeleteAnalysisRun { .. }
+                | Action::PatchPods { .. }
+                | Action::EvictPod { .. }
+                | Action::ScaleWorkload { .. }
+                | Action::RestoreWorkload { .. } => continue,
             };
             let set = self
                 .snapshot
@@ -577,6 +660,10 @@ impl Look<'_> {
                 "C13: healthy means that stable has all traffic",
             );
             self.must(
+                !header_routes::picks(self.snapshot),
+                "C13: healthy means that no header leads elsewhere",
+            );
+            self.must(
                 self.available(&status.stable_rs) >= self.enough(self.replicas),
                 "C13: healthy means available",
             );
@@ -601,7 +688,7 @@ pub(super) fn nobody_is_turned_away(world: &World) {
             "T21: nobody answers for stable\n{world}"
         );
     }
-    if weight > 0 {
+    if weight > 0 || header_routes::picks(&world.snapshot()) {
         assert!(
             world.answering("demo-canary") > 0,
             "T21: nobody answers for the canary\n{world}"

@@ -28,6 +28,7 @@ impl World {
                 target,
                 replicas,
                 annotations,
+                template: _,
             } => {
                 let revision = annotations
                     .iter()
@@ -40,6 +41,7 @@ impl World {
             Action::AdoptReplicaSet { target, owner: _ } => {
                 format!("adopt {}", version(&target.name))
             }
+            Action::RecogniseReplicaSet { hash, .. } => format!("recognise {}", version(hash)),
             Action::DeleteReplicaSet { target } => format!("delete {}", version(&target.name)),
             Action::PinService {
                 target,
@@ -64,6 +66,12 @@ impl World {
             Action::DeleteAnalysisRun { target } => {
                 format!("forget measuring {}", self.short_run(&target.name))
             }
+            Action::PatchPods { target, .. } => format!("mark pods of {}", version(&target.name)),
+            Action::EvictPod { target } => format!("evict {}", target.name),
+            Action::ScaleWorkload {
+                target, at_rest, ..
+            } => format!("scale {} to {}", target.name, at_rest.scaled_to),
+            Action::RestoreWorkload { target, .. } => format!("restore {}", target.name),
         }
     }
 

@@ -18,13 +18,14 @@ use crate::{
         request::{Request, Verb},
         rollout::RolloutSpec,
         rollout_status::{Phase, RolloutStatus},
+        template_hash,
     },
     rollout::{
         decide::{decide, pod_template_hash},
         decision::{Action, Decision, Next, Note},
         snapshot::{
             AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView,
-            RouteView, ServiceView, Snapshot, TemplateKey,
+            RouteView, ServiceView, Snapshot, TemplateKey, Workload, WorkloadView,
         },
     },
 };
@@ -45,6 +46,8 @@ pub(super) struct Set {
     pub(super) view: ReplicaSetView,
     pub(super) version: String,
     pub(super) pods: Vec<Pod>,
+    /// As it was created, without our label.
+    pub(super) template: Value,
 }
 
 /// What the controllers of Gateways do about a new generation of a route.
@@ -66,6 +69,10 @@ pub(super) struct World {
     pub(super) request: Option<Result<Request, String>>,
     pub(super) annotations: Value,
     pub(super) sets: Vec<Set>,
+    /// What `spec.workloadRef` names.
+    pub(super) workload: Workload,
+    /// What the server adds to every pod template that it shows.
+    pub(super) defaults: Value,
     pub(super) services: BTreeMap<String, ServiceView>,
     slices_due: BTreeMap<String, Timestamp>,
     pub(super) ingresses: BTreeMap<String, IngressView>,
@@ -117,6 +124,8 @@ pub(super) fn world() -> World {
         request: None,
         annotations: json!({}),
         sets: Vec::new(),
+        workload: Workload::NotNamed,
+        defaults: json!({}),
         services: BTreeMap::new(),
         slices_due: BTreeMap::new(),
         ingresses: BTreeMap::new(),
@@ -160,11 +169,21 @@ pub(super) fn world() -> World {
     world
 }
 
-fn template(version: &str) -> Value {
+pub(super) fn template(version: &str) -> Value {
     json!({
         "metadata": {"labels": {"app": "demo"}},
         "spec": {"containers": [{"name": "main", "image": format!("demo:{version}")}]},
     })
+}
+
+fn own_template(set: &Value) -> Value {
+    let mut template = set["spec"]["template"].clone();
+    let labels = template.pointer_mut("/metadata/labels").unwrap();
+    labels
+        .as_object_mut()
+        .unwrap()
+        .remove(&names().pod_template_hash);
+    template
 }
 
 fn version_of(template: &Value) -> String {
@@ -448,6 +467,7 @@ impl World {
         Snapshot {
             now,
             names: names().clone(),
+            workload: self.workload.clone(),
             rollout: RolloutView {
                 name: "demo".to_owned(),
                 namespace: "default".to_owned(),
@@ -468,6 +488,7 @@ impl World {
             templates: self.templates.clone(),
             analysis_runs: self.runs.clone(),
             refusal: self.refusal.clone(),
+            compared: None,
         }
     }
 
@@ -750,13 +771,15 @@ impl World {
                 target,
                 replicas,
                 annotations,
+                template: _,
             } => {
                 let key = &names().revision;
                 let set = self
                     .sets
                     .iter_mut()
                     .find(|set| set.view.name == target.name);
-                let view = &mut set.unwrap().view;
+                let set = set.unwrap();
+                let view = &mut set.view;
                 assert_eq!(
                     view.resource_version, target.resource_version,
                     "stale write"
@@ -766,12 +789,23 @@ impl World {
                 for (_, value) in annotations.iter().filter(|(name, _)| name == key) {
                     view.revision = value.as_ref().unwrap().parse().unwrap();
                 }
+                for (name, value) in annotations {
+                    if *name == names().compared_workload {
+                        view.compared_workload.clone_from(value);
+                    }
+                }
+                let mut shown = set.template.clone();
+                json_patch::merge(&mut shown, &self.defaults);
+                set.view.stored_hash = template_hash::pod_template_hash(&shown, 0);
             }
             Action::AdoptReplicaSet { target, owner: _ } => {
                 let mut sets = self.sets.iter_mut();
                 let set = sets.find(|set| set.view.name == target.name).unwrap();
                 set.view.resource_version = version;
                 set.view.orphaned = false;
+            }
+            Action::RecogniseReplicaSet { hash, .. } => {
+                panic!("{hash}: versions are told by their hash here")
             }
             Action::DeleteReplicaSet { target } => {
                 self.sets.retain(|set| set.view.name != target.name);
@@ -855,6 +889,32 @@ impl World {
             Action::DeleteAnalysisRun { target } => {
                 self.runs.retain(|run| run.name != target.name);
             }
+            Action::PatchPods { .. } | Action::EvictPod { .. } => {
+                panic!("pods are not looked at here")
+            }
+            Action::ScaleWorkload {
+                target,
+                from,
+                at_rest,
+                rollout,
+            } => {
+                let workload = self.found_workload();
+                assert_eq!(workload.resource_version, target.resource_version);
+                assert_eq!(workload.replicas, *from);
+                workload.resource_version = version;
+                workload.generation += 1;
+                workload.replicas = at_rest.scaled_to;
+                workload.at_rest = Some(*at_rest);
+                workload.managed_by = Some(rollout.clone());
+            }
+            Action::RestoreWorkload { target, replicas } => {
+                let workload = self.found_workload();
+                assert_eq!(workload.resource_version, target.resource_version);
+                workload.resource_version = version;
+                workload.replicas = replicas.unwrap_or(workload.replicas);
+                workload.at_rest = None;
+                workload.managed_by = None;
+            }
         }
     }
 
@@ -884,13 +944,29 @@ impl World {
                 .parse()
                 .unwrap(),
             replicas: i32::try_from(object["spec"]["replicas"].as_i64().unwrap()).unwrap(),
+            stored_hash: template_hash::pod_template_hash(&self.shown_template(object), 0),
             ..ReplicaSetView::default()
         };
         self.sets.push(Set {
+            template: own_template(object),
             view,
             version: version_of(&object["spec"]["template"]),
             pods: Vec::new(),
         });
+    }
+
+    fn shown_template(&self, set: &Value) -> Value {
+        let mut shown = own_template(set);
+        json_patch::merge(&mut shown, &self.defaults);
+        shown
+    }
+
+    /// The workload that `spec.workloadRef` names, which exists.
+    pub(super) fn found_workload(&mut self) -> &mut WorkloadView {
+        match &mut self.workload {
+            Workload::Found(workload) => workload,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn create_run(&mut self, name: &str, object: &Value, resource_version: String) {
