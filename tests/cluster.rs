@@ -28,5 +28,6 @@ mod observability;
 mod recovery;
 mod references;
 mod requests;
+mod scaling;
 mod takeover;
 mod traffic;
