@@ -154,10 +154,10 @@ impl<'a> Routers<'a> {
     }
 
     /// Whether these header routes, and no others of ours, are live in all objects.
-    pub fn header_routes_are(&self, snapshot: &Snapshot, routes: &[&SetHeaderRoute]) -> bool {
+    pub fn header_routes_are(&self, snapshot: &Snapshot, wanted: &[&SetHeaderRoute]) -> bool {
         self.0.iter().all(|router| match router {
-            Router::IngressNginx(router) => router.header_routes_are(snapshot, routes),
-            Router::GatewayApi(router) => router.header_routes_are(snapshot, routes),
+            Router::IngressNginx(router) => router.header_routes_are(snapshot, wanted),
+            Router::GatewayApi(router) => router.header_routes_are(snapshot, wanted),
         })
     }
 

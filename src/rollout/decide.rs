@@ -10,6 +10,7 @@ mod blue_green;
 mod canary;
 mod conditions;
 mod duration;
+mod experiments;
 mod header_routes;
 mod history;
 mod intents;
@@ -107,6 +108,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
     rollback_window::begin(pass);
     intents::answer(pass);
     analyses::heed(pass);
+    experiments::heed(pass);
     progress::measure(pass);
     abort::settle(pass);
     tell_stop(pass);
@@ -124,6 +126,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
     }
     analyses::run_all(pass);
     workload_scale::size(pass);
+    experiments::settle(pass);
     history::prune(pass);
 }
 

@@ -136,7 +136,7 @@ impl GatewayApi<'_> {
             let none = desired.header_routes == HeaderRoutes::Exactly(Vec::new());
             let mut desired = desired.clone();
             if let Some(wrong) = wrong {
-                if desired.split.canary >= live && !(none && !seen.ours.is_empty()) {
+                if desired.split.canary >= live && (!none || seen.ours.is_empty()) {
                     return Err(wrong);
                 }
                 if !none {

@@ -234,7 +234,9 @@ async fn argo_4486_header_routes_go_with_the_pods_and_come_back_with_them() {
     is(false, "the header route is gone").await;
     is(true, "the header route is back").await;
     share_is(&load, "v2", 100.0).await;
-    none_lost(load).await;
+    // Between the end of its only pod and the write nobody can answer; that must be no second.
+    let summary = load.stop().await;
+    assert!(summary.lost < 60, "{summary}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

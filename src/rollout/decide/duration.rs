@@ -133,6 +133,8 @@ fn waits_for_person(pass: &Pass<'_>) -> bool {
                     }
                     Declared::Canary(_) => false,
                 },
-                PauseReason::InconclusiveAnalysisRun | PauseReason::TrafficOverwritten => true,
+                PauseReason::InconclusiveAnalysisRun
+                | PauseReason::InconclusiveExperiment
+                | PauseReason::TrafficOverwritten => true,
             })
 }

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     api::steps::{CanaryStep, SetHeaderRoute},
     rollout::decision::Outcome,
-    traffic::{HeaderRoutes, header_routes::in_effect},
+    traffic::{HeaderRoutes, Routers, header_routes::in_effect},
 };
 
 /// How the status calls rules by header or cookie that are declared for all times.
@@ -51,10 +51,10 @@ impl Wanted<'_> {
     pub(super) fn are_live(&self, pass: &Pass<'_>) -> bool {
         match &self.routes {
             HeaderRoutes::Keep => true,
-            HeaderRoutes::Exactly(routes) => {
+            HeaderRoutes::Exactly(wanted) => {
                 let router = pass.router.as_ref();
                 let live =
-                    router.is_none_or(|router| router.header_routes_are(pass.snapshot, routes));
+                    router.is_none_or(|router| router.header_routes_are(pass.snapshot, wanted));
                 live && (pass.observed.by_header || self.sends_nothing())
             }
         }
@@ -99,10 +99,7 @@ pub(super) fn least_pods(pass: &Pass<'_>) -> i32 {
 /// What is to be live now.
 pub(super) fn now<'a>(pass: &Pass<'a>) -> Wanted<'a> {
     let behind = services::behind_canary(pass);
-    let declares = pass
-        .router
-        .as_ref()
-        .is_some_and(|router| router.declare_rules());
+    let declares = pass.router.as_ref().is_some_and(Routers::declare_rules);
     let at_stable = behind
         .as_ref()
         .is_none_or(|behind| *behind == pass.status.stable_rs);
@@ -144,8 +141,18 @@ fn routes<'a>(pass: &Pass<'a>, answers: bool) -> HeaderRoutes<'a> {
     let want = scale::pods_for(pass, steps::goal_weight(pass)).max(1);
     let available = pass.revisions.new.map_or(0, |new| new.available);
     let ready = available >= want && services::canary_serves(pass, want);
-    if ready && !pass.frozen() && pass.observed.unconfirmed.is_none() {
-        HeaderRoutes::Exactly(at(pass, pass.step_index()))
+    let routes = at(pass, pass.step_index());
+    let weights = pass.status.canary.weights.as_ref();
+    let written = weights.is_some_and(|weights| {
+        routes
+            .iter()
+            .map(|route| &route.name)
+            .eq(&weights.header_routes)
+    });
+    // What was live and somebody took out comes back at once.
+    let confirmed = written || pass.observed.unconfirmed.is_none();
+    if ready && !pass.frozen() && confirmed {
+        HeaderRoutes::Exactly(routes)
     } else {
         live(pass)
     }
@@ -156,18 +163,18 @@ pub(super) fn reached(pass: &Pass<'_>, index: usize) -> Outcome {
     let Some(router) = &pass.router else {
         return Outcome::Done;
     };
-    let routes = at(pass, index);
-    if pass.replicas() == 0 || router.header_routes_are(pass.snapshot, &routes) {
+    let wanted = at(pass, index);
+    if pass.replicas() == 0 || router.header_routes_are(pass.snapshot, &wanted) {
         return Outcome::Done;
     }
-    if routes.is_empty() {
+    if wanted.is_empty() {
         return Outcome::wait("the router to have no header route");
     }
     match services::canary_outcome(pass, 1) {
         Outcome::Done => {}
         other @ (Outcome::Wait(_) | Outcome::Fail(_)) => return other,
     }
-    let names: Vec<&str> = routes.iter().map(|route| &*route.name).collect();
+    let names: Vec<&str> = wanted.iter().map(|route| &*route.name).collect();
     Outcome::wait(format!(
         "the router to have the header routes {}",
         names.join(", ")

@@ -8,6 +8,7 @@ mod bake;
 mod blue_green;
 mod canary_scale;
 mod duration;
+mod experiments;
 mod first_deploy;
 mod header_routes;
 mod known;

@@ -25,7 +25,8 @@ use crate::{
         decision::{Action, Decision, Next, Note},
         snapshot::{
             AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView,
-            RouteView, ServiceView, Snapshot, TemplateKey, Workload, WorkloadView,
+            RouteView, ServiceView, Snapshot, StepExperimentView, TemplateKey, Workload,
+            WorkloadView,
         },
     },
 };
@@ -80,6 +81,10 @@ pub(super) struct World {
     pub(super) gateways: Gateways,
     pub(super) templates: BTreeMap<TemplateKey, Result<AnalysisTemplateSpec, String>>,
     pub(super) runs: Vec<AnalysisRunView>,
+    pub(super) experiments: Vec<StepExperimentView>,
+    pod_templates: BTreeMap<String, Value>,
+    /// The pod templates of all ReplicaSets as they were declared.
+    declared: BTreeMap<String, Value>,
     pub(super) refusal: Option<Refusal>,
     pub(super) foreign: Vec<String>,
     pub(super) deleting: bool,
@@ -133,6 +138,9 @@ pub(super) fn world() -> World {
         gateways: Gateways::Answer,
         templates: BTreeMap::new(),
         runs: Vec::new(),
+        experiments: Vec::new(),
+        pod_templates: BTreeMap::new(),
+        declared: BTreeMap::new(),
         refusal: None,
         foreign: Vec::new(),
         deleting: false,
@@ -486,6 +494,8 @@ impl World {
             routes: self.routes.clone(),
             unserved: BTreeSet::new(),
             templates: self.templates.clone(),
+            experiments: self.experiments.clone(),
+            pod_templates: self.pod_templates.clone(),
             analysis_runs: self.runs.clone(),
             refusal: self.refusal.clone(),
             compared: None,
@@ -876,6 +886,26 @@ impl World {
             Action::DeleteIngress { target } => {
                 self.ingresses.remove(&target.name);
             }
+            Action::CreateExperiment { name, object } => {
+                self.create_experiment(name, object, version);
+            }
+            Action::TerminateExperiment { target } => {
+                let mut all = self.experiments.iter_mut();
+                let one = all.find(|one| one.name == target.name).unwrap();
+                assert_eq!(one.resource_version, target.resource_version, "stale write");
+                one.terminate = true;
+                one.resource_version = version;
+            }
+            Action::DeleteExperiment { target } => {
+                self.experiments.retain(|one| one.name != target.name);
+            }
+            Action::ReadPodTemplate { name } => {
+                let template = self.declared[name].clone();
+                self.pod_templates.insert(name.clone(), template);
+            }
+            Action::CreateService { .. } | Action::DeleteService { .. } => {
+                panic!("a Rollout makes no Services: {action:?}")
+            }
             Action::CreateAnalysisRun { name, object } => self.create_run(name, object, version),
             Action::TerminateAnalysisRun { target } => {
                 let run = self
@@ -947,6 +977,9 @@ impl World {
             stored_hash: template_hash::pod_template_hash(&self.shown_template(object), 0),
             ..ReplicaSetView::default()
         };
+        let declared = object["metadata"]["annotations"][&names.pod_template].as_str();
+        let declared = serde_json::from_str(declared.unwrap()).unwrap();
+        self.declared.insert(name.to_owned(), declared);
         self.sets.push(Set {
             template: own_template(object),
             view,
@@ -967,6 +1000,24 @@ impl World {
             Workload::Found(workload) => workload,
             other => panic!("{other:?}"),
         }
+    }
+
+    fn create_experiment(&mut self, name: &str, object: &Value, resource_version: String) {
+        let is_free = self.experiments.iter().all(|one| one.name != *name);
+        assert!(is_free, "{name} is taken");
+        self.pod_templates.clear();
+        let label = object["metadata"]["labels"][&names().pod_template_hash].as_str();
+        self.experiments.push(StepExperimentView {
+            name: name.to_owned(),
+            uid: format!("uid-{resource_version}"),
+            resource_version,
+            pod_template_hash: label.unwrap().to_owned(),
+            phase: AnalysisPhase::Running,
+            message: String::new(),
+            terminate: false,
+            created: Some(self.now),
+            deleting: false,
+        });
     }
 
     fn create_run(&mut self, name: &str, object: &Value, resource_version: String) {
