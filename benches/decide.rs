@@ -143,6 +143,8 @@ fn first_look() -> Snapshot {
         routes: BTreeMap::new(),
         unserved: std::collections::BTreeSet::new(),
         templates: BTreeMap::new(),
+        experiments: Vec::new(),
+        pod_templates: std::collections::BTreeMap::new(),
         analysis_runs: Vec::new(),
         refusal: None,
         compared: None,

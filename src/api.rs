@@ -22,4 +22,5 @@ pub mod steps;
 pub mod strategy;
 pub mod template_hash;
 pub mod traffic_routing;
+pub mod update_duration;
 pub mod workload;

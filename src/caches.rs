@@ -81,6 +81,8 @@ pub struct Caches {
     pub jobs: Store<CachedObject>,
     /// Pods of such Jobs, by the same label.
     pub job_pods: Store<CachedObject>,
+    /// Experiments.
+    pub experiments: Store<CachedObject>,
     /// AnalysisTemplates.
     pub templates: Store<CachedObject>,
     /// ClusterAnalysisTemplates; `None` when only one namespace is served.
@@ -189,6 +191,12 @@ pub fn start(
         ),
         jobs: watch(jobs(), of_metrics(), prune::job, Changed::OfMetric),
         job_pods: watch(pods(), of_metrics(), prune::job_pod, Changed::OfMetric),
+        experiments: watch(
+            ours(Kind::Experiment),
+            all(),
+            prune::metadata,
+            Changed::Experiment,
+        ),
         templates: watch(ours(template), all(), prune::metadata, Changed::Template),
         cluster_templates: (*scope == Scope::Cluster).then(|| {
             watch(
@@ -214,6 +222,7 @@ pub fn start(
     wakes.set_stores(Stores {
         rollouts: caches.rollouts.clone(),
         analysis_runs: caches.analysis_runs.clone(),
+        experiments: caches.experiments.clone(),
         services: caches.services.clone(),
         templates: caches.templates.clone(),
         cluster_templates: caches.cluster_templates.clone(),
@@ -267,6 +276,7 @@ impl Caches {
             ("analysisruns", &self.analysis_runs),
             ("jobs", &self.jobs),
             ("pods", &self.job_pods),
+            ("experiments", &self.experiments),
             ("analysistemplates", &self.templates),
             ("deployments", &self.workloads.marked),
         ];

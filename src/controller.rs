@@ -1,6 +1,6 @@
-//! The controller process: watches, leadership, the three control loops, health and metrics put together.
+//! The controller process: watches, leadership, the control loops, health and metrics put together.
 //!
-//! Not here: what a loop does with one object (`rollout::controller`, `analysis::controller`, `traffic::restore`).
+//! Not here: what a loop does with one object (`rollout::controller`, `analysis::controller`, `experiment::controller`, `traffic::restore`).
 
 mod loops;
 
@@ -21,6 +21,7 @@ use crate::{
     api::names::{ApiNames, Kind},
     caches::{self, Scope, Wakes},
     cli::controller::ControllerOptions,
+    experiment,
     rollout::{
         act::Writer,
         controller::{Context, Memories},
@@ -213,6 +214,7 @@ struct Work {
     instruments: Instruments,
     rollouts: Arc<Context>,
     runs: Arc<loops::Runs>,
+    experiments: Arc<experiment::controller::Context>,
     restores: Arc<restore::Context>,
     workload_restores: Arc<workload_restore::Context>,
 }
@@ -252,6 +254,15 @@ impl Work {
         let workload_restores = Arc::new(workload_restore::Context {
             writer: writer.clone(),
             caches: caches.clone(),
+        });
+        let experiments = Arc::new(experiment::controller::Context {
+            writer: writer.clone(),
+            caches: caches.clone(),
+            clock: clock.clone(),
+            events: events.clone(),
+            instruments: instruments.clone(),
+            backoff: Backoff::default(),
+            refusals: experiment::controller::Refusals::default(),
         });
         let rollouts = Arc::new(Context {
             writer,
@@ -298,6 +309,7 @@ impl Work {
             instruments,
             rollouts,
             runs,
+            experiments,
             restores,
             workload_restores,
         }
@@ -321,6 +333,7 @@ impl Work {
         tokio::join!(
             loops::rollouts(self.rollouts, self.woken.rollouts, shutdown),
             loops::analysis_runs(self.runs, runs, self.woken.analysis_runs, shutdown),
+            loops::experiments(self.experiments, self.woken.experiments, shutdown),
             loops::restores(self.restores.clone(), self.woken.marked_services, shutdown),
             loops::workload_restores(
                 self.workload_restores,

@@ -1,12 +1,12 @@
 //! Tidegate: progressive delivery for Kubernetes.
 //!
 //! - [`api`]: the objects in the cluster.
-//! - [`rollout`], [`analysis`]: what decides about them, each a pure core in a thin shell.
+//! - [`rollout`], [`analysis`], [`experiment`]: what decides about them, each a pure core in a thin shell.
 //! - [`traffic`]: the routers, and putting back what they changed.
 //! - [`caches`]: what is watched. [`runtime`]: the process. [`controller`]: all of it put together.
 //! - [`cli`]: the commands.
 //!
-//! The pure core (`rollout::decide`, `analysis::{decide, judge, render}`, `traffic` but for its shells, `api`) takes data
+//! The pure core (`rollout::decide`, `analysis::{decide, judge, render}`, `experiment::decide`, `traffic` but for its shells, `api`) takes data
 //! and returns data; `tests/architecture.rs` holds it to that.
 #![forbid(unsafe_code)]
 
@@ -15,6 +15,7 @@ pub mod api;
 pub mod caches;
 pub mod cli;
 pub mod controller;
+pub mod experiment;
 pub mod rollout;
 pub mod runtime;
 pub mod traffic;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Modules that decide, render or describe: a file, or everything in the folder beside it.
-const PURE: [&str; 14] = [
+const PURE: [&str; 17] = [
     "src/rollout/decide",
     "src/rollout/decision",
     "src/rollout/snapshot",
@@ -14,6 +14,9 @@ const PURE: [&str; 14] = [
     "src/analysis/render",
     "src/analysis/snapshot",
     "src/analysis/templates",
+    "src/experiment/decide",
+    "src/experiment/decision",
+    "src/experiment/snapshot",
     "src/traffic/gateway_api",
     "src/traffic/ingress_nginx",
     "src/traffic.rs",

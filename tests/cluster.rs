@@ -15,6 +15,7 @@ mod crds;
 mod deletion;
 mod demo_app;
 mod examples;
+mod experiments;
 mod faults;
 mod gateway_api;
 mod harness;

@@ -136,6 +136,10 @@ pub struct ApiNames {
     pub instance: Option<String>,
     /// The Lease that controllers of this group compete for, if none is named.
     pub lease: &'static str,
+    /// Label on an Experiment's ReplicaSets and pods: its name, cut to what fits into a label.
+    pub experiment_name: String,
+    /// Label beside it: the name of the template.
+    pub experiment_template: String,
 }
 
 /// How the key of `ApiNames::pod_template` ends, whatever the group.
@@ -176,6 +180,8 @@ impl Default for ApiNames {
             analysis_run_name: format!("analysisrun.{group}/name"),
             analysis_run_namespace: format!("analysisrun.{group}/namespace"),
             metric_name: format!("analysisrun.{group}/metric-name"),
+            experiment_name: format!("{group}/experiment-name"),
+            experiment_template: format!("{group}/template-name"),
             managed_by: None,
             desired_replicas: None,
             declared_hash: format!("{group}/declared-hash"),
@@ -244,6 +250,12 @@ impl ApiNames {
     /// Whether this controller, and not another one of several, serves an object with these labels.
     pub fn serves(&self, labels: Option<&BTreeMap<String, String>>) -> bool {
         labels.and_then(|labels| labels.get(&self.instance_id)) == self.instance.as_ref()
+    }
+
+    /// The label that leads this controller to what it makes; none where there is only one.
+    pub fn instance_label(&self) -> Option<(String, String)> {
+        let instance = self.instance.clone()?;
+        Some((self.instance_id.clone(), instance))
     }
 
     /// Whether an annotation is about a Rollout object itself, and not for what is made from it.

@@ -118,7 +118,7 @@ pub struct WorkloadRef {
 /// Which revisions can be gone back to without steps.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RollbackWindow {
-    /// Number of revisions.
+    /// So many revisions back, counted in the order in which they were declared; only to versions that were stable once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revisions: Option<i32>,
 }

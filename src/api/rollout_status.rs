@@ -13,6 +13,7 @@ use super::{
     pod_template::FreeForm,
     request::Verb,
     rollout::{is_false, is_zero},
+    update_duration::UpdateDuration,
 };
 
 /// Observed state of a Rollout.
@@ -111,9 +112,9 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub albs: Vec<FreeForm>,
-    /// How long the update took. Not written yet.
+    /// How long the update took, and how it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration: Option<FreeForm>,
+    pub duration: Option<UpdateDuration>,
     /// Why the update was aborted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort_cause: Option<String>,
@@ -212,6 +213,8 @@ pub enum PauseReason {
     BlueGreenPause,
     /// An analysis could not tell.
     InconclusiveAnalysisRun,
+    /// An Experiment could not tell.
+    InconclusiveExperiment,
     /// Somebody keeps overwriting traffic fields.
     TrafficOverwritten,
 }
@@ -221,7 +224,9 @@ impl PauseReason {
     pub const fn asks_person(self) -> bool {
         match self {
             Self::CanaryPauseStep | Self::BlueGreenPause => false,
-            Self::InconclusiveAnalysisRun | Self::TrafficOverwritten => true,
+            Self::InconclusiveAnalysisRun
+            | Self::InconclusiveExperiment
+            | Self::TrafficOverwritten => true,
         }
     }
 
@@ -231,6 +236,7 @@ impl PauseReason {
             Self::CanaryPauseStep => "CanaryPauseStep",
             Self::BlueGreenPause => "BlueGreenPause",
             Self::InconclusiveAnalysisRun => "InconclusiveAnalysisRun",
+            Self::InconclusiveExperiment => "InconclusiveExperiment",
             Self::TrafficOverwritten => "TrafficOverwritten",
         }
     }
@@ -246,7 +252,7 @@ pub struct CanaryStatus {
     /// The AnalysisRun in the background.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_background_analysis_run_status: Option<AnalysisRunReference>,
-    /// The Experiment of the current step. Not written yet.
+    /// The Experiment of the current step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_experiment: Option<String>,
     /// Which of the two ping-pong Services is the stable one. Not written yet.

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{analysis::RolloutAnalysis, pod_template::FreeForm};
+use super::{analysis::RolloutAnalysis, experiment::step::ExperimentStep, pod_template::FreeForm};
 
 /// One step: exactly one of its members.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,9 +22,9 @@ pub struct CanaryStep {
     /// Waits until an analysis is successful.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub analysis: Option<RolloutAnalysis>,
-    /// Runs an Experiment.
+    /// Runs an Experiment, and waits until it is successful.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub experiment: Option<FreeForm>,
+    pub experiment: Option<ExperimentStep>,
     /// Sets the number of canary pods apart from the weight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set_canary_scale: Option<SetCanaryScale>,
@@ -167,6 +167,8 @@ pub enum StepKind<'a> {
     Pause(&'a PauseStep),
     /// Analysis that must be successful.
     Analysis(&'a RolloutAnalysis),
+    /// Experiment that must be successful.
+    Experiment(&'a ExperimentStep),
     /// Number of canary pods.
     SetCanaryScale(&'a SetCanaryScale),
     /// Header route, set or removed.
@@ -219,6 +221,10 @@ impl CanaryStep {
                 analysis: Some(analysis),
                 ..
             } => StepKind::Analysis(analysis),
+            Self {
+                experiment: Some(experiment),
+                ..
+            } => StepKind::Experiment(experiment),
             Self {
                 set_canary_scale: Some(scale),
                 ..

@@ -1,6 +1,6 @@
 //! What caches keep of an object: what decisions read, and nothing else.
 //!
-//! Not here: Rollouts, AnalysisRuns and templates are kept whole but for their managed fields.
+//! Not here: Rollouts, AnalysisRuns, Experiments and templates are kept whole but for their managed fields.
 
 use serde_json::{Map, Value, json};
 

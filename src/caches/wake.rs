@@ -33,6 +33,7 @@ pub(super) enum Changed {
     AnalysisRun,
     /// A Job of a metric, or a pod of one: the AnalysisRun in its label.
     OfMetric,
+    Experiment,
     /// A ReplicaSet or another object that only its owner cares for.
     Owned,
     Service,
@@ -71,6 +72,8 @@ pub struct Woken {
     pub rollouts: mpsc::UnboundedReceiver<ObjectRef<CachedObject>>,
     /// AnalysisRuns.
     pub analysis_runs: mpsc::UnboundedReceiver<ObjectRef<CachedObject>>,
+    /// Experiments.
+    pub experiments: mpsc::UnboundedReceiver<ObjectRef<CachedObject>>,
     /// Services with the mark of a Rollout.
     pub marked_services: mpsc::UnboundedReceiver<ObjectRef<CachedObject>>,
     /// Routes with the mark of a Rollout.
@@ -87,6 +90,7 @@ pub struct Wakes(Arc<Ends>);
 struct Ends {
     rollouts: Queue,
     analysis_runs: Queue,
+    experiments: Queue,
     marked_services: Queue,
     routes: BTreeMap<RouteKind, RouteQueue>,
     marked_workloads: Queue,
@@ -109,6 +113,7 @@ struct RouteQueue {
 pub(super) struct Stores {
     pub(super) rollouts: Store<CachedObject>,
     pub(super) analysis_runs: Store<CachedObject>,
+    pub(super) experiments: Store<CachedObject>,
     pub(super) services: Store<CachedObject>,
     pub(super) templates: Store<CachedObject>,
     pub(super) cluster_templates: Option<Store<CachedObject>>,
@@ -126,6 +131,7 @@ impl Wakes {
         };
         let (rollouts, woken_rollouts) = queue(names.resource(Kind::Rollout));
         let (analysis_runs, woken_runs) = queue(names.resource(Kind::AnalysisRun));
+        let (experiments, woken_experiments) = queue(names.resource(Kind::Experiment));
         let (marked_services, woken_services) = queue(super::services());
         let (marked_workloads, woken_workloads) = queue(WorkloadKind::Deployment.resource());
         let (mut routes, mut marked_routes) = (BTreeMap::new(), BTreeMap::new());
@@ -138,6 +144,7 @@ impl Wakes {
         let ends = Ends {
             rollouts,
             analysis_runs,
+            experiments,
             marked_services,
             routes,
             marked_workloads,
@@ -149,6 +156,7 @@ impl Wakes {
         let woken = Woken {
             rollouts: woken_rollouts,
             analysis_runs: woken_runs,
+            experiments: woken_experiments,
             marked_services: woken_services,
             marked_routes,
             marked_workloads: woken_workloads,
@@ -172,6 +180,10 @@ impl Wakes {
         }
         for run in stores.analysis_runs.state() {
             self.0.analysis_runs.push(run.name(), run.namespace());
+        }
+        for experiment in stores.experiments.state() {
+            let (name, namespace) = (experiment.name(), experiment.namespace());
+            self.0.experiments.push(name, namespace);
         }
         for service in stores
             .services
@@ -280,6 +292,10 @@ impl Wakes {
                     self.wake_run(uid);
                 }
             }
+            Changed::Experiment => {
+                self.0.experiments.push(name, namespace);
+                self.wake_owner(object);
+            }
             Changed::Owned => {
                 self.wake_owner(object);
                 if let Some(rollout) = self.marked_by(object) {
@@ -290,11 +306,13 @@ impl Wakes {
                 if self.marked_by(object).is_some() {
                     self.0.marked_services.push(name, namespace);
                 }
+                self.wake_owner(object);
                 self.wake_mentioning(namespace, name);
             }
             Changed::EndpointSlice => {
                 let labels = object.meta().labels.as_ref();
                 if let Some(service) = labels.and_then(|labels| labels.get(SERVICE_NAME)) {
+                    self.wake_owner_of_service(namespace, service);
                     self.wake_mentioning(namespace, service);
                 }
             }
@@ -375,11 +393,24 @@ impl Wakes {
     }
 
     fn wake_owner(&self, object: &CachedObject) {
-        let owner = object
-            .controller()
-            .filter(|owner| owner.kind == Kind::Rollout.name());
-        if let Some(owner) = owner {
+        let Some(owner) = object.controller() else {
+            return;
+        };
+        if owner.kind == Kind::Rollout.name() {
             self.0.rollouts.push(&owner.name, object.namespace());
+        } else if owner.kind == Kind::Experiment.name() {
+            self.0.experiments.push(&owner.name, object.namespace());
+        }
+    }
+
+    /// The Service of an Experiment is found by its owner: no spec needs to name it.
+    fn wake_owner_of_service(&self, namespace: &str, service: &str) {
+        let Some(stores) = self.0.stores.get() else {
+            return;
+        };
+        let found = super::get(&stores.services, &super::services(), namespace, service);
+        if let Some(service) = found {
+            self.wake_owner(&service);
         }
     }
 
@@ -393,6 +424,14 @@ impl Wakes {
         });
         for rollout in mentioning {
             self.0.rollouts.push(rollout.name(), rollout.namespace());
+        }
+        let mentioning = stores.experiments.state_filter(|experiment| {
+            (namespace.is_empty() || experiment.namespace() == namespace)
+                && experiment.mentions(name)
+        });
+        for experiment in mentioning {
+            let (name, namespace) = (experiment.name(), experiment.namespace());
+            self.0.experiments.push(name, namespace);
         }
     }
 }

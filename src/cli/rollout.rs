@@ -212,6 +212,11 @@ fn in_words(step: &CanaryStep) -> String {
                 .collect();
             format!("analysis {}", names.join(", "))
         }
+        Some(StepKind::Experiment(step)) => {
+            let templates = step.templates.iter();
+            let names: Vec<&str> = templates.map(|template| template.name.as_str()).collect();
+            format!("experiment {}", names.join(", "))
+        }
         Some(StepKind::SetCanaryScale(step)) => match step.scale() {
             Some(CanaryScale::Weight(weight)) => {
                 format!("setCanaryScale to the share of weight {weight}")

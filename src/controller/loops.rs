@@ -1,4 +1,4 @@
-//! The three control loops: kube-runtime's `Controller` around each reconcile.
+//! The control loops: kube-runtime's `Controller` around each reconcile.
 //!
 //! Not here: the reconciles.
 
@@ -27,6 +27,7 @@ use crate::{
         workload::WorkloadKind,
     },
     caches::{self, Caches, services},
+    experiment::controller as experiment,
     rollout::{controller as rollout, workload_restore},
     runtime::{
         backoff::Backoff,
@@ -94,6 +95,32 @@ fn forget_the_gone(context: &rollout::Context) {
         live.iter()
             .any(|object| object.namespace() == namespace && object.name() == name)
     });
+}
+
+/// Every Experiment, when it or something that belongs to it changes.
+pub(super) async fn experiments(
+    context: Arc<experiment::Context>,
+    woken: UnboundedReceiver<ObjectRef<CachedObject>>,
+    shutdown: &CancellationToken,
+) {
+    let resource = context.writer.names.resource(Kind::Experiment);
+    let store = context.caches.experiments.clone();
+    let results = over(store, resource, woken, shutdown).run(
+        experiment::reconcile,
+        |object, error, context| experiment::after_failure(&object, error, &context),
+        context.clone(),
+    );
+    let mut results = std::pin::pin!(results);
+    while let Some(result) = results.next().await {
+        // The only error that is not told where it arises: the object has vanished.
+        if let Err(error) = result {
+            tracing::debug!("{error}");
+            let live = context.caches.experiments.state();
+            context
+                .refusals
+                .retain(|uid| live.iter().any(|object| object.uid() == uid));
+        }
+    }
 }
 
 /// The results are told where they arise; what is left are objects that vanished meanwhile.

@@ -169,6 +169,29 @@ impl Writer {
                 let all = Some(&caches.analysis_runs);
                 self.create(word, &resource, &new, all).await
             }
+            Action::CreateService { name, object } => {
+                let new = New {
+                    namespace,
+                    name,
+                    object,
+                    owner_uid,
+                };
+                let all = Some(&caches.services);
+                self.create(word, &caches::services(), &new, all).await
+            }
+            Action::CreateExperiment { name, object } => {
+                let new = New {
+                    namespace,
+                    name,
+                    object,
+                    owner_uid,
+                };
+                let resource = self.names.resource(Kind::Experiment);
+                let all = Some(&caches.experiments);
+                self.create(word, &resource, &new, all).await
+            }
+            // What is read is not written; whoever asked for it keeps it (`pod_template`).
+            Action::ReadPodTemplate { name: _ } => Ok(Acted::Nothing),
             Action::AdoptReplicaSet { target, owner } => {
                 let patch = json!({ "metadata": { "ownerReferences": [owner] } });
                 self.patch(word, &caches::replica_sets(), namespace, target, patch)
@@ -210,6 +233,19 @@ impl Writer {
             } => {
                 let patch = Patch::Json(patch.clone());
                 self.send_patch(word, &kind.resource(), namespace, target, &patch)
+                    .await
+            }
+            Action::TerminateExperiment { target } => {
+                let resource = self.names.resource(Kind::Experiment);
+                let patch = json!({ "spec": { "terminate": true } });
+                self.patch(word, &resource, namespace, target, patch).await
+            }
+            Action::DeleteExperiment { target } => {
+                let resource = self.names.resource(Kind::Experiment);
+                self.delete(word, &resource, namespace, target).await
+            }
+            Action::DeleteService { target } => {
+                self.delete(word, &caches::services(), namespace, target)
                     .await
             }
             Action::TerminateAnalysisRun { target } => {
@@ -283,6 +319,27 @@ impl Writer {
                 .await
             }
         }
+    }
+
+    /// The pod template of a ReplicaSet as it was declared, or as it is where that was not kept. Caches have neither.
+    pub async fn pod_template(&self, namespace: &str, name: &str) -> Result<Value, ActError> {
+        const ACTION: &str = "read_pod_template";
+        let limit = self.bound(ACTION, name)?;
+        let api = self.api(&caches::replica_sets(), namespace);
+        let set = with_deadline(limit, api.get(name))
+            .await
+            .map_err(|source| ActError::Api {
+                action: ACTION,
+                name: name.to_owned(),
+                source,
+            })?
+            .value();
+        let declared = set
+            .pointer("/metadata/annotations")
+            .and_then(|all| all.get(&self.names.pod_template)?.as_str())
+            .and_then(|text| serde_json::from_str(text).ok());
+        let live = || set.pointer("/spec/template").cloned();
+        Ok(declared.or_else(live).unwrap_or_default())
     }
 
     /// `all` has every object of the kind. Where no cache has (ReplicaSets are watched by label), the server is asked
@@ -458,23 +515,24 @@ impl Writer {
     /// Writes what differs between two statuses of an object, bound to the version that was looked at.
     pub async fn write_status(
         &self,
-        resource: &ApiResource,
+        kind: Kind,
         object: &CachedObject,
-        difference: Value,
+        mut difference: Value,
     ) -> Result<(), ActError> {
         const ACTION: &str = "write_status";
-        let mut difference = difference;
+        let resource = &self.names.resource(kind);
         status::in_the_shape_of(&self.names, &mut difference);
         let patch = json!({ "metadata": { "resourceVersion": object.resource_version() }, "status": difference });
         let params = PatchParams::apply(FIELD_MANAGER);
         let limit = self.bound(ACTION, object.name())?;
         let api = self.api(resource, object.namespace());
-        let patched = with_deadline(
-            limit,
-            api.patch_status(object.name(), &params, &Patch::Merge(&patch)),
-        )
-        .await
-        .map_err(|source| ActError::Api {
+        let patch = Patch::Merge(&patch);
+        let patched = if self.names.has_status_subresource(kind) {
+            with_deadline(limit, api.patch_status(object.name(), &params, &patch)).await
+        } else {
+            with_deadline(limit, api.patch(object.name(), &params, &patch)).await
+        };
+        let patched = patched.map_err(|source| ActError::Api {
             action: ACTION,
             name: object.name().to_owned(),
             source,

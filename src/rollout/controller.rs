@@ -206,18 +206,42 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         && status::weight(&patch, &snapshot.rollout.status) >= Weight::Traffic
     {
         // Nothing rests on where traffic may go before that is on record. The write wakes us.
-        let resource = context.writer.names.resource(Kind::Rollout);
         context
             .writer
-            .write_status(&resource, rollout, patch)
+            .write_status(Kind::Rollout, rollout, patch)
             .await?;
         return Ok(Requeue::requeue(BEHIND));
     }
-    let (mut failed, mut acted) = (None, false);
+    let (mut failed, mut acted, mut read) = (None, false, false);
     for action in &decision.actions {
+        if let Action::ReadPodTemplate { name } = action {
+            match context.writer.pod_template(rollout.namespace(), name).await {
+                Ok(template) => {
+                    read = true;
+                    context
+                        .memories
+                        .with(rollout.uid(), generation, |remembered| {
+                            let known = &mut remembered.memory.pod_templates;
+                            known.insert(name.clone(), template);
+                        });
+                    continue;
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
         match carry_out(action, &snapshot, context).await {
             Ok(Acted::Done) => {
                 acted = true;
+                if matches!(action, Action::CreateExperiment { .. }) {
+                    context
+                        .memories
+                        .with(rollout.uid(), generation, |remembered| {
+                            remembered.memory.pod_templates.clear();
+                        });
+                }
                 context.instruments.acted(action.name(), "done");
                 if let Some(note) = note_of_action(action, &snapshot) {
                     publish(&note, rollout, context);
@@ -248,6 +272,9 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     sample(&snapshot, &decision, context);
     if let Some(error) = failed {
         return Err(error);
+    }
+    if read {
+        return Ok(Requeue::requeue(Duration::ZERO));
     }
     let again = context.memories.try_again(rollout.uid(), generation);
     Ok(requeue(&decision, &snapshot, [settle, again]))
@@ -311,6 +338,9 @@ fn shows_own_writes(rollout: &CachedObject, context: &Context) -> bool {
         && caches::select(&caches.analysis_runs, namespace, owned)
             .iter()
             .all(|object| shows("AnalysisRun", object))
+        && caches::select(&caches.experiments, namespace, owned)
+            .iter()
+            .all(|object| shows("Experiment", object))
         && caches::select(&caches.services, namespace, |service| {
             rollout.mentions(service.name())
         })
@@ -345,26 +375,7 @@ async fn carry_out(
 ) -> Result<Acted, ActError> {
     let namespace = &snapshot.rollout.namespace;
     // Objects that we created and no cache shows yet are not seen by `shows_own_writes`.
-    let created = match action {
-        Action::CreateReplicaSet { name, .. } => Some(("ReplicaSet", name)),
-        Action::CreateIngress { name, .. } => Some(("Ingress", name)),
-        Action::CreateAnalysisRun { name, .. } => Some(("AnalysisRun", name)),
-        Action::PatchReplicaSet { .. }
-        | Action::AdoptReplicaSet { .. }
-        | Action::RecogniseReplicaSet { .. }
-        | Action::DeleteReplicaSet { .. }
-        | Action::PinService { .. }
-        | Action::PatchIngress { .. }
-        | Action::PatchRoute { .. }
-        | Action::DeleteIngress { .. }
-        | Action::TerminateAnalysisRun { .. }
-        | Action::DeleteAnalysisRun { .. }
-        | Action::PatchPods { .. }
-        | Action::EvictPod { .. }
-        | Action::ScaleWorkload { .. }
-        | Action::RestoreWorkload { .. } => None,
-    };
-    if let Some((kind, name)) = created
+    if let Some((kind, name)) = action.created()
         && !context
             .writer
             .write_log
@@ -461,10 +472,9 @@ async fn write_status(
         }
         return Ok(Some(wait));
     }
-    let resource = context.writer.names.resource(Kind::Rollout);
     context
         .writer
-        .write_status(&resource, rollout, patch)
+        .write_status(Kind::Rollout, rollout, patch)
         .await?;
     context
         .memories

@@ -9,6 +9,8 @@ mod bake;
 mod blue_green;
 mod canary;
 mod conditions;
+mod duration;
+mod experiments;
 mod header_routes;
 mod history;
 mod intents;
@@ -22,6 +24,7 @@ mod progress;
 mod promotion;
 mod replica_set;
 mod revisions;
+mod rollback_window;
 mod scale;
 mod services;
 mod stable_scale;
@@ -102,8 +105,10 @@ fn ask_in_order(pass: &mut Pass<'_>) {
         Declared::Canary(_) => traffic::heed(pass),
         Declared::BlueGreen(_) => blue_green::begin(pass),
     }
+    rollback_window::begin(pass);
     intents::answer(pass);
     analyses::heed(pass);
+    experiments::heed(pass);
     progress::measure(pass);
     abort::settle(pass);
     tell_stop(pass);
@@ -121,6 +126,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
     }
     analyses::run_all(pass);
     workload_scale::size(pass);
+    experiments::settle(pass);
     history::prune(pass);
 }
 

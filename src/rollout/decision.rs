@@ -124,6 +124,40 @@ pub enum Action {
         /// The Ingress.
         target: Target,
     },
+    /// Creates a Service of an Experiment.
+    CreateService {
+        /// Its name.
+        name: String,
+        /// The whole object.
+        object: Value,
+    },
+    /// Deletes a Service of an Experiment.
+    DeleteService {
+        /// The Service.
+        target: Target,
+    },
+    /// Creates an Experiment.
+    CreateExperiment {
+        /// Its name.
+        name: String,
+        /// The whole object.
+        object: Value,
+    },
+    /// Sets `spec.terminate` of an Experiment.
+    TerminateExperiment {
+        /// The Experiment.
+        target: Target,
+    },
+    /// Deletes a finished Experiment.
+    DeleteExperiment {
+        /// The Experiment.
+        target: Target,
+    },
+    /// Reads the pod template of a ReplicaSet, which no cache keeps. It comes back in the next snapshot.
+    ReadPodTemplate {
+        /// The ReplicaSet.
+        name: String,
+    },
     /// Creates an AnalysisRun.
     CreateAnalysisRun {
         /// Its name.
@@ -176,6 +210,35 @@ pub enum Action {
 }
 
 impl Action {
+    /// Kind and name of the object that it creates.
+    pub const fn created(&self) -> Option<(&'static str, &String)> {
+        match self {
+            Self::CreateReplicaSet { name, .. } => Some(("ReplicaSet", name)),
+            Self::CreateIngress { name, .. } => Some(("Ingress", name)),
+            Self::CreateAnalysisRun { name, .. } => Some(("AnalysisRun", name)),
+            Self::CreateService { name, .. } => Some(("Service", name)),
+            Self::CreateExperiment { name, .. } => Some(("Experiment", name)),
+            Self::PatchReplicaSet { .. }
+            | Self::AdoptReplicaSet { .. }
+            | Self::RecogniseReplicaSet { .. }
+            | Self::DeleteReplicaSet { .. }
+            | Self::PinService { .. }
+            | Self::PatchIngress { .. }
+            | Self::PatchRoute { .. }
+            | Self::DeleteIngress { .. }
+            | Self::DeleteService { .. }
+            | Self::TerminateExperiment { .. }
+            | Self::DeleteExperiment { .. }
+            | Self::ReadPodTemplate { .. }
+            | Self::TerminateAnalysisRun { .. }
+            | Self::DeleteAnalysisRun { .. }
+            | Self::PatchPods { .. }
+            | Self::EvictPod { .. }
+            | Self::ScaleWorkload { .. }
+            | Self::RestoreWorkload { .. } => None,
+        }
+    }
+
     /// A word for logs and metrics.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -189,6 +252,12 @@ impl Action {
             Self::PatchIngress { .. } => "patch_ingress",
             Self::PatchRoute { .. } => "patch_route",
             Self::DeleteIngress { .. } => "delete_ingress",
+            Self::CreateService { .. } => "create_service",
+            Self::DeleteService { .. } => "delete_service",
+            Self::CreateExperiment { .. } => "create_experiment",
+            Self::TerminateExperiment { .. } => "terminate_experiment",
+            Self::DeleteExperiment { .. } => "delete_experiment",
+            Self::ReadPodTemplate { .. } => "read_pod_template",
             Self::CreateAnalysisRun { .. } => "create_analysis_run",
             Self::TerminateAnalysisRun { .. } => "terminate_analysis_run",
             Self::DeleteAnalysisRun { .. } => "delete_analysis_run",

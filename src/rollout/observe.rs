@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::snapshot::{
     AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView, RouteView,
-    ServiceView, Snapshot, Workload, WorkloadView,
+    ServiceView, Snapshot, StepExperimentView, Workload, WorkloadView,
 };
 use crate::{
-    analysis::templates::{self, Templates},
+    analysis::templates::{self, TemplateKey, Templates},
     api::{
         analysis::AnalysisPhase,
         gateway_api::RouteKind,
@@ -40,6 +40,8 @@ pub struct Memory {
     pub refusal: Option<Refusal>,
     /// The hash of a pod template that no ReplicaSet was found to have.
     pub compared: Option<String>,
+    /// Pod templates that a decision asked for, by the names of their ReplicaSets.
+    pub pod_templates: BTreeMap<String, Value>,
     /// A ReplicaSet name that somebody else has.
     pub taken: Option<String>,
     /// When this process first looked at the Rollout. What the one before it wrote last may be missing in the status.
@@ -126,11 +128,23 @@ pub fn observe(
             .into_iter()
             .filter(|kind| !caches.routes.serves(*kind))
             .collect(),
-        templates: templates(namespace, strategy, caches, names),
+        templates: templates(
+            namespace,
+            strategy
+                .map(super::decide::template_refs)
+                .unwrap_or_default(),
+            caches,
+            names,
+        ),
         analysis_runs: caches::select(&caches.analysis_runs, namespace, owned)
             .iter()
             .map(|run| analysis_run(&run.value(), names))
             .collect(),
+        experiments: caches::select(&caches.experiments, namespace, owned)
+            .iter()
+            .map(|one| experiment(&one.value(), names))
+            .collect(),
+        pod_templates: memory.pod_templates.clone(),
         refusal: memory.refusal.clone(),
         compared: memory.compared.clone(),
         rollout: RolloutView {
@@ -150,14 +164,17 @@ pub fn observe(
     })
 }
 
-fn read<T: for<'de> Deserialize<'de>>(object: &Value, pointer: &str) -> Result<T, String> {
+pub(crate) fn read<T: for<'de> Deserialize<'de>>(
+    object: &Value,
+    pointer: &str,
+) -> Result<T, String> {
     let value = object
         .pointer(pointer)
         .ok_or_else(|| format!("{} is missing", pointer.trim_start_matches('/')))?;
     T::deserialize(value).map_err(|error| format!("{}: {error}", pointer.trim_start_matches('/')))
 }
 
-fn text(object: &Value, pointer: &str) -> String {
+pub(crate) fn text(object: &Value, pointer: &str) -> String {
     object
         .pointer(pointer)
         .and_then(Value::as_str)
@@ -213,7 +230,7 @@ fn is_orphan(
             .all(|(key, value)| labels.get(key) == Some(value))
 }
 
-fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
+pub(crate) fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
     let replicas = object
         .pointer("/spec/replicas")
         .and_then(Value::as_i64)
@@ -355,7 +372,7 @@ fn older_user(rollout: &CachedObject, service: &str, caches: &Caches) -> Option<
         .map(|other| other.name().to_owned())
 }
 
-fn endpoints(namespace: &str, service: &str, caches: &Caches) -> Vec<EndpointView> {
+pub(crate) fn endpoints(namespace: &str, service: &str, caches: &Caches) -> Vec<EndpointView> {
     let slices = caches::select(&caches.endpoint_slices, namespace, |slice| {
         let labels = kube::Resource::meta(slice).labels.as_ref();
         labels
@@ -453,16 +470,13 @@ fn routes(
         .collect()
 }
 
-/// The templates that the spec names, and those they refer to.
-fn templates(
+/// The templates that a spec names, and those they refer to.
+pub(crate) fn templates(
     namespace: &str,
-    strategy: Option<Declared<'_>>,
+    references: Vec<TemplateKey>,
     caches: &Caches,
     names: &ApiNames,
 ) -> Templates {
-    let references = strategy
-        .map(super::decide::template_refs)
-        .unwrap_or_default();
     templates::reach(references, |key| {
         let object = if key.cluster_scope {
             let Some(store) = &caches.cluster_templates else {
@@ -478,7 +492,32 @@ fn templates(
     })
 }
 
-fn analysis_run(object: &Value, names: &ApiNames) -> AnalysisRunView {
+fn experiment(object: &Value, names: &ApiNames) -> StepExperimentView {
+    let message = text(object, "/status/message");
+    StepExperimentView {
+        name: text(object, "/metadata/name"),
+        uid: text(object, "/metadata/uid"),
+        resource_version: text(object, "/metadata/resourceVersion"),
+        pod_template_hash: label(object, &names.pod_template_hash),
+        phase: object
+            .pointer("/status/phase")
+            .and_then(|phase| AnalysisPhase::deserialize(phase).ok())
+            .unwrap_or(AnalysisPhase::Pending),
+        message: if message.is_empty() {
+            text(object, "/status/waitingFor")
+        } else {
+            message
+        },
+        terminate: object
+            .pointer("/spec/terminate")
+            .and_then(Value::as_bool)
+            .unwrap_or(false),
+        created: time(object, "/metadata/creationTimestamp"),
+        deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
+    }
+}
+
+pub(crate) fn analysis_run(object: &Value, names: &ApiNames) -> AnalysisRunView {
     AnalysisRunView {
         name: text(object, "/metadata/name"),
         uid: text(object, "/metadata/uid"),

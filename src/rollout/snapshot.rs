@@ -46,6 +46,10 @@ pub struct Snapshot {
     pub templates: Templates,
     /// AnalysisRuns that this Rollout controls.
     pub analysis_runs: Vec<AnalysisRunView>,
+    /// Experiments that this Rollout controls.
+    pub experiments: Vec<StepExperimentView>,
+    /// Pod templates that were asked for, by the names of their ReplicaSets.
+    pub pod_templates: BTreeMap<String, Value>,
     /// What the API server said the last time about an object we tried to write for this generation, if it refused it.
     pub refusal: Option<Refusal>,
     /// The hash of a pod template that no ReplicaSet was found to have, by comparing.
@@ -260,6 +264,29 @@ pub struct AnalysisRunView {
     pub created: Option<Timestamp>,
     /// When it ended.
     pub completed: Option<Timestamp>,
+    /// It is being deleted.
+    pub deleting: bool,
+}
+
+/// An Experiment of a step as observed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepExperimentView {
+    /// Name.
+    pub name: String,
+    /// Uid.
+    pub uid: String,
+    /// The version that was looked at.
+    pub resource_version: String,
+    /// Hash label: the revision it was made for.
+    pub pod_template_hash: String,
+    /// Phase; Pending before the first look at it.
+    pub phase: AnalysisPhase,
+    /// Its message; what it waits for while it has none.
+    pub message: String,
+    /// `spec.terminate`.
+    pub terminate: bool,
+    /// When it was created.
+    pub created: Option<Timestamp>,
     /// It is being deleted.
     pub deleting: bool,
 }

@@ -267,7 +267,7 @@ async fn may(testbed: &Testbed, home: &str, namespace: &str, verb: &str, what: &
         .allowed
 }
 
-const NEEDED: [(&str, &str); 15] = [
+const NEEDED: [(&str, &str); 21] = [
     ("watch", "tidegate.dev/rollouts"),
     ("patch", "tidegate.dev/rollouts.status"),
     ("create", "tidegate.dev/analysisruns"),
@@ -276,7 +276,13 @@ const NEEDED: [(&str, &str); 15] = [
     ("create", "apps/replicasets"),
     ("patch", "apps/replicasets"),
     ("delete", "apps/replicasets"),
+    ("create", "/services"),
     ("patch", "/services"),
+    ("delete", "/services"),
+    ("create", "tidegate.dev/experiments"),
+    ("patch", "tidegate.dev/experiments"),
+    ("delete", "tidegate.dev/experiments"),
+    ("patch", "tidegate.dev/experiments.status"),
     ("watch", "discovery.k8s.io/endpointslices"),
     ("create", "networking.k8s.io/ingresses"),
     ("patch", "gateway.networking.k8s.io/httproutes"),
@@ -299,8 +305,8 @@ const NOT_NEEDED: [(&str, &str); 17] = [
     ("delete", "gateway.networking.k8s.io/httproutes"),
     ("create", "/pods"),
     ("list", "/pods"),
-    ("create", "/services"),
-    ("delete", "/services"),
+    ("get", "/services"),
+    ("get", "tidegate.dev/experiments"),
     ("patch", "apps/deployments"),
     ("create", "rbac.authorization.k8s.io/rolebindings"),
 ];

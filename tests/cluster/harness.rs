@@ -265,7 +265,7 @@ impl World {
             "events" => "/apis/events.k8s.io/v1",
             "leases" => "/apis/coordination.k8s.io/v1",
             "roles" => "/apis/rbac.authorization.k8s.io/v1",
-            "rollouts" | "analysisruns" | "analysistemplates" => {
+            "rollouts" | "analysisruns" | "analysistemplates" | "experiments" => {
                 &format!("/apis/{}", self.names.api_version())
             }
             other => panic!("the harness does not know {other}"),
@@ -279,11 +279,16 @@ impl World {
             &["get", "rollouts", "-o", "yaml"] as &[&str],
             &[
                 "get",
-                "replicasets,pods,services,ingresses,analysisruns",
+                "replicasets,pods,services,ingresses,analysisruns,experiments",
                 "-o",
                 "wide",
             ],
-            &["get", "services,ingresses,analysisruns", "-o", "yaml"],
+            &[
+                "get",
+                "services,ingresses,analysisruns,experiments",
+                "-o",
+                "yaml",
+            ],
             &["events"],
         ] {
             let output = Blocking::new(kubectl)

@@ -238,7 +238,9 @@ pub fn everything_bad() -> Vec<Bad> {
             Rollout,
             "spec.strategy.canary.steps[]",
             "set exactly one of setWeight",
-            steps(json!({ "experiment": { "duration": "1m" }, "plugin": { "name": "x" } })),
+            steps(
+                json!({ "experiment": { "duration": "1m", "templates": [] }, "plugin": { "name": "x" } }),
+            ),
         ),
         bad(
             Rollout,

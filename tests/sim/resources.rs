@@ -64,12 +64,15 @@ impl Resource {
 const OURS: &str = "tidegate.dev";
 const OUR_VERSION: &str = "v1alpha1";
 
-static ALL: [Resource; 14] = [
+static ALL: &[Resource] = &[
     of(OURS, OUR_VERSION, "rollouts", "Rollout")
         .with_status()
         .with_generation()
         .with_scale(),
     of(OURS, OUR_VERSION, "analysisruns", "AnalysisRun")
+        .with_status()
+        .with_generation(),
+    of(OURS, OUR_VERSION, "experiments", "Experiment")
         .with_status()
         .with_generation(),
     of(OURS, OUR_VERSION, "analysistemplates", "AnalysisTemplate")

@@ -90,6 +90,20 @@ fn an_abort_with_dynamic_stable_scale_survives_a_crash_at_every_write() {
 }
 
 #[test]
+fn an_experiment_step_survives_a_crash_at_every_write() {
+    let _covers = testbed::covers(&[
+        "spec.strategy.canary.steps[].experiment",
+        "Experiment spec.templates[].service",
+    ]);
+    crash::everywhere(&stories::good_experiment());
+}
+
+#[test]
+fn a_failed_experiment_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::failed_experiment());
+}
+
+#[test]
 fn a_switch_survives_a_crash_at_every_write() {
     crash::everywhere(&stories::blue_green());
 }

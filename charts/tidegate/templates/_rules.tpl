@@ -19,6 +19,14 @@ listed; Rollouts are the user's, so only their status is written.
   verbs: [patch]
 {{- end }}
 - apiGroups: [{{ .Values.apiGroup }}]
+  resources: [experiments]
+  verbs: [list, watch, create, patch, delete]
+{{- if eq .Values.apiGroup "tidegate.dev" }}
+- apiGroups: [{{ .Values.apiGroup }}]
+  resources: [experiments/status]
+  verbs: [patch]
+{{- end }}
+- apiGroups: [{{ .Values.apiGroup }}]
   resources: [analysistemplates]
   verbs: [list, watch]
 {{- if eq .Values.mode "cluster" }}
@@ -44,9 +52,10 @@ listed; Rollouts are the user's, so only their status is written.
 - apiGroups: [""]
   resources: [podtemplates]
   verbs: [list, watch]
+# Services are created and deleted for the templates of Experiments only.
 - apiGroups: [""]
   resources: [services]
-  verbs: [list, watch, patch]
+  verbs: [list, watch, create, patch, delete]
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [list, watch]

@@ -46,7 +46,9 @@ fn about(kind: Kind) -> &'static str {
             "Metrics to measure about a version, for Rollouts of all namespaces."
         }
         Kind::AnalysisRun => "One run of an analysis: what was measured and what it means.",
-        Kind::Experiment => "Short-lived versions side by side. Nothing acts on it yet.",
+        Kind::Experiment => {
+            "Short-lived versions side by side, with Services and analyses, to a verdict."
+        }
     }
 }
 

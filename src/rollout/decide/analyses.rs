@@ -3,7 +3,7 @@
 //! Only Successful goes on; Failed and Error abort; Inconclusive asks a person. Not here: judging metrics (`crate::analysis`).
 
 use super::{
-    abort, bake,
+    abort, bake, experiments,
     pass::{Mode, Pass},
     pauses,
 };
@@ -220,6 +220,7 @@ pub(super) fn fresh_attempt(pass: &Pass<'_>, revision: i64) -> i32 {
                 .and_then(|(_, attempt)| attempt.parse().ok())
                 .unwrap_or(0_i32)
         })
+        .chain(experiments::last_attempt(pass, revision))
         .max()
         .map_or(0, |attempt| attempt.saturating_add(1))
 }
@@ -370,6 +371,7 @@ pub fn template_refs(strategy: Declared<'_>) -> Vec<TemplateKey> {
         .iter()
         .flat_map(|(_, analysis)| &analysis.templates)
         .map(TemplateKey::from)
+        .chain(experiments::template_refs(strategy))
         .collect();
     keys.sort();
     keys.dedup();
@@ -405,9 +407,7 @@ fn create(pass: &mut Pass<'_>, analysis: &RolloutAnalysis, role: Role) -> Result
     if let Role::Step(index) = role {
         labels.insert(names.step_index.clone(), index.to_string());
     }
-    if let Some(instance) = &names.instance {
-        labels.insert(names.instance_id.clone(), instance.clone());
-    }
+    labels.extend(names.instance_label());
     let api_version = names.api_version();
     let request = RunRequest {
         api_version: &api_version,

@@ -1,8 +1,8 @@
-//! What is kept of the past: old ReplicaSets and finished AnalysisRuns.
+//! What is kept of the past: old ReplicaSets, finished AnalysisRuns and Experiments.
 //!
 //! Not here: scaling old ReplicaSets down (`scale`).
 
-use super::{analyses, pass::Pass};
+use super::{analyses, experiments, pass::Pass};
 use crate::rollout::decision::{Action, Target};
 
 /// Deletes what is beyond the limits.
@@ -11,6 +11,7 @@ pub(super) fn prune(pass: &mut Pass<'_>) {
         return;
     }
     analyses::prune(pass);
+    experiments::prune(pass);
     let limit = usize::try_from(pass.spec.revision_history_limit()).unwrap_or(0);
     let beyond: Vec<Target> = pass
         .revisions

@@ -44,7 +44,7 @@ pub(super) fn update(pass: &mut Pass<'_>) {
             Some(entry) => {
                 if !routes.is_empty() {
                     entry.unrouted_since = None;
-                } else if entry.unrouted_since.is_none() {
+                } else if entry.unrouted_since.is_none() && !entry.routes.is_empty() {
                     entry.unrouted_since = Some(now);
                 }
                 entry.routes = routes;
@@ -104,6 +104,20 @@ fn routes_to(pass: &Pass<'_>, hash: &str) -> Vec<String> {
     routes
 }
 
+/// Remembers that a version was the stable one.
+pub(super) fn was_stable(pass: &mut Pass<'_>, hash: String) {
+    let mut entries = pass.status.ledger.iter_mut();
+    if let Some(entry) = entries.find(|entry| entry.pod_template_hash == hash) {
+        entry.was_stable = true;
+    } else {
+        pass.status.ledger.push(LedgerEntry {
+            pod_template_hash: hash,
+            was_stable: true,
+            ..LedgerEntry::default()
+        });
+    }
+}
+
 /// Remembers when a version's pods go.
 pub(super) fn leaves_at(pass: &mut Pass<'_>, hash: &str, at: Timestamp) {
     let mut entries = pass.status.ledger.iter_mut();
@@ -125,6 +139,8 @@ pub(super) fn unrouted_since(pass: &Pass<'_>, hash: &str) -> Routed {
             unrouted_since: Some(since),
             ..
         }) => Routed::Until(*since),
+        // It is known for something else.
+        Some(entry) if entry.routes.is_empty() => Routed::Never,
         Some(LedgerEntry {
             unrouted_since: None,
             ..

@@ -177,6 +177,9 @@ pub fn note_of_action(action: &Action, snapshot: &Snapshot) -> Option<Note> {
                 None => format!("Deployment {} is left as it is", target.name),
             },
         ),
+        Action::CreateExperiment { name, object: _ } => {
+            note("ExperimentCreated", format!("Created Experiment {name}"))
+        }
         Action::PatchReplicaSet {
             target: _,
             replicas: None,
@@ -188,6 +191,11 @@ pub fn note_of_action(action: &Action, snapshot: &Snapshot) -> Option<Note> {
         | Action::DeleteReplicaSet { .. }
         | Action::PatchIngress { .. }
         | Action::PatchRoute { .. }
+        | Action::CreateService { .. }
+        | Action::DeleteService { .. }
+        | Action::TerminateExperiment { .. }
+        | Action::DeleteExperiment { .. }
+        | Action::ReadPodTemplate { .. }
         | Action::TerminateAnalysisRun { .. }
         | Action::DeleteAnalysisRun { .. } => None,
     }

@@ -4,7 +4,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{conditions, notes, revisions::Revisions, summary, takeover};
+use super::{conditions, duration, notes, revisions::Revisions, summary, takeover};
 use crate::{
     api::{rollout::RolloutSpec, rollout_status::RolloutStatus, strategy::Declared},
     rollout::{
@@ -180,6 +180,7 @@ impl<'a> Pass<'a> {
     pub(super) fn finish(mut self) -> Decision {
         summary::count(&mut self);
         conditions::tell(&mut self);
+        duration::tell(&mut self);
         notes::tell_edges(&mut self);
         Decision {
             actions: self.actions,

@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 
-use super::pass::Pass;
+use super::{experiments, pass::Pass};
 use crate::api::rollout_status::{PauseCondition, PauseReason};
 
 /// The time at which the pause began: now, if it has not yet.
@@ -59,6 +59,10 @@ pub(super) fn asked_person(pass: &Pass<'_>) -> Option<String> {
                     "a person to promote or abort: AnalysisRun {} is inconclusive",
                     run.unwrap_or_default()
                 ))
+            }
+            PauseReason::InconclusiveExperiment => {
+                let name = pass.status.canary.current_experiment.as_deref();
+                Some(experiments::asked(name.unwrap_or_default()))
             }
             PauseReason::TrafficOverwritten => {
                 let by = pass.status.overwritten.as_ref().map(|overwritten| {

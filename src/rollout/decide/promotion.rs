@@ -3,7 +3,7 @@
 //! Not here: what a strategy asks for until then (`canary`, `blue_green`).
 
 use super::{
-    abort, blue_green, canary,
+    abort, blue_green, canary, duration, ledger,
     pass::{Mode, Pass},
     revisions,
 };
@@ -43,11 +43,9 @@ fn promote(pass: &mut Pass<'_>, cause: &str) {
             pass.revisions.new_hash
         ),
     );
+    duration::promoted(pass);
     let before = std::mem::replace(&mut pass.status.stable_rs, pass.revisions.new_hash.clone());
-    let entries = pass.status.ledger.iter_mut();
-    for entry in entries.filter(|entry| entry.pod_template_hash == before) {
-        entry.was_stable = true;
-    }
+    ledger::was_stable(pass, before);
     pass.revisions
         .stable_hash
         .clone_from(&pass.revisions.new_hash);

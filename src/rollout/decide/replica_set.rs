@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::pass::{Mode, Pass};
+use super::{
+    pass::{Mode, Pass},
+    rollback_window,
+};
 use crate::{
     api::{
         conditions::{self, ConditionType},
@@ -26,7 +29,7 @@ const LONGEST_TEMPLATE: usize = 131_072;
 pub(super) fn ensure_new(pass: &mut Pass<'_>) {
     if let Some(new) = pass.revisions.new {
         let revision = pass.status.revision.unwrap_or(new.revision);
-        if new.revision != revision {
+        if new.revision != revision && !rollback_window::keeps_number(pass) {
             let annotation = (
                 pass.snapshot.names.revision.clone(),
                 Some(revision.to_string()),

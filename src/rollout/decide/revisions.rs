@@ -207,6 +207,7 @@ pub(super) fn restart(pass: &mut Pass<'_>) {
     pass.status.blue_green.pre_promotion_analysis_run_status = None;
     pass.status.blue_green.post_promotion_analysis_run_status = None;
     pass.status.canary.current_step_analysis_run_status = None;
+    pass.status.canary.current_experiment = None;
     pass.status.canary.current_background_analysis_run_status = None;
     pass.status.bake = BakeStatus::default();
     pass.status.progress = None;

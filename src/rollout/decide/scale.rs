@@ -131,6 +131,7 @@ fn size_with_router(pass: &mut Pass<'_>) {
             Mode::Aborted => aborted_size(pass, new),
             Mode::Stable | Mode::Stepping | Mode::Full => {
                 let want = held_size(pass, new, wanted_new(pass));
+                let want = kept_for_retry(pass, new, want);
                 let want = pending::bounded(pass, Some(new), want);
                 if want < new.replicas {
                     shrunk_canary(pass, new, want)
@@ -152,6 +153,17 @@ pub(super) fn size_leftovers(pass: &mut Pass<'_>) {
         let want = leftover_size(pass, old, &mut delayed);
         scale(pass, old, want);
     }
+}
+
+/// After a retry the pods that still run are kept: the update will want them again. With a `setCanaryScale` it says itself
+/// how many.
+fn kept_for_retry(pass: &Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
+    let steps = pass.strategy.steps();
+    let says = steps.iter().any(|step| step.set_canary_scale.is_some());
+    if pass.status.attempt == 0 || pass.mode() != Mode::Stepping || says {
+        return want;
+    }
+    want.max(new.replicas.min(pass.replicas()))
 }
 
 /// While nothing may move, a canary keeps the pods that it has been given for the step.

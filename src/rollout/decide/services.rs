@@ -7,7 +7,7 @@ use super::{conditions, pass::Pass};
 use crate::{
     api::strategy::ServiceRole,
     rollout::{
-        decision::{Action, Outcome, Target},
+        decision::{Action, Outcome, Target, Wait},
         snapshot::{ReplicaSetView, ServiceView},
     },
 };
@@ -170,6 +170,25 @@ pub(super) fn any_split_is_harmless(pass: &Pass<'_>) -> bool {
         return false;
     };
     stable_serves(pass) && leads_to_alone(pass, service, stable)
+}
+
+/// A stable Service that leads to the stable version and selects none of its pods: somebody has given it a label that only
+/// pods of another version have. Requests that are sent there are lost until it fits both.
+pub(super) fn tell_misfit(pass: &mut Pass<'_>) {
+    let (Some(service), Some(stable)) = (stable_service(pass), pass.revisions.stable()) else {
+        return;
+    };
+    let leads = pinned(pass, service) == Some(&stable.pod_template_hash);
+    let empty = service.ready_endpoints_of(&stable.name) == 0;
+    // A Service that has just been pointed at its version, or pods that are just there, are seen a moment later.
+    let updating = pass.revisions.new_hash != pass.status.stable_rs;
+    if leads && empty && updating && stable.available > 0 {
+        let why = format!(
+            "Service {} to select pods of the stable version: {} are available and none is its endpoint; its selector must fit the pods of both versions",
+            service.name, stable.available
+        );
+        pass.waits.insert(0, Wait { why, until: None });
+    }
 }
 
 /// At rest both Services lead to the stable version. Without pods there is nothing to lead to.

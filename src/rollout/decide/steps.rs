@@ -4,7 +4,7 @@
 
 use super::{
     analyses::{self, Role},
-    header_routes,
+    experiments, header_routes,
     pass::{Mode, Pass},
     pauses, scale, services, threshold,
 };
@@ -182,6 +182,26 @@ fn step_outcome(pass: &mut Pass<'_>, step: &CanaryStep, index: usize) -> Outcome
                 }
             }
         }
+        (Some(StepKind::Experiment(experiment)), carried) => {
+            if pauses::promoted(pass) {
+                pass.status.controller_pause = false;
+                if experiments::is_inconclusive(pass, index) {
+                    // A person has promoted it.
+                    return carried;
+                }
+            }
+            let outcome = if experiments::started(pass, index) {
+                experiments::outcome(pass, index)
+            } else if carried == Outcome::Done {
+                experiments::start(pass, experiment, index)
+            } else {
+                Outcome::Done
+            };
+            match outcome {
+                Outcome::Done => carried,
+                other @ (Outcome::Wait(_) | Outcome::Fail(_)) => other,
+            }
+        }
         (Some(StepKind::SetCanaryScale(_)), carried) => {
             pass.status.controller_pause = !pass.status.pause_conditions.is_empty();
             match carried {
@@ -196,6 +216,13 @@ fn step_outcome(pass: &mut Pass<'_>, step: &CanaryStep, index: usize) -> Outcome
             "spec.strategy.canary.steps[{index}] to have exactly one member"
         )),
     }
+}
+
+/// Whether the current step is a pause that only a person ends.
+pub(super) fn pauses_openly(pass: &Pass<'_>) -> bool {
+    let step = pass.strategy.steps().get(pass.step_index());
+    step.and_then(|step| step.pause.as_ref())
+        .is_some_and(|pause| pause.duration.is_none())
 }
 
 /// A pause step begins, goes on, or is over. A pause that was promoted has no condition left.
@@ -305,6 +332,11 @@ pub(super) fn describe(step: &CanaryStep) -> String {
                 .map(|template| template.template_name.as_str())
                 .collect();
             format!("analysis: {}", names.join(", "))
+        }
+        Some(StepKind::Experiment(step)) => {
+            let templates = step.templates.iter();
+            let names: Vec<&str> = templates.map(|template| template.name.as_str()).collect();
+            format!("experiment: {}", names.join(", "))
         }
         Some(StepKind::SetCanaryScale(step)) => match step.scale() {
             Some(CanaryScale::Weight(weight)) => format!("setCanaryScale{{weight: {weight}}}"),

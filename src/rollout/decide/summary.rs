@@ -51,9 +51,16 @@ fn selector(pass: &Pass<'_>) -> String {
         });
     let version = autoscaling::measured(pass)
         .map(|hash| format!("{}={hash}", pass.snapshot.names.pod_template_hash));
+    // Pods of an Experiment have the same labels, and are none of the Rollout's.
+    let steps = pass.strategy.steps();
+    let experiments = steps
+        .iter()
+        .any(|step| step.experiment.is_some())
+        .then(|| format!("!{}", pass.snapshot.names.experiment_name));
     labels
         .chain(expressions)
         .chain(version)
+        .chain(experiments)
         .collect::<Vec<_>>()
         .join(",")
 }

@@ -5,6 +5,7 @@
 mod bake;
 mod blue_green;
 mod canary_scale;
+mod experiment;
 mod header_routes;
 mod routes;
 mod sizes;
@@ -55,9 +56,16 @@ pub(super) fn describe(errors: &[FieldError]) -> String {
 /// Everything that is wrong with `spec` by itself.
 pub fn validate(spec: &RolloutSpec) -> Result<(), Vec<FieldError>> {
     let mut errors = Errors(Vec::new());
-    errors.unsupported("spec.rollbackWindow", spec.rollback_window.is_some());
     errors.unsupported("spec.restartAt", spec.restart_at.is_some());
     errors.0.extend(workload::problems(spec));
+    if let Some(window) = &spec.rollback_window
+        && window.revisions.is_none_or(|revisions| revisions < 1)
+    {
+        errors.add(
+            "spec.rollbackWindow.revisions",
+            "must be at least 1: how many revisions back need no steps",
+        );
+    }
     check_strategy(spec, &mut errors);
     check_template(spec, &mut errors);
     if spec.progress_deadline_seconds() <= spec.min_ready_seconds {
@@ -101,7 +109,10 @@ fn check_strategy(spec: &RolloutSpec, errors: &mut Errors) {
             "set exactly one of canary and blueGreen; both are set",
         ),
         (None, Some(blue_green)) => blue_green::check(blue_green, spec, errors),
-        (Some(canary), None) => check_canary(canary, errors),
+        (Some(canary), None) => {
+            check_canary(canary, errors);
+            experiment::check(spec, canary, errors);
+        }
     }
     if let Some(strategy) = spec.strategy.declared() {
         bake::check(strategy, errors);
@@ -346,8 +357,10 @@ fn check_step(step: &CanaryStep, path: &str, max: i32, errors: &mut Errors) {
         Some(StepKind::Analysis(analysis)) => {
             check_analysis(analysis, &format!("{path}.analysis"), errors);
         }
-        // `canary_scale::check` and `header_routes::check` look at all of them.
-        Some(StepKind::SetCanaryScale(_) | StepKind::SetHeaderRoute(_)) => {}
+        // `canary_scale::check`, `header_routes::check` and `experiment::check` look at all of them.
+        Some(
+            StepKind::SetCanaryScale(_) | StepKind::SetHeaderRoute(_) | StepKind::Experiment(_),
+        ) => {}
         Some(StepKind::Unsupported(name)) => errors.unsupported(&format!("{path}.{name}"), true),
     }
 }

@@ -78,6 +78,8 @@ impl Scene {
                 .collect(),
             unserved: BTreeSet::new(),
             templates: BTreeMap::new(),
+            experiments: Vec::new(),
+            pod_templates: BTreeMap::new(),
             analysis_runs: Vec::new(),
             refusal: None,
             compared: None,

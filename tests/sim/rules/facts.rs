@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::sim::{proxy::Shares, store::Store};
 
 const HASH: &str = "tidegate.dev/pod-template-hash";
+const EXPERIMENT: &str = "tidegate.dev/experiment-name";
 
 /// A version's ReplicaSet.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +77,8 @@ impl Facts {
         };
         let sets = store
             .list("replicasets")
+            // What an Experiment tries out has no traffic of the Rollout's.
+            .filter(|(_, set)| set["metadata"]["labels"][EXPERIMENT].is_null())
             .filter_map(|(_, set)| {
                 let hash = set["metadata"]["labels"][HASH].as_str()?.to_owned();
                 let counts = Set {

@@ -21,6 +21,7 @@ pub(in crate::rollout::decide) fn pin(pass: &mut Pass<'_>) {
     if let Some(service) = services::canary_service(pass) {
         pin_canary(pass, service);
     }
+    services::tell_misfit(pass);
 }
 
 fn pin_stable(pass: &mut Pass<'_>, service: &ServiceView) {

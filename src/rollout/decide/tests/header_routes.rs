@@ -143,6 +143,12 @@ pub(super) fn will_pick(snapshot: &Snapshot, decision: &Decision) -> bool {
             | Action::EvictPod { .. }
             | Action::ScaleWorkload { .. }
             | Action::RestoreWorkload { .. }
+            | Action::CreateService { .. }
+            | Action::DeleteService { .. }
+            | Action::CreateExperiment { .. }
+            | Action::TerminateExperiment { .. }
+            | Action::DeleteExperiment { .. }
+            | Action::ReadPodTemplate { .. }
             | Action::DeleteReplicaSet { .. }
             | Action::PinService { .. }
             | Action::CreateAnalysisRun { .. }

@@ -173,6 +173,12 @@ impl Look<'_> {
                 | Action::RecogniseReplicaSet { .. }
                 | Action::PinService { .. }
                 | Action::DeleteIngress { .. }
+                | Action::CreateService { .. }
+                | Action::DeleteService { .. }
+                | Action::CreateExperiment { .. }
+                | Action::TerminateExperiment { .. }
+                | Action::DeleteExperiment { .. }
+                | Action::ReadPodTemplate { .. }
                 | Action::CreateAnalysisRun { .. }
                 | Action::TerminateAnalysisRun { .. }
                 | Action::DeleteAnalysisRun { .. }
@@ -225,6 +231,12 @@ impl Look<'_> {
                     Action::EvictPod { target } => ("pod", &target.name),
                     Action::ScaleWorkload { target, .. }
                     | Action::RestoreWorkload { target, .. } => ("workload", &target.name),
+                    Action::CreateService { name, .. } => ("svc", name),
+                    Action::DeleteService { target } => ("svc", &target.name),
+                    Action::CreateExperiment { name, .. } => ("exp", name),
+                    Action::TerminateExperiment { target }
+                    | Action::DeleteExperiment { target } => ("exp", &target.name),
+                    Action::ReadPodTemplate { name } => ("read", name),
                 };
             self.must(
                 seen.insert((kind, name.clone())),
@@ -345,6 +357,12 @@ impl Look<'_> {
                 | Action::EvictPod { .. }
                 | Action::ScaleWorkload { .. }
                 | Action::RestoreWorkload { .. }
+                | Action::CreateService { .. }
+                | Action::DeleteService { .. }
+                | Action::CreateExperiment { .. }
+                | Action::TerminateExperiment { .. }
+                | Action::DeleteExperiment { .. }
+                | Action::ReadPodTemplate { .. }
                 | Action::DeleteReplicaSet { .. }
                 | Action::PatchRoute { .. }
                 | Action::CreateIngress { .. }
@@ -379,6 +397,12 @@ impl Look<'_> {
                 | Action::CreateIngress { .. }
                 | Action::PatchIngress { .. }
                 | Action::DeleteIngress { .. }
+                | Action::CreateService { .. }
+                | Action::DeleteService { .. }
+                | Action::CreateExperiment { .. }
+                | Action::TerminateExperiment { .. }
+                | Action::DeleteExperiment { .. }
+                | Action::ReadPodTemplate { .. }
                 | Action::CreateAnalysisRun { .. }
                 | Action::TerminateAnalysisRun { .. }
                 | Action::DeleteAnalysisRun { .. }

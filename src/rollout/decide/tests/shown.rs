@@ -59,6 +59,16 @@ impl World {
                 format!("weight {weight}")
             }
             Action::DeleteIngress { target } => format!("delete Ingress {}", target.name),
+            Action::CreateExperiment { name, .. } => format!("try out {}", self.short_run(name)),
+            Action::TerminateExperiment { target } => {
+                format!("end trying out {}", self.short_run(&target.name))
+            }
+            Action::DeleteExperiment { target } => {
+                format!("forget trying out {}", self.short_run(&target.name))
+            }
+            Action::ReadPodTemplate { name } => format!("read {}", version(name)),
+            Action::CreateService { name, .. } => format!("create Service {name}"),
+            Action::DeleteService { target } => format!("delete Service {}", target.name),
             Action::CreateAnalysisRun { name, .. } => format!("measure {}", self.short_run(name)),
             Action::TerminateAnalysisRun { target } => {
                 format!("end measuring {}", self.short_run(&target.name))

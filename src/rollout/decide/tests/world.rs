@@ -25,7 +25,8 @@ use crate::{
         decision::{Action, Decision, Next, Note},
         snapshot::{
             AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView,
-            RouteView, ServiceView, Snapshot, TemplateKey, Workload, WorkloadView,
+            RouteView, ServiceView, Snapshot, StepExperimentView, TemplateKey, Workload,
+            WorkloadView,
         },
     },
 };
@@ -80,6 +81,10 @@ pub(super) struct World {
     pub(super) gateways: Gateways,
     pub(super) templates: BTreeMap<TemplateKey, Result<AnalysisTemplateSpec, String>>,
     pub(super) runs: Vec<AnalysisRunView>,
+    pub(super) experiments: Vec<StepExperimentView>,
+    pod_templates: BTreeMap<String, Value>,
+    /// The pod templates of all ReplicaSets as they were declared.
+    declared: BTreeMap<String, Value>,
     pub(super) refusal: Option<Refusal>,
     pub(super) foreign: Vec<String>,
     pub(super) deleting: bool,
@@ -88,6 +93,8 @@ pub(super) struct World {
     /// What an AnalysisRun whose name contains the key ends with; others are successful. `None` never ends.
     verdicts: Vec<(String, Option<AnalysisPhase>)>,
     start_up: i64,
+    /// Services whose selector fits pods of one version only.
+    fits: BTreeMap<String, String>,
     /// Pods that the nodes have room for.
     room: usize,
     counter: u64,
@@ -131,12 +138,16 @@ pub(super) fn world() -> World {
         gateways: Gateways::Answer,
         templates: BTreeMap::new(),
         runs: Vec::new(),
+        experiments: Vec::new(),
+        pod_templates: BTreeMap::new(),
+        declared: BTreeMap::new(),
         refusal: None,
         foreign: Vec::new(),
         deleting: false,
         broken: BTreeSet::new(),
         verdicts: Vec::new(),
         start_up: 3,
+        fits: BTreeMap::new(),
         room: usize::MAX,
         counter: 0,
         writes: 0,
@@ -360,6 +371,13 @@ impl World {
         self.settle();
     }
 
+    /// Somebody gives a Service a label that only pods of `version` have.
+    pub(super) fn only_selects(&mut self, service: &str, version: &str) {
+        self.fits.insert(service.to_owned(), version.to_owned());
+        self.settle();
+        self.follow_slices(true);
+    }
+
     pub(super) fn overwrite_weight(&mut self, weight: i32, by: &str) {
         let ingress = self.ingresses.get_mut("demo-demo-canary").unwrap();
         ingress.object["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"] =
@@ -477,6 +495,8 @@ impl World {
             routes: self.routes.clone(),
             unserved: BTreeSet::new(),
             templates: self.templates.clone(),
+            experiments: self.experiments.clone(),
+            pod_templates: self.pod_templates.clone(),
             analysis_runs: self.runs.clone(),
             refusal: self.refusal.clone(),
             compared: None,
@@ -610,6 +630,10 @@ impl World {
             .sets
             .iter()
             .filter(|set| pin.is_none_or(|pin| *pin == set.view.pod_template_hash))
+            .filter(|set| {
+                let only = self.fits.get(&service.name);
+                only.is_none_or(|only| *only == set.version)
+            })
             .flat_map(|set| &set.pods)
             .map(|pod| EndpointView {
                 pod: pod.name.clone(),
@@ -863,6 +887,26 @@ impl World {
             Action::DeleteIngress { target } => {
                 self.ingresses.remove(&target.name);
             }
+            Action::CreateExperiment { name, object } => {
+                self.create_experiment(name, object, version);
+            }
+            Action::TerminateExperiment { target } => {
+                let mut all = self.experiments.iter_mut();
+                let one = all.find(|one| one.name == target.name).unwrap();
+                assert_eq!(one.resource_version, target.resource_version, "stale write");
+                one.terminate = true;
+                one.resource_version = version;
+            }
+            Action::DeleteExperiment { target } => {
+                self.experiments.retain(|one| one.name != target.name);
+            }
+            Action::ReadPodTemplate { name } => {
+                let template = self.declared[name].clone();
+                self.pod_templates.insert(name.clone(), template);
+            }
+            Action::CreateService { .. } | Action::DeleteService { .. } => {
+                panic!("a Rollout makes no Services: {action:?}")
+            }
             Action::CreateAnalysisRun { name, object } => self.create_run(name, object, version),
             Action::TerminateAnalysisRun { target } => {
                 let run = self
@@ -934,6 +978,9 @@ impl World {
             stored_hash: template_hash::pod_template_hash(&self.shown_template(object), 0),
             ..ReplicaSetView::default()
         };
+        let declared = object["metadata"]["annotations"][&names.pod_template].as_str();
+        let declared = serde_json::from_str(declared.unwrap()).unwrap();
+        self.declared.insert(name.to_owned(), declared);
         self.sets.push(Set {
             template: own_template(object),
             view,
@@ -954,6 +1001,24 @@ impl World {
             Workload::Found(workload) => workload,
             other => panic!("{other:?}"),
         }
+    }
+
+    fn create_experiment(&mut self, name: &str, object: &Value, resource_version: String) {
+        let is_free = self.experiments.iter().all(|one| one.name != *name);
+        assert!(is_free, "{name} is taken");
+        self.pod_templates.clear();
+        let label = object["metadata"]["labels"][&names().pod_template_hash].as_str();
+        self.experiments.push(StepExperimentView {
+            name: name.to_owned(),
+            uid: format!("uid-{resource_version}"),
+            resource_version,
+            pod_template_hash: label.unwrap().to_owned(),
+            phase: AnalysisPhase::Running,
+            message: String::new(),
+            terminate: false,
+            created: Some(self.now),
+            deleting: false,
+        });
     }
 
     fn create_run(&mut self, name: &str, object: &Value, resource_version: String) {
