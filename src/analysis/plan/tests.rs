@@ -256,6 +256,12 @@ fn a_request_says_how_it_is_made() {
     };
     assert_eq!(web.shown(), "PUT http://gate.shop.svc/***");
     assert_eq!(web.secrets().count(), 2);
+    let headers = web.headers.iter();
+    let headers: Vec<_> = headers
+        .map(|(name, value)| (name.as_str(), value.shown()))
+        .collect();
+    assert_eq!(headers, [("content-type", "text/plain".to_owned())]);
+    assert!(web.path.is_some());
     assert_eq!((web.timeout, web.insecure), (Duration::from_secs(10), true));
     assert_eq!(plan.source.shown(), Some(web.shown()));
 }

@@ -131,10 +131,7 @@ fn bad_news_end_an_update_at_every_moment() {
 
 #[test]
 fn a_background_run_starts_at_its_step_with_the_first_traffic_and_ends_with_the_update() {
-    let _covers = testbed::covers(&[
-        "spec.strategy.canary.analysis",
-        "spec.strategy.canary.analysis.startingStep",
-    ]);
+    let _covers = testbed::covers(&["spec.strategy.canary.analysis"]);
     let mut world = with_background().verdict("-2", None).deployed();
     world.declare("v2");
     world.play_until(|world| !world.runs.is_empty());
@@ -146,6 +143,22 @@ fn a_background_run_starts_at_its_step_with_the_first_traffic_and_ends_with_the_
     world.ask("1", Verb::Promote);
     world.play();
     assert!(world.runs[0].terminate && world.runs.len() == 1, "{world}");
+}
+
+#[test]
+fn a_background_run_does_not_start_before_its_step_though_there_is_traffic() {
+    let _covers = testbed::covers(&["spec.strategy.canary.analysis.startingStep"]);
+    let background = json!({"templates": [{"templateName": "latency"}], "startingStep": 2});
+    let mut world = world()
+        .nginx()
+        .steps(json!([{"setWeight": 25}, {"pause": {}}, {"pause": {}}]))
+        .with("analysis", background)
+        .deployed()
+        .updated();
+    assert_eq!((world.weight(), world.runs.len()), (25, 0), "{world}");
+    world.ask("1", Verb::Promote);
+    world.play();
+    assert_eq!(world.runs.len(), 1, "{world}");
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn the_last_scale_is_the_number_of_pods_whatever_the_weight() {
     let _covers = testbed::covers(&[
         "spec.strategy.canary.steps[].setCanaryScale",
         "spec.strategy.canary.steps[].setCanaryScale.replicas",
+        "spec.strategy.canary.steps[].setCanaryScale.matchTrafficWeight",
     ]);
     for (steps, expected) in [
         (json!([{"setCanaryScale": {"replicas": 3}}]), (3, 0)),
