@@ -146,6 +146,8 @@ fn first_look() -> Snapshot {
         experiments: Vec::new(),
         pod_templates: std::collections::BTreeMap::new(),
         analysis_runs: Vec::new(),
+        pods: None,
+        eviction_refused: None,
         refusal: None,
         compared: None,
         workload: Workload::NotNamed,
