@@ -301,6 +301,9 @@ impl Caches {
                 missing.push(kind.plural());
             }
         }
+        if !missing.contains(&"rollouts") {
+            self.workloads.rollouts_are_read();
+        }
         for kind in WorkloadKind::ALL {
             let known = tokio::time::timeout_at(deadline, self.workloads.known(kind));
             if known.await.is_err() {

@@ -34,6 +34,8 @@ pub struct Workloads {
     kinds: Arc<BTreeMap<WorkloadKind, OnDemand>>,
     /// Deployments that carry our mark: name, mark and size.
     pub marked: Store<CachedObject>,
+    /// Whether all Rollouts are known. A store wakes only one of those that wait for its first list, so these ask here.
+    rollouts_read: Arc<watch::Sender<bool>>,
 }
 
 #[derive(Debug)]
@@ -47,6 +49,11 @@ impl Workloads {
     pub fn store(&self, kind: WorkloadKind) -> Option<&Store<CachedObject>> {
         let on_demand = self.kinds.get(&kind)?;
         (*on_demand.state.borrow() == State::Filled).then_some(&on_demand.store)
+    }
+
+    /// To be told when all Rollouts are known: before that nobody knows which kinds they name.
+    pub(super) fn rollouts_are_read(&self) {
+        self.rollouts_read.send_replace(true);
     }
 
     /// Resolves when it is known that no Rollout names the kind, or its store is filled.
@@ -72,6 +79,7 @@ pub(super) struct Start<'a> {
 
 /// Starts to follow every kind that a Rollout names, now or later.
 pub(super) fn start(with: Start<'_>, tasks: &mut JoinSet<()>) -> Workloads {
+    let rollouts_read = watch::Sender::new(false);
     let kinds = WorkloadKind::ALL.into_iter().map(|kind| {
         let store = Writer::new(kind.resource());
         let (state, known) = watch::channel(State::Unknown);
@@ -88,6 +96,7 @@ pub(super) fn start(with: Start<'_>, tasks: &mut JoinSet<()>) -> Workloads {
             scope: with.scope.clone(),
             wakes: with.wakes.clone(),
             rollouts: with.rollouts.clone(),
+            rollouts_read: rollouts_read.subscribe(),
             config: match kind {
                 // Ours are watched already, and are nobody's source.
                 WorkloadKind::ReplicaSet => {
@@ -104,6 +113,7 @@ pub(super) fn start(with: Start<'_>, tasks: &mut JoinSet<()>) -> Workloads {
     Workloads {
         kinds: Arc::new(kinds.collect()),
         marked: with.marked,
+        rollouts_read: Arc::new(rollouts_read),
     }
 }
 
@@ -113,6 +123,7 @@ struct Follower {
     scope: Scope,
     wakes: Wakes,
     rollouts: Store<CachedObject>,
+    rollouts_read: watch::Receiver<bool>,
     config: watcher::Config,
     store: Writer<CachedObject>,
     state: watch::Sender<State>,
@@ -120,8 +131,8 @@ struct Follower {
 
 impl Follower {
     async fn run(mut self) {
-        // An error means that the store has ended with the process.
-        if self.rollouts.wait_until_ready().await.is_err() {
+        // An error means that the process ends.
+        if self.rollouts_read.wait_for(|read| *read).await.is_err() {
             return;
         }
         while self
