@@ -139,7 +139,6 @@ impl Writer {
     }
 
     /// Carries out one action for the Rollout with `owner_uid`. The caches say whose an object is that exists already.
-    #[expect(clippy::too_many_lines, reason = "one arm for each kind of action")]
     pub async fn act(
         &self,
         action: &Action,
@@ -148,55 +147,27 @@ impl Writer {
         caches: &Caches,
     ) -> Result<Acted, ActError> {
         let word = action.name();
-        let new = |name, object| New {
-            namespace,
-            name,
-            object,
-            owner_uid,
-        };
+        let resource = self.resource(action);
         match action {
-            Action::CreateReplicaSet { name, object } => {
-                let new = new(name, object);
-                self.create(word, &caches::replica_sets(), &new, None).await
-            }
-            Action::CreateIngress { name, object } => {
-                let new = new(name, object);
-                let all = Some(&caches.ingresses);
-                self.create(word, &caches::ingresses(), &new, all).await
-            }
-            Action::CreateAnalysisRun { name, object } => {
-                let new = new(name, object);
-                let resource = self.names.resource(Kind::AnalysisRun);
-                let all = Some(&caches.analysis_runs);
-                self.create(word, &resource, &new, all).await
-            }
-            Action::CreateService { name, object } => {
+            Action::CreateReplicaSet { name, object }
+            | Action::CreateIngress { name, object }
+            | Action::CreateService { name, object }
+            | Action::CreateExperiment { name, object }
+            | Action::CreateAnalysisRun { name, object } => {
                 let new = New {
                     namespace,
                     name,
                     object,
                     owner_uid,
                 };
-                let all = Some(&caches.services);
-                self.create(word, &caches::services(), &new, all).await
-            }
-            Action::CreateExperiment { name, object } => {
-                let new = New {
-                    namespace,
-                    name,
-                    object,
-                    owner_uid,
-                };
-                let resource = self.names.resource(Kind::Experiment);
-                let all = Some(&caches.experiments);
-                self.create(word, &resource, &new, all).await
+                self.create(word, &resource, &new, all(caches, &resource))
+                    .await
             }
             // What is read is not written; whoever asked for it keeps it (`pod_template`).
             Action::ReadPodTemplate { name: _ } => Ok(Acted::Nothing),
             Action::AdoptReplicaSet { target, owner } => {
                 let patch = json!({ "metadata": { "ownerReferences": [owner] } });
-                self.patch(word, &caches::replica_sets(), namespace, target, patch)
-                    .await
+                self.patch(word, &resource, namespace, target, patch).await
             }
             Action::RecogniseReplicaSet {
                 object,
@@ -210,8 +181,7 @@ impl Writer {
                 template,
             } => {
                 let patch = resized(*replicas, annotations, template);
-                self.patch(word, &caches::replica_sets(), namespace, target, patch)
-                    .await
+                self.patch(word, &resource, namespace, target, patch).await
             }
             Action::PinService {
                 target,
@@ -220,45 +190,31 @@ impl Writer {
                 rollout,
             } => {
                 let patch = pinned(&self.names, pod_template_hash, *role, rollout);
-                self.patch(word, &caches::services(), namespace, target, patch)
-                    .await
+                self.patch(word, &resource, namespace, target, patch).await
             }
             Action::PatchIngress { target, patch } => {
-                self.patch(word, &caches::ingresses(), namespace, target, patch.clone())
+                self.patch(word, &resource, namespace, target, patch.clone())
                     .await
             }
             Action::PatchRoute {
-                kind,
+                kind: _,
                 target,
                 patch,
             } => {
                 let patch = Patch::Json(patch.clone());
-                self.send_patch(word, &kind.resource(), namespace, target, &patch)
+                self.send_patch(word, &resource, namespace, target, &patch)
                     .await
             }
-            Action::TerminateExperiment { target } => {
-                let resource = self.names.resource(Kind::Experiment);
+            Action::TerminateExperiment { target } | Action::TerminateAnalysisRun { target } => {
                 let patch = json!({ "spec": { "terminate": true } });
                 self.patch(word, &resource, namespace, target, patch).await
             }
-            Action::DeleteExperiment { target } => {
-                let resource = self.names.resource(Kind::Experiment);
+            Action::DeleteReplicaSet { target }
+            | Action::DeleteIngress { target }
+            | Action::DeleteService { target }
+            | Action::DeleteExperiment { target }
+            | Action::DeleteAnalysisRun { target } => {
                 self.delete(word, &resource, namespace, target).await
-            }
-            Action::DeleteService { target } => {
-                self.delete(word, &caches::services(), namespace, target)
-                    .await
-            }
-            Action::TerminateAnalysisRun { target } => {
-                let resource = self.names.resource(Kind::AnalysisRun);
-                self.patch(
-                    word,
-                    &resource,
-                    namespace,
-                    target,
-                    json!({ "spec": { "terminate": true } }),
-                )
-                .await
             }
             Action::PatchPods {
                 target,
@@ -280,31 +236,42 @@ impl Writer {
                 rollout,
             } => {
                 let patch = scaled(&self.names, *at_rest, rollout);
-                let resource = WorkloadKind::Deployment.resource();
                 self.patch(word, &resource, namespace, target, patch).await
             }
             Action::RestoreWorkload { target, replicas } => {
                 let patch = given_back(&self.names, *replicas);
-                let resource = WorkloadKind::Deployment.resource();
                 self.patch(word, &resource, namespace, target, patch).await
             }
-            Action::DeleteReplicaSet { target } => {
-                self.delete(word, &caches::replica_sets(), namespace, target)
-                    .await
+        }
+    }
+
+    /// The kind of object that an action is about.
+    fn resource(&self, action: &Action) -> ApiResource {
+        match action {
+            Action::CreateReplicaSet { .. }
+            | Action::PatchReplicaSet { .. }
+            | Action::AdoptReplicaSet { .. }
+            | Action::RecogniseReplicaSet { .. }
+            | Action::DeleteReplicaSet { .. }
+            | Action::PatchPods { .. }
+            | Action::ReadPodTemplate { .. } => caches::replica_sets(),
+            Action::EvictPod { .. } => caches::foreign("", "v1", "Pod", "pods"),
+            Action::ScaleWorkload { .. } | Action::RestoreWorkload { .. } => {
+                WorkloadKind::Deployment.resource()
             }
-            Action::DeleteIngress { target } => {
-                self.delete(word, &caches::ingresses(), namespace, target)
-                    .await
-            }
-            Action::DeleteAnalysisRun { target } => {
-                self.delete(
-                    word,
-                    &self.names.resource(Kind::AnalysisRun),
-                    namespace,
-                    target,
-                )
-                .await
-            }
+            Action::PinService { .. }
+            | Action::CreateService { .. }
+            | Action::DeleteService { .. } => caches::services(),
+            Action::CreateIngress { .. }
+            | Action::PatchIngress { .. }
+            | Action::DeleteIngress { .. } => caches::ingresses(),
+            Action::PatchRoute { kind, .. } => kind.resource(),
+            Action::CreateExperiment { .. }
+            | Action::TerminateExperiment { .. }
+            | Action::DeleteExperiment { .. } => self.names.resource(Kind::Experiment),
+            Action::CreateAnalysisRun { .. }
+            | Action::TerminateAnalysisRun { .. }
+            | Action::DeleteAnalysisRun { .. } => self.names.resource(Kind::AnalysisRun),
         }
     }
 
@@ -533,6 +500,17 @@ impl Writer {
                 field: field.to_owned(),
             }),
         }
+    }
+}
+
+/// The cache that has every object of a kind. ReplicaSets are watched by label.
+fn all<'a>(caches: &'a Caches, resource: &ApiResource) -> Option<&'a Store<CachedObject>> {
+    match resource.kind.as_str() {
+        "Ingress" => Some(&caches.ingresses),
+        "Service" => Some(&caches.services),
+        "AnalysisRun" => Some(&caches.analysis_runs),
+        "Experiment" => Some(&caches.experiments),
+        _ => None,
     }
 }
 

@@ -218,36 +218,11 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
             .await?;
         return Ok(Requeue::requeue(BEHIND));
     }
-    let (mut failed, mut acted, mut read, mut refused) = (None, false, false, None);
+    let (mut failed, mut acted, mut refused) = (None, false, None);
     for action in &decision.actions {
-        if let Action::ReadPodTemplate { name } = action {
-            match context.writer.pod_template(rollout.namespace(), name).await {
-                Ok(template) => {
-                    read = true;
-                    context
-                        .memories
-                        .with(rollout.uid(), generation, |remembered| {
-                            let known = &mut remembered.memory.pod_templates;
-                            known.insert(name.clone(), template);
-                        });
-                    continue;
-                }
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
-            }
-        }
         match carry_out(action, &snapshot, context).await {
             Ok(Acted::Done) => {
                 acted = true;
-                if matches!(action, Action::CreateExperiment { .. }) {
-                    context
-                        .memories
-                        .with(rollout.uid(), generation, |remembered| {
-                            remembered.memory.pod_templates.clear();
-                        });
-                }
                 context.instruments.acted(action.name(), "done");
                 if let Some(note) = note_of_action(action, &snapshot) {
                     publish(&note, rollout, context);
@@ -289,7 +264,8 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     if let Some(error) = failed {
         return Err(error);
     }
-    if read {
+    let is_read = |action: &Action| matches!(action, Action::ReadPodTemplate { .. });
+    if decision.actions.iter().any(is_read) {
         return Ok(Requeue::requeue(Duration::ZERO));
     }
     let again = context.memories.try_again(rollout.uid(), generation);
@@ -399,10 +375,26 @@ async fn carry_out(
     {
         return Ok(Acted::Nothing);
     }
-    context
+    let (uid, generation) = (&snapshot.rollout.uid, snapshot.rollout.generation);
+    if let Action::ReadPodTemplate { name } = action {
+        let template = context.writer.pod_template(namespace, name).await?;
+        context.memories.with(uid, generation, |remembered| {
+            let known = &mut remembered.memory.pod_templates;
+            known.insert(name.clone(), template);
+        });
+        return Ok(Acted::Nothing);
+    }
+    let acted = context
         .writer
-        .act(action, namespace, &snapshot.rollout.uid, &context.caches)
-        .await
+        .act(action, namespace, uid, &context.caches)
+        .await?;
+    if matches!(action, Action::CreateExperiment { .. }) {
+        // They are large, and were for this one.
+        context.memories.with(uid, generation, |remembered| {
+            remembered.memory.pod_templates.clear();
+        });
+    }
+    Ok(acted)
 }
 
 /// Keeps what the next decision has to know about a refusal.

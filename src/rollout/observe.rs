@@ -136,6 +136,7 @@ pub fn observe(
             .into_iter()
             .filter(|kind| !caches.routes.serves(*kind))
             .collect(),
+        foreign_analysis_runs: foreign_runs(rollout, caches),
         templates: templates(
             namespace,
             strategy
@@ -470,6 +471,16 @@ pub(crate) fn templates(
         }?;
         Some(read(&object.value(), "/spec"))
     })
+}
+
+/// AnalysisRuns of others whose names begin as those of this Rollout do.
+fn foreign_runs(rollout: &CachedObject, caches: &Caches) -> Vec<String> {
+    let prefix = format!("{}-", rollout.name());
+    let runs = caches::select(&caches.analysis_runs, rollout.namespace(), |run| {
+        let controller = run.controller().map(|owner| owner.uid.as_str());
+        run.name().starts_with(&prefix) && controller != Some(rollout.uid())
+    });
+    runs.iter().map(|run| run.name().to_owned()).collect()
 }
 
 fn experiment(object: &Value, names: &ApiNames) -> StepExperimentView {

@@ -48,6 +48,8 @@ pub struct Snapshot {
     pub unserved: BTreeSet<RouteKind>,
     /// The templates that the spec names, and those they refer to. Absent: does not exist.
     pub templates: Templates,
+    /// Names of AnalysisRuns in the namespace that this Rollout does not control but that have a name it may need.
+    pub foreign_analysis_runs: Vec<String>,
     /// AnalysisRuns that this Rollout controls.
     pub analysis_runs: Vec<AnalysisRunView>,
     /// The pods, while a decision has to look at them.

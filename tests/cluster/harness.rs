@@ -260,6 +260,7 @@ impl World {
         let group = match plural {
             "pods" | "podtemplates" | "services" | "secrets" | "resourcequotas" => "/api/v1",
             "replicasets" | "deployments" => "/apis/apps/v1",
+            "jobs" => "/apis/batch/v1",
             "ingresses" => "/apis/networking.k8s.io/v1",
             "httproutes" => "/apis/gateway.networking.k8s.io/v1",
             "events" => "/apis/events.k8s.io/v1",

@@ -430,6 +430,12 @@ pub(super) fn check(pass: &mut Pass<'_>) {
             }),
         }
     }
+    for (field, error) in analyses::unusable(pass) {
+        wrong.push(FieldError {
+            path: format!("spec.strategy.{}.{field}", strategy.name()),
+            message: error.to_string(),
+        });
+    }
     if let Some(refusal) = &pass.snapshot.refusal
         && refusal.kind == RefusalKind::Invalid
     {

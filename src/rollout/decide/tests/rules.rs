@@ -218,7 +218,9 @@ impl Look<'_> {
                     Action::PatchReplicaSet { target, .. }
                     | Action::AdoptReplicaSet { target, .. }
                     | Action::DeleteReplicaSet { target } => ("rs", &target.name),
-                    Action::PinService { target, .. } => ("svc", &target.name),
+                    Action::PinService { target, .. } | Action::DeleteService { target } => {
+                        ("svc", &target.name)
+                    }
                     Action::CreateIngress { name, .. } => ("ing", name),
                     Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
                         ("ing", &target.name)
@@ -232,7 +234,6 @@ impl Look<'_> {
                     Action::ScaleWorkload { target, .. }
                     | Action::RestoreWorkload { target, .. } => ("workload", &target.name),
                     Action::CreateService { name, .. } => ("svc", name),
-                    Action::DeleteService { target } => ("svc", &target.name),
                     Action::CreateExperiment { name, .. } => ("exp", name),
                     Action::TerminateExperiment { target }
                     | Action::DeleteExperiment { target } => ("exp", &target.name),

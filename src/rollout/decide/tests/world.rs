@@ -98,6 +98,8 @@ pub(super) struct World {
     /// A PodDisruptionBudget allows none.
     pub(super) no_evictions: bool,
     pub(super) foreign: Vec<String>,
+    /// Names of AnalysisRuns of others.
+    pub(super) foreign_runs: Vec<String>,
     pub(super) deleting: bool,
     /// Versions whose pods never become ready.
     broken: BTreeSet<String>,
@@ -156,6 +158,7 @@ pub(super) fn world() -> World {
         eviction_refused: None,
         no_evictions: false,
         foreign: Vec::new(),
+        foreign_runs: Vec::new(),
         deleting: false,
         broken: BTreeSet::new(),
         verdicts: Vec::new(),
@@ -314,7 +317,8 @@ impl World {
     }
 
     pub(super) fn read_spec(&mut self) {
-        self.parsed = serde_json::from_value(self.spec.clone()).map_err(|error| error.to_string());
+        let spec = testbed::heard("Rollout", self.spec.clone());
+        self.parsed = serde_json::from_value(spec).map_err(|error| error.to_string());
     }
 
     pub(super) fn declare(&mut self, version: &str) {
@@ -511,6 +515,7 @@ impl World {
             routes: self.routes.clone(),
             unserved: BTreeSet::new(),
             templates: self.templates.clone(),
+            foreign_analysis_runs: self.foreign_runs.clone(),
             experiments: self.experiments.clone(),
             pod_templates: self.pod_templates.clone(),
             analysis_runs: self.runs.clone(),
