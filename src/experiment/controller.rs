@@ -153,6 +153,10 @@ pub fn after_failure(
 }
 
 async fn pass(experiment: &CachedObject, context: &Context) -> Result<Requeue, ReconcileError> {
+    let labels = kube::Resource::meta(experiment).labels.as_ref();
+    if !context.writer.names.serves(labels) {
+        return Ok(Requeue::await_change());
+    }
     if !shows_own_writes(experiment, context) {
         return Ok(Requeue::requeue(BEHIND));
     }
@@ -191,10 +195,9 @@ async fn pass(experiment: &CachedObject, context: &Context) -> Result<Requeue, R
     // The status follows from what was observed, not from what was just written: it is right also after a failure.
     let stored = &snapshot.experiment.status;
     if let Some(patch) = difference(stored, &decision.status) {
-        let resource = names.resource(Kind::Experiment);
         context
             .writer
-            .write_status(&resource, experiment, patch)
+            .write_status(Kind::Experiment, experiment, patch)
             .await?;
     }
     for note in &decision.notes {

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     api::{
         experiment::{ExperimentSpec, ExperimentStatus},
-        names::ApiNames,
+        names::{ApiNames, Kind},
         object::CachedObject,
     },
     caches::{self, Caches},
@@ -78,16 +78,22 @@ pub fn observe(
             name: experiment.name().to_owned(),
             namespace: namespace.to_owned(),
             uid: experiment.uid().to_owned(),
-            generation: object
-                .pointer("/metadata/generation")
-                .and_then(Value::as_i64)
-                .unwrap_or(0),
+            generation: generation(&object, names),
             deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
             spec,
             status,
             object,
         },
     })
+}
+
+/// The generation of the spec. Without a status subresource it grows with each status that we write, and tells nothing.
+fn generation(object: &Value, names: &ApiNames) -> i64 {
+    if !names.has_status_subresource(Kind::Experiment) {
+        return 0;
+    }
+    let generation = object.pointer("/metadata/generation");
+    generation.and_then(Value::as_i64).unwrap_or(0)
 }
 
 /// Whether the Experiment controls the object.

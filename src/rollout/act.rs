@@ -25,7 +25,7 @@ use crate::{
         names::{ApiNames, FIELD_MANAGER, Kind},
         object::CachedObject,
         strategy::ServiceRole,
-        workload::WorkloadKind,
+        workload::{AtRest, WorkloadKind},
     },
     caches::{self, Caches},
     runtime::{
@@ -139,6 +139,7 @@ impl Writer {
     }
 
     /// Carries out one action for the Rollout with `owner_uid`. The caches say whose an object is that exists already.
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of action")]
     pub async fn act(
         &self,
         action: &Action,
@@ -235,17 +236,11 @@ impl Writer {
                 at_rest,
                 rollout,
             } => {
-                let patch = json!({
-                    "metadata": {
-                        "labels": { (self.names.managed_by_rollout.clone()): rollout },
-                        "annotations": { (self.names.replicas_at_rest.clone()): at_rest.text() },
-                    },
-                    "spec": { "replicas": at_rest.scaled_to },
-                });
+                let patch = scaled(&self.names, *at_rest, rollout);
                 self.patch(word, &resource, namespace, target, patch).await
             }
             Action::RestoreWorkload { target, replicas } => {
-                let patch = restored(&self.names, *replicas);
+                let patch = given_back(&self.names, *replicas);
                 self.patch(word, &resource, namespace, target, patch).await
             }
         }
@@ -475,23 +470,24 @@ impl Writer {
     /// Writes what differs between two statuses of an object, bound to the version that was looked at.
     pub async fn write_status(
         &self,
-        resource: &ApiResource,
+        kind: Kind,
         object: &CachedObject,
-        difference: Value,
+        mut difference: Value,
     ) -> Result<(), ActError> {
         const ACTION: &str = "write_status";
-        let mut difference = difference;
+        let resource = &self.names.resource(kind);
         status::in_the_shape_of(&self.names, &mut difference);
         let patch = json!({ "metadata": { "resourceVersion": object.resource_version() }, "status": difference });
         let params = PatchParams::apply(FIELD_MANAGER);
         let limit = self.bound(ACTION, object.name())?;
         let api = self.api(resource, object.namespace());
-        let patched = with_deadline(
-            limit,
-            api.patch_status(object.name(), &params, &Patch::Merge(&patch)),
-        )
-        .await
-        .map_err(|source| ActError::Api {
+        let patch = Patch::Merge(&patch);
+        let patched = if self.names.has_status_subresource(kind) {
+            with_deadline(limit, api.patch_status(object.name(), &params, &patch)).await
+        } else {
+            with_deadline(limit, api.patch(object.name(), &params, &patch)).await
+        };
+        let patched = patched.map_err(|source| ActError::Api {
             action: ACTION,
             name: object.name().to_owned(),
             source,
@@ -517,20 +513,6 @@ fn all<'a>(caches: &'a Caches, resource: &ApiResource) -> Option<&'a Store<Cache
         "Experiment" => Some(&caches.experiments),
         _ => None,
     }
-}
-
-/// The merge patch that gives a workload its pods back.
-fn restored(names: &ApiNames, replicas: Option<i32>) -> Value {
-    let mut patch = json!({
-        "metadata": {
-            "labels": { (names.managed_by_rollout.clone()): null },
-            "annotations": { (names.replicas_at_rest.clone()): null },
-        },
-    });
-    if let Some(replicas) = replicas {
-        patch["spec"]["replicas"] = replicas.into();
-    }
-    patch
 }
 
 /// A field of the difference that the stored status does not have. Of an object in it nothing may be left but what went.
@@ -561,6 +543,31 @@ fn resized(
     }
     for (key, value) in annotations {
         patch["metadata"]["annotations"][key.as_str()] = json!(value);
+    }
+    patch
+}
+
+/// The merge patch that scales a workload, and marks it.
+fn scaled(names: &ApiNames, at_rest: AtRest, rollout: &str) -> Value {
+    json!({
+        "metadata": {
+            "labels": { (names.managed_by_rollout.clone()): rollout },
+            "annotations": { (names.replicas_at_rest.clone()): at_rest.text() },
+        },
+        "spec": { "replicas": at_rest.scaled_to },
+    })
+}
+
+/// The merge patch that takes the mark of a workload away, and gives it this size, if any.
+fn given_back(names: &ApiNames, replicas: Option<i32>) -> Value {
+    let mut patch = json!({
+        "metadata": {
+            "labels": { (names.managed_by_rollout.clone()): null },
+            "annotations": { (names.replicas_at_rest.clone()): null },
+        },
+    });
+    if let Some(replicas) = replicas {
+        patch["spec"]["replicas"] = replicas.into();
     }
     patch
 }

@@ -2,6 +2,8 @@
 //!
 //! Not here: the watches that start one (`crate::controller`) and any decision.
 
+mod pods;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -13,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{
     act::{ActError, Acted, Writer},
-    decide::{decide, note_of_action},
+    decide::{decide, note_of_action, wants_pods},
     decision::{Action, Decision, Next},
     observe::{Memory, observe},
     snapshot::{Refusal, RefusalKind, Snapshot},
@@ -122,7 +124,7 @@ pub async fn reconcile(
     context: Arc<Context>,
 ) -> Result<Requeue, ActError> {
     let started = Instant::now();
-    let result = pass(&rollout, &context).await;
+    let result = Box::pin(pass(&rollout, &context)).await;
     let outcome = match &result {
         Ok(_) => "ok",
         Err(_) => "error",
@@ -200,20 +202,23 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     {
         snapshot.rollout.status = pending.status;
     }
+    if wants_pods(&snapshot) {
+        let pods = pods::list(&snapshot, context).await?;
+        snapshot.attach_pods(pods);
+    }
     let decision = decide(&snapshot);
     if !decision.actions.is_empty()
         && let Some(patch) = status::difference(&stored, &snapshot.rollout.status)
         && status::weight(&patch, &snapshot.rollout.status) >= Weight::Traffic
     {
         // Nothing rests on where traffic may go before that is on record. The write wakes us.
-        let resource = context.writer.names.resource(Kind::Rollout);
         context
             .writer
-            .write_status(&resource, rollout, patch)
+            .write_status(Kind::Rollout, rollout, patch)
             .await?;
         return Ok(Requeue::requeue(BEHIND));
     }
-    let (mut failed, mut acted) = (None, false);
+    let (mut failed, mut acted, mut refused) = (None, false, None);
     for action in &decision.actions {
         match carry_out(action, &snapshot, context).await {
             Ok(Acted::Done) => {
@@ -228,6 +233,16 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
                 context
                     .instruments
                     .acted(action.name(), error.failure().category());
+                if let Some(refusal) = pods::refused_eviction(action, &error, now) {
+                    // Nothing else waits for it; the next look tells it.
+                    context
+                        .memories
+                        .with(rollout.uid(), generation, |remembered| {
+                            remembered.memory.eviction_refused = Some(refusal);
+                        });
+                    refused = Some(BEHIND);
+                    continue;
+                }
                 remember(action, &error, rollout, generation, context);
                 failed = Some(error);
                 break;
@@ -254,7 +269,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         return Ok(Requeue::requeue(Duration::ZERO));
     }
     let again = context.memories.try_again(rollout.uid(), generation);
-    Ok(requeue(&decision, &snapshot, [settle, again]))
+    Ok(requeue(&decision, &snapshot, [settle, again, refused]))
 }
 
 /// Keeps what actions that were carried out have told. Returns when to look again, if nothing else was decided.
@@ -465,10 +480,9 @@ async fn write_status(
         }
         return Ok(Some(wait));
     }
-    let resource = context.writer.names.resource(Kind::Rollout);
     context
         .writer
-        .write_status(&resource, rollout, patch)
+        .write_status(Kind::Rollout, rollout, patch)
         .await?;
     context
         .memories
@@ -478,7 +492,7 @@ async fn write_status(
     Ok(None)
 }
 
-fn requeue(decision: &Decision, snapshot: &Snapshot, own: [Option<Duration>; 2]) -> Requeue {
+fn requeue(decision: &Decision, snapshot: &Snapshot, own: [Option<Duration>; 3]) -> Requeue {
     let due = match decision.next {
         Next::OnChange => None,
         Next::At(at) => {

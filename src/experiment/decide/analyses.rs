@@ -243,10 +243,13 @@ pub(super) fn render(pass: &Pass<'_>, analysis: &ExperimentAnalysis) -> Result<V
         name: &name(pass, analysis),
         namespace: &snapshot.experiment.namespace,
         owner: pass.owner(),
-        labels: BTreeMap::from([(
+        labels: [(
             snapshot.names.experiment_name.clone(),
             label_value(&snapshot.experiment.name),
-        )]),
+        )]
+        .into_iter()
+        .chain(snapshot.names.instance_label())
+        .collect(),
         annotations: BTreeMap::new(),
         additions,
         templates: &resolved.templates,

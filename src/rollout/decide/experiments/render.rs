@@ -65,7 +65,7 @@ pub(super) fn experiment(
             errors.join("; ")
         ));
     }
-    Ok(json!({
+    let mut object = json!({
         "apiVersion": names.api_version(),
         "kind": Kind::Experiment.name(),
         "metadata": {
@@ -82,7 +82,11 @@ pub(super) fn experiment(
             "ownerReferences": [replica_set::owner(pass)],
         },
         "spec": spec,
-    }))
+    });
+    if let Some((key, instance)) = names.instance_label() {
+        object["metadata"]["labels"][key] = instance.into();
+    }
+    Ok(object)
 }
 
 /// The Experiment that a step asks for, with the same pod template for every version and no values of arguments: what can

@@ -420,6 +420,7 @@ impl Look<'_> {
                 .unwrap();
             let hash = &set.pod_template_hash;
             let stable = *hash == self.new.stable_rs;
+            let one_more = i32::from(self.new.restart_surge.as_ref() == Some(hash));
             if stable && self.routed && self.dynamic && self.under_way() {
                 let need = self.share(self.max - self.live).max(self.replicas.min(1));
                 self.must(
@@ -427,7 +428,10 @@ impl Look<'_> {
                     "T3: stable has what its weight needs, and at least one pod",
                 );
             } else if stable && self.routed {
-                self.must(to == self.replicas, "T3: stable has its full size");
+                self.must(
+                    to == self.replicas + one_more,
+                    "T3: stable has its full size",
+                );
             }
             self.must(
                 !stable || to > 0 || self.replicas == 0 || !self.promoted_or_idle(),
