@@ -13,6 +13,7 @@ help:
 	@echo 'make test          all tests, those on a real control plane too; and whether the chart grants what they use, no more'
 	@echo 'make lint          formatting, clippy and docs, with warnings denied'
 	@echo 'make bench         figures for docs/benchmarks.md, measured on a real control plane: about 20 minutes'
+	@echo 'make fields        write docs/fields.md again from what the last whole `make test` has shown'
 	@echo 'make crds          write the CustomResourceDefinitions again, here and in the chart'
 	@echo 'make clean         remove what was built here (not the servers in the cache folder)'
 	@echo 'Plain `cargo test` runs the tests that need no control plane.'
@@ -32,8 +33,18 @@ CLUSTER := --locked --workspace --features control-plane
 test:
 	$(CARGO) build $(CLUSTER) --all-targets
 	$(BIN)/testbed build
-	$(BIN)/testbed run --state $(TEST_STATE) -- env RUST_TEST_THREADS=$(TEST_THREADS) $(CARGO) test $(CLUSTER) --no-fail-fast $(if $(TEST),-- $(TEST))
-	$(if $(TEST),@echo 'Permissions: NOT CHECKED: only tests with "$(TEST)" in their names ran',$(PERMISSIONS))
+	rm -rf $(COVERS)
+	$(BIN)/testbed run --state $(TEST_STATE) -- env RUST_TEST_THREADS=$(TEST_THREADS) TIDEGATE_COVERS=$(COVERS) \
+	  $(CARGO) test $(CLUSTER) --no-fail-fast $(if $(TEST),-- $(TEST))
+	$(if $(TEST),@echo 'Permissions and fields: NOT CHECKED: only tests with "$(TEST)" in their names ran',$(PERMISSIONS))
+	$(if $(TEST),,$(BIN)/testbed fields --records $(COVERS) --check)
+	$(if $(TEST),,$(BIN)/testbed mutate --records $(COVERS))
+
+# What tests have shown of fields in the last whole run, and the table of them.
+COVERS := $(abspath target)/covers
+.PHONY: fields
+fields:
+	$(CARGO) run --locked --quiet --package testbed -- fields --records $(COVERS)
 
 # What the chart grants in either mode must be what the controllers of all tests have used, and nothing may have been forbidden.
 PERMISSIONS = $(BIN)/testbed permissions --state $(TEST_STATE) --chart charts/tidegate --set mode=cluster --set mode=namespaced

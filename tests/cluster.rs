@@ -30,6 +30,7 @@ mod pods;
 mod recovery;
 mod references;
 mod requests;
+mod scaling;
 mod takeover;
 mod traffic;
 mod workload;

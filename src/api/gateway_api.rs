@@ -180,7 +180,7 @@ pub struct PluginRoute {
     /// Its name.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Whether header routes are added to it. It has no meaning without such steps.
+    /// Whether header routes are added to it. It has no meaning without `setHeaderRoute` steps.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub use_header_routes: bool,
 }
@@ -194,6 +194,8 @@ pub struct RouteTarget<'a> {
     pub name: &'a str,
     /// The names of the rules that are to be changed; none means all.
     pub sections: Vec<&'a str>,
+    /// Whether header routes are added to it.
+    pub header_routes: bool,
 }
 
 impl TrafficRouting {
@@ -201,18 +203,23 @@ impl TrafficRouting {
     pub fn routes(&self) -> Vec<RouteTarget<'_>> {
         let kind = RouteKind::HttpRoute;
         let own = self.gateway_api.iter().flat_map(|own| &own.http_routes);
-        let own = own.map(|route| (route.name.as_str(), route.section_name.as_deref()));
+        let own = own.map(|route| (&route.name, route.section_name.as_deref(), true));
         let plugin = self
             .plugins
             .as_ref()
             .and_then(|all| all.gateway_api.as_ref());
         let plugin = plugin.into_iter().flat_map(|plugin| {
-            let several = plugin.http_routes.iter().map(|route| &route.name);
-            plugin.http_route.iter().chain(several)
+            let several = plugin.http_routes.iter();
+            let several = several.map(|route| (&route.name, None, route.use_header_routes));
+            let one = plugin.http_route.iter().map(|name| (name, None, true));
+            one.chain(several)
         });
         let mut targets: Vec<RouteTarget<'_>> = Vec::new();
-        for (name, section) in own.chain(plugin.map(|name| (name.as_str(), None))) {
-            let known = targets.iter_mut().find(|target| target.name == name);
+        for (name, section, header_routes) in own.chain(plugin) {
+            let mut known = targets.iter_mut().find(|target| target.name == name);
+            if let Some(target) = &mut known {
+                target.header_routes |= header_routes;
+            }
             match (known, section) {
                 (Some(target), Some(section)) if !target.sections.is_empty() => {
                     target.sections.push(section);
@@ -223,6 +230,7 @@ impl TrafficRouting {
                     kind,
                     name,
                     sections: section.into_iter().collect(),
+                    header_routes,
                 }),
             }
         }

@@ -108,9 +108,10 @@ impl GatewayApi<'_> {
         routes: &[&SetHeaderRoute],
     ) -> bool {
         self.routing.routes().iter().all(|target| {
+            let wanted = if target.header_routes { routes } else { &[] };
             let seen = self.see(snapshot, target);
             seen.is_some_and(|seen| {
-                header_rules::are(&seen.view.object, &seen.rules, &seen.ours, routes)
+                header_rules::are(&seen.view.object, &seen.rules, &seen.ours, wanted)
             })
         })
     }
@@ -135,6 +136,9 @@ impl GatewayApi<'_> {
             // Whatever is wrong with the route, weight and header routes can always be taken back.
             let none = desired.header_routes == HeaderRoutes::Exactly(Vec::new());
             let mut desired = desired.clone();
+            if !target.header_routes {
+                desired.header_routes = HeaderRoutes::Exactly(Vec::new());
+            }
             if let Some(wrong) = wrong {
                 if desired.split.canary >= live && (!none || seen.ours.is_empty()) {
                     return Err(wrong);
@@ -233,6 +237,9 @@ impl GatewayApi<'_> {
                     "{shown}: {path} also sends to other backends, whose share would change; let the weights of {stable} and {canary} add up to {max}: they are {sum}"
                 ));
             }
+        }
+        if !target.header_routes {
+            return None;
         }
         let route = &seen.view.object;
         header_rules::obstacle(self.routing, self.steps, route, rules, &seen.ours)

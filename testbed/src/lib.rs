@@ -11,6 +11,7 @@ pub mod control_plane;
 pub mod covers;
 pub mod demo;
 pub mod fault_proxy;
+pub mod fields;
 pub mod gateway_api;
 pub mod guard;
 mod installation;
@@ -31,7 +32,7 @@ pub mod state;
 pub mod testbed;
 pub mod traefik;
 
-pub use covers::covers;
+pub use covers::{covers, heard, refusals};
 pub use servers::{Binaries, Program};
 pub use state::State;
 pub use testbed::{Options, Testbed};

@@ -19,7 +19,7 @@ use nix::{
     unistd::Pid,
 };
 use testbed::{
-    Binaries, Options, Testbed, bench, demo, kubeconfig,
+    Binaries, Options, Testbed, bench, demo, fields, kubeconfig,
     namespace::{self, Session, Signals},
     permissions,
     progress::Progress,
@@ -68,6 +68,33 @@ enum Action {
         /// Values for helm; given more than once, the chart is rendered once for each.
         #[arg(long, value_name = "VALUES", required = true)]
         set: Vec<String>,
+    },
+    /// Write the table of fields from what the tests of a run have shown.
+    Fields {
+        /// The folder with the records of the run.
+        #[arg(long, value_name = "DIR")]
+        records: PathBuf,
+        /// The folder with the definitions.
+        #[arg(long, value_name = "DIR", default_value = "crds")]
+        crds: PathBuf,
+        /// The page.
+        #[arg(long, value_name = "FILE", default_value = "docs/fields.md")]
+        page: PathBuf,
+        /// Fail when the page is not what the run shows, or no test says anything of a field; write nothing.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Draw fields at random, ignore each, and run its tests that need no control plane. Fails when none of them fails.
+    Mutate {
+        /// The folder with the records of the run.
+        #[arg(long, value_name = "DIR")]
+        records: PathBuf,
+        /// How many fields.
+        #[arg(long, default_value_t = 20)]
+        count: usize,
+        /// Draws the same fields again.
+        #[arg(long)]
+        seed: Option<u64>,
     },
     /// Start everything, play the demo, stop everything. Fails when a release does not end as it must or a request is lost.
     Demo {
@@ -160,6 +187,25 @@ async fn run(cli: Cli) -> Result<ExitCode> {
                 ExitCode::FAILURE
             });
         }
+        Action::Fields {
+            records,
+            crds,
+            page,
+            check,
+        } => {
+            let table = fields::Table::read(&crds, &records)?;
+            writeln!(std::io::stdout(), "Fields: {:?}", table.counts())?;
+            fields::write(&table, &page, check)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Action::Mutate {
+            records,
+            count,
+            seed,
+        } => {
+            let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+            return mutate(&fields::mutate::run(&records, count, seed).await?);
+        }
         Action::Run { start, command } => (start, Work::Command(command)),
         Action::Up { start } => (start, Work::Wait),
         Action::Demo {
@@ -197,6 +243,26 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         return Ok(exit_code(namespace::enter(&binaries).await?));
     };
     inside(session, start, work, progress).await
+}
+
+/// Tells which fields were ignored, and who noticed.
+fn mutate(report: &fields::mutate::Report) -> Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    let (drawn, seed) = (report.drawn.len(), report.seed);
+    writeln!(
+        out,
+        "Ignored: {drawn} of {} fields, drawn with --seed {seed}",
+        report.pool
+    )?;
+    for (field, noticed) in &report.drawn {
+        let noticed = noticed.as_deref().unwrap_or("NOBODY NOTICED");
+        writeln!(out, "  {field}: {noticed}")?;
+    }
+    Ok(if drawn > 0 && report.unnoticed().is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// `tidegate` in the folder of this program.

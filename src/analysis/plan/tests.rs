@@ -9,7 +9,7 @@ fn spec(change: Value) -> AnalysisRunSpec {
         "args": [{"name": "service", "value": "shop"}],
     });
     merge(&mut spec, change);
-    serde_json::from_value(spec).expect("a spec")
+    serde_json::from_value(testbed::heard("AnalysisTemplate", spec)).expect("a spec")
 }
 
 fn metric(change: Value) -> Value {
@@ -52,6 +52,10 @@ fn problems(spec: &AnalysisRunSpec) -> Vec<String> {
 
 #[test]
 fn defaults_are_those_people_know() {
+    let _covers = testbed::covers(&[
+        "AnalysisTemplate spec.metrics[].provider.prometheus.query",
+        "AnalysisTemplate spec.metrics[].name",
+    ]);
     let plan = plan(&spec(json!({}))).unwrap().remove(0);
     assert_eq!(
         (
@@ -86,6 +90,26 @@ fn defaults_are_those_people_know() {
 
 #[test]
 fn fields_are_read_with_their_arguments() {
+    let _covers = testbed::covers(&[
+        "AnalysisTemplate spec.args",
+        "AnalysisTemplate spec.args[].name",
+        "AnalysisTemplate spec.args[].value",
+        "AnalysisTemplate spec.metrics",
+        "AnalysisTemplate spec.metrics[].interval",
+        "AnalysisTemplate spec.metrics[].count",
+        "AnalysisTemplate spec.metrics[].initialDelay",
+        "AnalysisTemplate spec.metrics[].failureLimit",
+        "AnalysisTemplate spec.metrics[].successCondition",
+        "AnalysisTemplate spec.metrics[].consecutiveErrorLimit",
+        "AnalysisTemplate spec.metrics[].noData",
+        "AnalysisTemplate spec.metrics[].noData.policy",
+        "AnalysisTemplate spec.metrics[].noData.limit",
+        "AnalysisTemplate spec.dryRun",
+        "AnalysisTemplate spec.dryRun[].metricName",
+        "AnalysisTemplate spec.measurementRetention",
+        "AnalysisTemplate spec.measurementRetention[].metricName",
+        "AnalysisTemplate spec.measurementRetention[].limit",
+    ]);
     let spec = spec(json!({
         "args": [{"name": "n", "value": "3"}, {"name": "wait", "value": "1m"}, {"name": "service", "value": "x"}],
         "metrics": [metric(json!({
@@ -123,6 +147,26 @@ fn fields_are_read_with_their_arguments() {
 
 #[test]
 fn a_query_says_how_it_is_asked() {
+    let _covers = testbed::covers(&[
+        "AnalysisTemplate spec.args[].valueFrom",
+        "AnalysisTemplate spec.args[].valueFrom.secretKeyRef",
+        "AnalysisTemplate spec.args[].valueFrom.secretKeyRef.name",
+        "AnalysisTemplate spec.args[].valueFrom.secretKeyRef.key",
+        "AnalysisTemplate spec.metrics[].provider",
+        "AnalysisTemplate spec.metrics[].provider.prometheus",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.headers",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.headers[].key",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.headers[].value",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.authentication",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.authentication.basicAuth",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.authentication.basicAuth.username",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.authentication.basicAuth.password",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.caCert",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.rangeQuery",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.rangeQuery.start",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.rangeQuery.end",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.rangeQuery.step",
+    ]);
     let secret = |name: &str| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": "s", "key": name}}});
     let spec = spec(json!({
         "args": [secret("user"), secret("password"), secret("ca"), secret("tenant"), {"name": "back", "value": "5m"}],
@@ -184,6 +228,17 @@ fn job(job: Value, metric: Value) -> Value {
 
 #[test]
 fn a_request_says_how_it_is_made() {
+    let _covers = testbed::covers(&[
+        "AnalysisTemplate spec.metrics[].provider.web",
+        "AnalysisTemplate spec.metrics[].provider.web.url",
+        "AnalysisTemplate spec.metrics[].provider.web.method",
+        "AnalysisTemplate spec.metrics[].provider.web.headers",
+        "AnalysisTemplate spec.metrics[].provider.web.headers[].key",
+        "AnalysisTemplate spec.metrics[].provider.web.headers[].value",
+        "AnalysisTemplate spec.metrics[].provider.web.body",
+        "AnalysisTemplate spec.metrics[].provider.web.insecure",
+        "AnalysisTemplate spec.metrics[].provider.web.jsonPath",
+    ]);
     let spec = spec(json!({
         "args": [
             {"name": "token", "valueFrom": {"secretKeyRef": {"name": "s", "key": "token"}}},
@@ -201,12 +256,22 @@ fn a_request_says_how_it_is_made() {
     };
     assert_eq!(web.shown(), "PUT http://gate.shop.svc/***");
     assert_eq!(web.secrets().count(), 2);
+    let headers = web.headers.iter();
+    let headers: Vec<_> = headers
+        .map(|(name, value)| (name.as_str(), value.shown()))
+        .collect();
+    assert_eq!(headers, [("content-type", "text/plain".to_owned())]);
+    assert!(web.path.is_some());
     assert_eq!((web.timeout, web.insecure), (Duration::from_secs(10), true));
     assert_eq!(plan.source.shown(), Some(web.shown()));
 }
 
 #[test]
 fn a_job_has_its_arguments_and_no_secret() {
+    let _covers = testbed::covers(&[
+        "AnalysisTemplate spec.metrics[].provider.job",
+        "AnalysisTemplate spec.metrics[].provider.job.spec",
+    ]);
     let secret = json!({"name": "t", "valueFrom": {"secretKeyRef": {"name": "s", "key": "t"}}});
     let of = |image: &str| {
         spec(json!({
@@ -228,8 +293,67 @@ fn a_job_has_its_arguments_and_no_secret() {
 }
 
 #[test]
+fn what_does_not_work_yet_is_refused_by_name() {
+    let mut refusals = testbed::refusals();
+    let others = [
+        "datadog",
+        "newRelic",
+        "wavefront",
+        "cloudWatch",
+        "graphite",
+        "influxdb",
+        "skywalking",
+        "kayenta",
+        "plugin",
+    ];
+    let sigv4 = |provider: &str, other: Value| {
+        let mut block = json!({"authentication": {"sigv4": {"region": "eu"}}});
+        merge(&mut block, other);
+        let path = format!("{provider}.authentication.sigv4");
+        (
+            path,
+            json!({"provider": {"prometheus": null, provider: block}}),
+        )
+    };
+    let others = others.map(|name| {
+        let change = json!({"provider": {"prometheus": null, name: {}}});
+        (name.to_owned(), change)
+    });
+    let signed = [
+        sigv4("prometheus", json!({"query": "up"})),
+        sigv4("web", json!({"url": "http://gate.shop.svc"})),
+    ];
+    for (path, change) in others.into_iter().chain(signed) {
+        let found = problems(&spec(json!({"metrics": [metric(change)]})));
+        let start = format!("spec.metrics[0].provider.{path}: ");
+        let [found] = &found[..] else {
+            panic!("{path}: {found:?}");
+        };
+        let message = found.strip_prefix(&start).unwrap();
+        assert!(message.contains("not supported by this release"), "{found}");
+        let field = format!("AnalysisTemplate spec.metrics[].provider.{path}");
+        refusals.add(&field, message);
+    }
+}
+
+#[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn what_cannot_be_used_is_refused_by_name() {
+    let _covers = testbed::covers(&[
+        "AnalysisTemplate spec.metrics[].provider.prometheus.timeout",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.insecure",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.authentication.oauth2",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.authentication.oauth2.clientId",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.authentication.oauth2.clientSecret",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.authentication.oauth2.scopes",
+        "AnalysisTemplate spec.metrics[].inconclusiveLimit",
+        "AnalysisTemplate spec.metrics[].consecutiveSuccessLimit",
+        "AnalysisTemplate spec.metrics[].failureCondition",
+        "AnalysisTemplate spec.metrics[].provider.web.jsonBody",
+        "AnalysisTemplate spec.metrics[].provider.web.timeoutSeconds",
+        "AnalysisTemplate spec.metrics[].provider.job.metadata",
+        "AnalysisTemplate spec.metrics[].provider.job.metadata.labels",
+    ]);
     let m = "spec.metrics[0]";
     for (change, problem) in [
         (

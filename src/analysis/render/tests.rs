@@ -16,11 +16,14 @@ fn template(args: Value, metric: Value) -> Template {
     let spec = json!({"args": args, "metrics": metrics});
     Template {
         shown: "AnalysisTemplate \"errors\"".into(),
-        spec: serde_json::from_value(spec).expect("a template"),
+        spec: serde_json::from_value(testbed::heard("AnalysisTemplate", spec)).expect("a template"),
     }
 }
 
 fn analysis(value: Value) -> RolloutAnalysis {
+    let spec = json!({"strategy": {"canary": {"steps": [{"analysis": value}]}}});
+    let mut spec = testbed::heard("Rollout", spec);
+    let value = spec["strategy"]["canary"]["steps"][0]["analysis"].take();
     serde_json::from_value(value).expect("an analysis")
 }
 
@@ -63,6 +66,11 @@ fn args(template_args: Value, rollout_args: Value) -> Result<Value, String> {
 
 #[test]
 fn a_run_is_a_snapshot_of_its_template() {
+    let _covers = testbed::covers(&[
+        "spec.strategy.canary.steps[].analysis.analysisRunMetadata",
+        "spec.strategy.canary.steps[].analysis.analysisRunMetadata.labels",
+        "spec.strategy.canary.steps[].analysis.analysisRunMetadata.annotations",
+    ]);
     let analysis = analysis(json!({
         "dryRun": [{"metricName": "errors"}],
         "analysisRunMetadata": {"labels": {"team": "a", "rollout-type": "mine"}, "annotations": {"note": "x"}},
@@ -95,6 +103,14 @@ fn a_run_is_a_snapshot_of_its_template() {
 
 #[test]
 fn arguments_come_from_the_rollout_else_from_the_template() {
+    let _covers = testbed::covers(&[
+        "spec.strategy.canary.steps[].analysis.args[].valueFrom",
+        "spec.strategy.canary.steps[].analysis.args[].valueFrom.podTemplateHashValue",
+        "spec.strategy.canary.steps[].analysis.args[].valueFrom.fieldRef",
+        "spec.strategy.canary.steps[].analysis.args[].valueFrom.fieldRef.fieldPath",
+        "AnalysisTemplate spec.args[].valueFrom.fieldRef",
+        "AnalysisTemplate spec.args[].valueFrom.fieldRef.fieldPath",
+    ]);
     let from = |from: Value| json!([{"name": "a", "valueFrom": from}]);
     let declared = json!([{"name": "a"}]);
     let secret = from(json!({"secretKeyRef": {"name": "s", "key": "k"}}));
@@ -218,6 +234,16 @@ fn metric(name: &str, query: &str) -> Value {
 
 #[test]
 fn several_templates_make_one_run() {
+    let _covers = testbed::covers(&[
+        "spec.strategy.canary.steps[].analysis.dryRun",
+        "spec.strategy.canary.steps[].analysis.dryRun[].metricName",
+        "spec.strategy.canary.steps[].analysis.measurementRetention",
+        "spec.strategy.canary.steps[].analysis.measurementRetention[].metricName",
+        "spec.strategy.canary.steps[].analysis.measurementRetention[].limit",
+        "spec.strategy.canary.steps[].analysis.args",
+        "spec.strategy.canary.steps[].analysis.args[].name",
+        "spec.strategy.canary.steps[].analysis.args[].value",
+    ]);
     let templates = [
         named(
             "a",

@@ -43,6 +43,9 @@ impl Scene {
 
     fn with(routes: &[Value], routing: &Value) -> Self {
         let strategy = json!({"stableService": "stable", "canaryService": "canary", "trafficRouting": routing});
+        let spec = json!({"strategy": {"canary": strategy}});
+        let mut spec = testbed::heard("Rollout", spec);
+        let strategy = spec["strategy"]["canary"].take();
         let view = |route: &Value| RouteView {
             name: route["metadata"]["name"].as_str().unwrap().to_owned(),
             resource_version: "7".to_owned(),
@@ -273,6 +276,9 @@ fn rules_that_move_in_mid_canary_keep_their_weights_at_rest() {
 
 #[test]
 fn only_named_sections_are_changed() {
+    let _covers = testbed::covers(&[
+        "spec.strategy.canary.trafficRouting.gatewayAPI.httpRoutes[].sectionName",
+    ]);
     let named = |name: &str| json!({"name": name, "backendRefs": [backend("stable", 1), backend("canary", 0)]});
     let before = route(json!([named("a"), named("b")]));
     let routing = |section: &str| json!({"gatewayAPI": {"httpRoutes": [{"name": "web", "sectionName": section}]}});
@@ -324,6 +330,11 @@ fn what_cannot_be_split_is_refused_but_weight_is_always_taken_back() {
 
 #[test]
 fn the_plugins_block_is_rendered_as_ours() {
+    let _covers = testbed::covers(&[
+        "spec.strategy.canary.trafficRouting.plugins",
+        "spec.strategy.canary.trafficRouting.plugins.argoproj-labs/gatewayAPI",
+        "spec.strategy.canary.trafficRouting.plugins.argoproj-labs/gatewayAPI.httpRoute",
+    ]);
     let before = plain(1, 0);
     let block =
         json!({"plugins": {"argoproj-labs/gatewayAPI": {"httpRoute": "web", "namespace": "shop"}}});

@@ -31,8 +31,9 @@ impl Run {
             metric["provider"] = json!({"prometheus": {"query": "up"}});
         }
         let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let spec = testbed::heard("AnalysisTemplate", json!({"metrics": metrics}));
         Self {
-            spec: serde_json::from_value(json!({"metrics": metrics})).expect("a spec"),
+            spec: serde_json::from_value(spec).expect("a spec"),
             status: AnalysisRunStatus::default(),
             now: start,
             start,
@@ -55,7 +56,10 @@ impl Run {
     }
 
     pub(super) fn dry_run(mut self, pattern: &str) -> Self {
-        self.spec.dry_run = serde_json::from_value(json!([{"metricName": pattern}])).unwrap();
+        let spec = json!({"metrics": [], "dryRun": [{"metricName": pattern}]});
+        let spec = testbed::heard("AnalysisTemplate", spec);
+        let spec: AnalysisRunSpec = serde_json::from_value(spec).unwrap();
+        self.spec.dry_run = spec.dry_run;
         self
     }
 

@@ -31,6 +31,11 @@ fn with_background() -> World {
 
 #[test]
 fn only_a_success_goes_on() {
+    let _covers = testbed::covers(&[
+        "spec.strategy.canary.steps[].analysis",
+        "spec.strategy.canary.steps[].analysis.templates",
+        "spec.strategy.canary.steps[].analysis.templates[].templateName",
+    ]);
     use AnalysisPhase as P;
     for (verdict, phase, weight, index) in [
         (P::Successful, Phase::Paused, 50, 3),
@@ -130,6 +135,7 @@ fn bad_news_end_an_update_at_every_moment() {
 
 #[test]
 fn a_background_run_starts_at_its_step_with_the_first_traffic_and_ends_with_the_update() {
+    let _covers = testbed::covers(&["spec.strategy.canary.analysis"]);
     let mut world = with_background().verdict("-2", None).deployed();
     world.declare("v2");
     world.play_until(|world| !world.runs.is_empty());
@@ -141,6 +147,22 @@ fn a_background_run_starts_at_its_step_with_the_first_traffic_and_ends_with_the_
     world.ask("1", Verb::Promote);
     world.play();
     assert!(world.runs[0].terminate && world.runs.len() == 1, "{world}");
+}
+
+#[test]
+fn a_background_run_does_not_start_before_its_step_though_there_is_traffic() {
+    let _covers = testbed::covers(&["spec.strategy.canary.analysis.startingStep"]);
+    let background = json!({"templates": [{"templateName": "latency"}], "startingStep": 2});
+    let mut world = world()
+        .nginx()
+        .steps(json!([{"setWeight": 25}, {"pause": {}}, {"pause": {}}]))
+        .with("analysis", background)
+        .deployed()
+        .updated();
+    assert_eq!((world.weight(), world.runs.len()), (25, 0), "{world}");
+    world.ask("1", Verb::Promote);
+    world.play();
+    assert_eq!(world.runs.len(), 1, "{world}");
 }
 
 #[test]
@@ -213,6 +235,11 @@ fn a_skipped_analysis_is_ended() {
 
 #[test]
 fn finished_runs_are_kept_up_to_the_limits() {
+    let _covers = testbed::covers(&[
+        "spec.analysis",
+        "spec.analysis.successfulRunHistoryLimit",
+        "spec.analysis.unsuccessfulRunHistoryLimit",
+    ]);
     let mut world = world()
         .nginx()
         .steps(json!([analysis()]))

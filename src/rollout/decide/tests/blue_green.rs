@@ -39,6 +39,13 @@ fn done(world: &mut World, play: impl FnOnce(&mut World)) -> Vec<String> {
 
 #[test]
 fn the_whole_of_a_release() {
+    let _covers = testbed::covers(&[
+        "spec.strategy.blueGreen",
+        "spec.strategy.blueGreen.activeService",
+        "spec.strategy.blueGreen.previewService",
+        "spec.strategy.blueGreen.prePromotionAnalysis",
+        "spec.strategy.blueGreen.postPromotionAnalysis",
+    ]);
     let mut world = deployed(&analyses());
     let done = done(&mut world, |world| {
         world.declare("v2");
@@ -61,6 +68,7 @@ fn the_whole_of_a_release() {
 
 #[test]
 fn the_old_version_stays_for_the_delay_after_the_switch() {
+    let _covers = testbed::covers(&["spec.strategy.blueGreen.scaleDownDelaySeconds"]);
     for (delay, least, most) in [(None, 30, 33), (Some(100), 100, 103), (Some(0), 5, 8)] {
         let fields = delay.map_or(json!({}), |delay| json!({"scaleDownDelaySeconds": delay}));
         let mut world = deployed(&fields);
@@ -89,6 +97,7 @@ fn a_version_goes_live_only_when_all_its_pods_are_available() {
 
 #[test]
 fn without_auto_promotion_a_person_switches() {
+    let _covers = testbed::covers(&["spec.strategy.blueGreen.autoPromotionEnabled"]);
     let mut world = deployed(&json!({"autoPromotionEnabled": false}));
     world.declare("v2");
     world.play();
@@ -121,6 +130,7 @@ fn a_cleared_pause_is_a_promotion() {
 
 #[test]
 fn auto_promotion_seconds_count_from_the_end_of_the_analysis() {
+    let _covers = testbed::covers(&["spec.strategy.blueGreen.autoPromotionSeconds"]);
     for enabled in [true, false] {
         let mut fields = analyses();
         fields["autoPromotionSeconds"] = json!(40);
@@ -140,6 +150,7 @@ fn auto_promotion_seconds_count_from_the_end_of_the_analysis() {
 
 #[test]
 fn a_preview_is_small_until_the_switch_is_decided() {
+    let _covers = testbed::covers(&["spec.strategy.blueGreen.previewReplicaCount"]);
     let mut world = deployed(&json!({"previewReplicaCount": 1, "autoPromotionEnabled": false}));
     world.declare("v2");
     world.play();
@@ -193,6 +204,7 @@ fn one_pod_of_the_old_version_is_enough_for_the_way_back() {
 
 #[test]
 fn with_abort_delay_0_the_preview_is_kept() {
+    let _covers = testbed::covers(&["spec.strategy.blueGreen.abortScaleDownDelaySeconds"]);
     let mut fields = analyses();
     fields["abortScaleDownDelaySeconds"] = json!(0);
     let mut world = deployed(&fields).verdict("-pre", Some(AnalysisPhase::Error));
@@ -357,6 +369,7 @@ fn pods_that_vanish_after_the_switch_bring_the_old_version_back() {
 
 #[test]
 fn at_most_as_many_old_versions_stay_as_the_limit_says() {
+    let _covers = testbed::covers(&["spec.strategy.blueGreen.scaleDownDelayRevisionLimit"]);
     let mut world = deployed(&json!({
         "scaleDownDelaySeconds": 1000, "scaleDownDelayRevisionLimit": 1,
     }));

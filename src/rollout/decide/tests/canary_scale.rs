@@ -25,6 +25,11 @@ fn pods_and_weight(world: &World) -> (i32, i32) {
 
 #[test]
 fn the_last_scale_is_the_number_of_pods_whatever_the_weight() {
+    let _covers = testbed::covers(&[
+        "spec.strategy.canary.steps[].setCanaryScale",
+        "spec.strategy.canary.steps[].setCanaryScale.replicas",
+        "spec.strategy.canary.steps[].setCanaryScale.matchTrafficWeight",
+    ]);
     for (steps, expected) in [
         (json!([{"setCanaryScale": {"replicas": 3}}]), (3, 0)),
         (
@@ -74,6 +79,7 @@ fn the_last_scale_is_the_number_of_pods_whatever_the_weight() {
 
 #[test]
 fn a_scale_by_weight_is_a_share_of_the_most_there_can_be() {
+    let _covers = testbed::covers(&["spec.strategy.canary.steps[].setCanaryScale.weight"]);
     let world = world()
         .nginx()
         .replicas(10)
@@ -240,6 +246,8 @@ fn errors(steps: Value) -> Vec<String> {
 
 #[test]
 fn a_scale_has_one_member() {
+    let _covers =
+        testbed::covers(&["spec.strategy.canary.steps[].setCanaryScale.matchTrafficWeight"]);
     for (scale, error) in [
         (
             json!({}),

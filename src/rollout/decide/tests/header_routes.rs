@@ -35,13 +35,10 @@ pub(super) fn steps() -> Value {
         {"setWeight": 25},
         {"analysis": {"templates": [{"templateName": "errors"}]}},
         removed("beta"),
-        header("staff", &json!({"prefix": "team-"})),
         {"setWeight": 0},
-        {"pause": {"duration": 3}},
+        header("staff", &json!({"prefix": "team-"})),
         removed("staff"),
-        {"pause": {"duration": 3}},
         {"setWeight": 60},
-        header("beta", &json!({"regex": "a.*"})),
     ])
 }
 

@@ -16,6 +16,7 @@ fn broken() -> World {
 
 #[test]
 fn pods_that_never_come_time_out_at_the_deadline() {
+    let _covers = testbed::covers(&["spec.progressDeadlineSeconds"]);
     let mut world = broken().deployed();
     let begun = world.now;
     world.declare("v2");
@@ -39,6 +40,7 @@ fn pods_that_never_come_time_out_at_the_deadline() {
 
 #[test]
 fn the_deadline_aborts_if_asked_to() {
+    let _covers = testbed::covers(&["spec.progressDeadlineAbort"]);
     let mut world = broken()
         .with_spec("progressDeadlineAbort", json!(true))
         .deployed();

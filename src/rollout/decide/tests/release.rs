@@ -15,6 +15,19 @@ fn deployed() -> World {
 
 #[test]
 fn the_whole_of_a_release() {
+    let _covers = testbed::covers(&[
+        "spec.replicas",
+        "spec.selector",
+        "spec.selector.matchLabels",
+        "spec.template",
+        "spec.strategy",
+        "spec.strategy.canary",
+        "spec.strategy.canary.stableService",
+        "spec.strategy.canary.canaryService",
+        "spec.strategy.canary.steps",
+        "spec.strategy.canary.steps[].setWeight",
+        "spec.strategy.canary.trafficRouting",
+    ]);
     let mut world = world()
         .nginx()
         .steps(json!([{"setWeight": 25}, {"pause": {"duration": 10}}, {"setWeight": 50}, {"analysis": {"templates": [{"templateName": "errors"}]}}]))
@@ -58,6 +71,7 @@ fn the_canary_service_waits_for_pods_and_the_weight_for_their_endpoints() {
 
 #[test]
 fn an_open_pause_ends_with_a_promotion_only() {
+    let _covers = testbed::covers(&["spec.strategy.canary.steps[].pause"]);
     let mut world = deployed().updated();
     assert_eq!(world.status.phase, Some(Phase::Paused));
     assert_eq!(world.status.message, "CanaryPauseStep");
@@ -76,6 +90,7 @@ fn an_open_pause_ends_with_a_promotion_only() {
 
 #[test]
 fn a_timed_pause_ends_at_its_time_whoever_looks() {
+    let _covers = testbed::covers(&["spec.strategy.canary.steps[].pause.duration"]);
     let mut world = deployed().updated();
     world.ask("1", Verb::Promote);
     world.play_until(|world| world.status.current_step_index == Some(3));
@@ -290,6 +305,7 @@ fn clients_may_patch_the_status_instead() {
 
 #[test]
 fn paused_by_a_person_nothing_moves_and_nothing_is_taken_away() {
+    let _covers = testbed::covers(&["spec.paused"]);
     let mut world = deployed().updated();
     world.set("/paused", json!(true));
     world.ask("1", Verb::Promote);
@@ -326,6 +342,7 @@ fn the_stable_service_moves_at_full_availability_and_the_weight_goes_after_its_e
 
 #[test]
 fn the_old_version_stays_until_it_is_unrouted_and_the_delay_is_over() {
+    let _covers = testbed::covers(&["spec.strategy.canary.scaleDownDelaySeconds"]);
     for (delay, expected) in [(None, 30), (Some(120), 120), (Some(0), 5)] {
         let mut world = world().nginx();
         if let Some(delay) = delay {
@@ -352,6 +369,7 @@ fn the_old_version_stays_until_it_is_unrouted_and_the_delay_is_over() {
 
 #[test]
 fn only_so_many_old_versions_are_kept_by_the_delay() {
+    let _covers = testbed::covers(&["spec.strategy.canary.scaleDownDelayRevisionLimit"]);
     let mut world = world()
         .nginx()
         .with("scaleDownDelaySeconds", json!(1000))
@@ -449,6 +467,7 @@ fn other_steps_start_the_update_again_without_its_evidence() {
 
 #[test]
 fn old_replica_sets_are_kept_up_to_the_limit() {
+    let _covers = testbed::covers(&["spec.revisionHistoryLimit"]);
     let mut world = world()
         .with_spec("revisionHistoryLimit", json!(1))
         .deployed();

@@ -122,6 +122,11 @@ fn at_half(stable: i64, canary: i64) -> World {
 #[test]
 fn a_route_is_marked_while_in_progress_and_at_rest_as_declared_after_a_release_and_after_an_abort()
 {
+    let _covers = testbed::covers(&[
+        "spec.strategy.canary.trafficRouting.gatewayAPI",
+        "spec.strategy.canary.trafficRouting.gatewayAPI.httpRoutes",
+        "spec.strategy.canary.trafficRouting.gatewayAPI.httpRoutes[].name",
+    ]);
     for (stable, canary) in [(100, 0), (1, 0), (1, 1), (0, 1), (30, 10)] {
         for verb in [Verb::PromoteFull, Verb::Abort] {
             let mut world = at_half(stable, canary);

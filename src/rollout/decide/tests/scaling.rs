@@ -142,6 +142,10 @@ fn bounds(surge: &Value, unavailable: &Value, replicas: i32) -> (i32, i32) {
 
 #[test]
 fn by_pods_no_release_leaves_its_bounds() {
+    let _covers = testbed::covers(&[
+        "spec.strategy.canary.maxSurge",
+        "spec.strategy.canary.maxUnavailable",
+    ]);
     for replicas in [1, 2, 3, 5, 10] {
         for surge in [
             json!(0),
@@ -212,6 +216,7 @@ fn with_a_router_the_new_version_comes_beside_the_old_one_whatever_the_bounds() 
 
 #[test]
 fn weights_are_shares_of_the_most_there_can_be() {
+    let _covers = testbed::covers(&["spec.strategy.canary.trafficRouting.maxTrafficWeight"]);
     for (max, weight, replicas, canary) in [
         (100, 1, 10, 1),
         (100, 11, 10, 2),

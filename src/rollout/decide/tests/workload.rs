@@ -85,6 +85,12 @@ fn is_at_v1(world: &World) -> bool {
 
 #[test]
 fn template_and_selector_come_from_the_workload_and_a_change_starts_a_revision() {
+    let _covers = testbed::covers(&[
+        "spec.workloadRef",
+        "spec.workloadRef.apiVersion",
+        "spec.workloadRef.kind",
+        "spec.workloadRef.name",
+    ]);
     let mut world = stepping(referring("never")).deployed();
     assert_eq!(world.size("v1"), 4);
     assert_eq!(
@@ -192,6 +198,7 @@ fn argo_3578_after_an_abort_the_next_version_starts() {
 
 #[test]
 fn argo_4935_a_deployment_that_is_synced_again_is_scaled_down_again_in_every_revision() {
+    let _covers = testbed::covers(&["spec.workloadRef.scaleDown"]);
     for scale_down in ["onsuccess", "progressively"] {
         let mut world = stepping(referring(scale_down)).deployed();
         assert_eq!(world.found_workload().replicas, 0, "{scale_down}");

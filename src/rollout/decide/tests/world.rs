@@ -317,7 +317,8 @@ impl World {
     }
 
     pub(super) fn read_spec(&mut self) {
-        self.parsed = serde_json::from_value(self.spec.clone()).map_err(|error| error.to_string());
+        let spec = testbed::heard("Rollout", self.spec.clone());
+        self.parsed = serde_json::from_value(spec).map_err(|error| error.to_string());
     }
 
     pub(super) fn declare(&mut self, version: &str) {

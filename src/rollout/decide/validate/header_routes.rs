@@ -6,6 +6,7 @@ use super::Errors;
 use crate::{
     api::{
         canary::CanaryStrategy,
+        gateway_api::PLUGIN,
         steps::{CanaryScale, SetCanaryScale, SetHeaderRoute},
         traffic_routing::{NginxRouting, TrafficRouting},
     },
@@ -125,6 +126,13 @@ fn check_together(canary: &CanaryStrategy, routing: &TrafficRouting, errors: &mu
         && set()
     {
         check_annotations(nginx, errors);
+    }
+    let routes = routing.routes();
+    if set() && !routes.is_empty() && !routes.iter().any(|route| route.header_routes) {
+        errors.add(
+            format!("{ROUTING}.plugins.{PLUGIN}.httpRoutes"),
+            "none of them has useHeaderRoutes, which setHeaderRoute steps need; set it on one",
+        );
     }
     for index in 0..steps.len() {
         let at = format!("spec.strategy.canary.steps[{index}]");

@@ -125,6 +125,57 @@ mod tests {
     }
 
     #[test]
+    fn other_routes_and_what_has_no_use_are_refused_by_name() {
+        let mut refusals = testbed::refusals();
+        let route = json!([{"name": "a"}]);
+        let own = ["grpcRoutes", "tcpRoutes", "tlsRoutes"];
+        for field in own {
+            let block = json!({"gatewayAPI": {"httpRoutes": route, field: route}});
+            refused(
+                &block,
+                &format!("{ROUTING}.gatewayAPI.{field}"),
+                &mut refusals,
+            );
+        }
+        for (field, value) in [
+            ("grpcRoute", json!("b")),
+            ("tcpRoute", json!("b")),
+            ("tlsRoute", json!("b")),
+            ("grpcRoutes", route.clone()),
+            ("tcpRoutes", route.clone()),
+            ("tlsRoutes", route.clone()),
+            ("httpRouteSelector", json!({})),
+            ("grpcRouteSelector", json!({})),
+            ("tcpRouteSelector", json!({})),
+            ("tlsRouteSelector", json!({})),
+            ("configMap", json!("b")),
+            ("disableInProgressLabel", json!(true)),
+            ("inProgressLabelKey", json!("b")),
+            ("inProgressLabelValue", json!("b")),
+        ] {
+            let block = json!({"plugins": {PLUGIN: {"httpRoute": "a", field: value}}});
+            refused(
+                &block,
+                &format!("{ROUTING}.plugins.{PLUGIN}.{field}"),
+                &mut refusals,
+            );
+        }
+    }
+
+    /// The one error of this block, which is about this field.
+    fn refused(block: &Value, path: &str, refusals: &mut testbed::covers::Refusals) {
+        let canary = canary(block.clone());
+        let routing = canary.traffic_routing.as_ref().unwrap();
+        let mut errors = Errors(Vec::new());
+        super::super::check_routing(&canary, routing, &mut errors);
+        let [error] = &errors.0[..] else {
+            panic!("{block}: {:?}", errors.0);
+        };
+        assert_eq!(error.path, path);
+        refusals.add(path, &error.message);
+    }
+
+    #[test]
     fn what_works_is_accepted_and_everything_else_is_refused_by_name() {
         let plugin = |block: Value| json!({"plugins": {PLUGIN: block}});
         let refused = |field: &str| vec![format!("plugins.{PLUGIN}.{field}")];

@@ -236,3 +236,31 @@ fn what_is_in_the_way_is_named() {
         );
     }
 }
+
+#[test]
+fn a_route_of_the_plugin_gets_header_routes_where_it_is_told_to() {
+    let _covers = testbed::covers(&[
+        "spec.strategy.canary.trafficRouting.plugins.argoproj-labs/gatewayAPI.httpRoutes[].useHeaderRoutes",
+    ]);
+    let mut other = plain(1, 0);
+    other["metadata"]["name"] = json!("api");
+    let routes = [plain(1, 0), other];
+    let block = json!([{"name": "web", "useHeaderRoutes": true}, {"name": "api"}]);
+    let routing = json!({
+        "plugins": {"argoproj-labs/gatewayAPI": {"httpRoutes": block}},
+        "managedRoutes": [{"name": "beta"}],
+    });
+    let mut scene = Scene::with(&routes, &routing);
+    scene.strategy.steps = serde_json::from_value(json!([{"setHeaderRoute": beta()}])).unwrap();
+    let beta = beta();
+    let desired = Desired {
+        header_routes: HeaderRoutes::Exactly(vec![&beta]),
+        ..Desired::split(Split {
+            canary: 0,
+            max: 100,
+        })
+    };
+    let actions = scene.routers().render(&scene.snapshot, &desired).unwrap();
+    assert_eq!(actions.len(), 1);
+    assert_eq!(rules(&after(&routes[0], &actions)).len(), 2);
+}
