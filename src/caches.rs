@@ -255,7 +255,10 @@ fn begin(watch: Watch, wakes: Wakes, tasks: &mut JoinSet<()>) -> Store<CachedObj
                 Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => {
                     wakes.wake(changed, &object);
                 }
-                Ok(watcher::Event::InitDone) => wakes.wake_all(),
+                Ok(watcher::Event::InitDone) => {
+                    wakes.listed(changed);
+                    wakes.wake_all();
+                }
                 Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
                 Err(error) => tracing::warn!(kind = resource.kind, "watch interrupted: {error}"),
             }

@@ -120,10 +120,7 @@ struct Follower {
 
 impl Follower {
     async fn run(mut self) {
-        // An error means that the store has ended with the process.
-        if self.rollouts.wait_until_ready().await.is_err() {
-            return;
-        }
+        self.wakes.rollouts_listed().await;
         while self
             .rollouts
             .find(|rollout| names_kind(rollout, self.kind))
