@@ -151,8 +151,6 @@ fn first_look() -> Snapshot {
         compared: None,
         experiments: Vec::new(),
         pod_templates: BTreeMap::new(),
-        pods: None,
-        eviction_refused: None,
         workload: Workload::NotNamed,
         rollout: RolloutView {
             name: "demo".to_owned(),
