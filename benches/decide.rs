@@ -135,6 +135,7 @@ fn first_look() -> Snapshot {
         now: "2026-01-01T00:00:00Z".parse().unwrap(),
         replica_sets: vec![replica_set("old", 1, 5), replica_set(&new_hash, 2, 1)],
         foreign_replica_sets: Vec::new(),
+        foreign_analysis_runs: Vec::new(),
         services: services
             .into_iter()
             .map(|service| (service.name.clone(), service))
@@ -143,11 +144,13 @@ fn first_look() -> Snapshot {
         routes: BTreeMap::new(),
         unserved: std::collections::BTreeSet::new(),
         templates: BTreeMap::new(),
-        experiments: Vec::new(),
-        pod_templates: std::collections::BTreeMap::new(),
         analysis_runs: Vec::new(),
         refusal: None,
         compared: None,
+        experiments: Vec::new(),
+        pod_templates: BTreeMap::new(),
+        pods: None,
+        eviction_refused: None,
         workload: Workload::NotNamed,
         rollout: RolloutView {
             name: "demo".to_owned(),

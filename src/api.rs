@@ -3,12 +3,14 @@
 //! Not here: what the controller decides (`rollout`, `analysis`) and any I/O.
 
 pub mod analysis;
+pub mod anti_affinity;
 pub mod bake;
 pub mod blue_green;
 pub mod canary;
 pub mod conditions;
 pub mod crds;
 pub mod duration;
+pub mod ephemeral_metadata;
 pub mod experiment;
 pub mod gateway_api;
 pub mod merge_patch;

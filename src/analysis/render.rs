@@ -186,6 +186,8 @@ pub enum RenderError {
     Field {
         /// The argument.
         argument: String,
+        /// The field's path.
+        path: String,
         /// Why.
         source: FieldPathError,
     },
@@ -509,6 +511,7 @@ fn hash(
 fn read(request: &RunRequest<'_>, argument: &str, field: &FieldRef) -> Result<String, RenderError> {
     field_path::read(request.subject, &field.field_path).map_err(|source| RenderError::Field {
         argument: argument.to_owned(),
+        path: field.field_path.clone(),
         source,
     })
 }

@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    analysis::RolloutAnalysis, bake::Bake, canary::PodTemplateMetadata, pod_template::FreeForm,
-    rollout::Amount,
+    analysis::RolloutAnalysis, anti_affinity::AntiAffinity, bake::Bake,
+    canary::PodTemplateMetadata, rollout::Amount,
 };
 
 /// The new version takes all traffic at once, after it was tried out.
@@ -54,7 +54,7 @@ pub struct BlueGreenStrategy {
     pub post_promotion_analysis: Option<RolloutAnalysis>,
     /// Keeps the new version's pods away from the active version's nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anti_affinity: Option<FreeForm>,
+    pub anti_affinity: Option<AntiAffinity>,
     /// Labels and annotations of pods while they are the preview.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview_metadata: Option<PodTemplateMetadata>,

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     analysis::RolloutAnalysisBackground,
+    anti_affinity::AntiAffinity,
     bake::Bake,
-    pod_template::FreeForm,
     rollout::{Amount, is_false},
     steps::CanaryStep,
     traffic_routing::TrafficRouting,
@@ -44,7 +44,7 @@ pub struct CanaryStrategy {
     pub analysis: Option<RolloutAnalysisBackground>,
     /// Keeps the new version's pods away from the stable version's nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anti_affinity: Option<FreeForm>,
+    pub anti_affinity: Option<AntiAffinity>,
     /// Labels and annotations of pods while they are the canary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary_metadata: Option<PodTemplateMetadata>,
@@ -86,7 +86,7 @@ pub struct CanaryStrategy {
 }
 
 /// Labels and annotations added to pods for a while.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PodTemplateMetadata {
     /// Labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

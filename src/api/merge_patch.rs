@@ -26,9 +26,21 @@ pub fn difference(old: &Value, new: &Value) -> Option<Value> {
     (!patch.is_empty()).then_some(Value::Object(patch))
 }
 
+/// Makes `first` the patch that does what it does, and then what `second` does. Nulls stay: they remove.
+pub fn compose(first: &mut Value, second: &Value) {
+    match (first.as_object_mut(), second) {
+        (Some(first), Value::Object(second)) => {
+            for (key, change) in second {
+                compose(first.entry(key.clone()).or_insert(Value::Null), change);
+            }
+        }
+        (_, second) => *first = second.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::difference;
+    use super::{compose, difference};
     use serde_json::json;
 
     #[test]
@@ -58,5 +70,18 @@ mod tests {
         ] {
             assert_eq!(difference(&old, &new), expected, "{old} to {new}");
         }
+    }
+
+    #[test]
+    fn two_patches_become_one_and_removals_stay() {
+        let mut first = json!({"a": {"b": 1, "c": null}});
+        compose(
+            &mut first,
+            &json!({"a": {"b": null, "d": 2}, "e": {"f": null}}),
+        );
+        assert_eq!(
+            first,
+            json!({"a": {"b": null, "c": null, "d": 2}, "e": {"f": null}})
+        );
     }
 }

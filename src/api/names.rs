@@ -106,6 +106,8 @@ pub struct ApiNames {
     pub weights_at_rest: String,
     /// Annotation on ReplicaSets: up to which change of `spec.workloadRef`'s object the server's defaults were compared.
     pub compared_workload: String,
+    /// Annotation on ReplicaSets: the anti-affinity rule that we have put into the pod template.
+    pub anti_affinity: String,
     /// Annotation on Deployments with the label above: their replicas before a Rollout scaled them down.
     pub replicas_at_rest: String,
     /// Annotation on a Rollout: a person's request.
@@ -144,10 +146,16 @@ pub struct ApiNames {
 
 /// How the key of `ApiNames::pod_template` ends, whatever the group.
 pub const POD_TEMPLATE: &str = "/pod-template";
+/// How the key of `ApiNames::anti_affinity` ends, whatever the group.
+pub const ANTI_AFFINITY: &str = "/anti-affinity";
+/// How the key of `ApiNames::ephemeral_metadata` ends, whatever the group.
+pub const EPHEMERAL_METADATA: &str = "/ephemeral-metadata";
 /// How the key of `ApiNames::replicas_at_rest` ends, whatever the group.
 pub const REPLICAS_AT_REST: &str = "/replicas-at-rest";
-/// How the key of `ApiNames::pod_template_hash` ends, whatever the group. The one of Deployments has no group.
-pub const POD_TEMPLATE_HASH: &str = "/pod-template-hash";
+/// How the key of `ApiNames::pod_template_hash` ends in our group.
+const POD_TEMPLATE_HASH: &str = "/pod-template-hash";
+/// The key of `ApiNames::pod_template_hash` in Argo Rollouts' group.
+const ARGO_POD_TEMPLATE_HASH: &str = "rollouts-pod-template-hash";
 /// The field manager of every write.
 pub const FIELD_MANAGER: &str = "tidegate";
 /// The default API group.
@@ -172,6 +180,8 @@ impl Default for ApiNames {
             role: format!("{group}/role"),
             weights_at_rest: format!("{group}/weights-at-rest"),
             compared_workload: format!("{group}/compared-workload"),
+            anti_affinity: format!("{group}{ANTI_AFFINITY}"),
+            ephemeral_metadata: format!("{group}{EPHEMERAL_METADATA}"),
             replicas_at_rest: format!("{group}{REPLICAS_AT_REST}"),
             request: format!("{group}/request"),
             rollout_type: format!("{group}/rollout-type"),
@@ -185,12 +195,16 @@ impl Default for ApiNames {
             managed_by: None,
             desired_replicas: None,
             declared_hash: format!("{group}/declared-hash"),
-            ephemeral_metadata: format!("{group}/ephemeral-metadata"),
             instance_id: format!("{group}/controller-instance-id"),
             instance: None,
             lease: "tidegate",
         }
     }
+}
+
+/// Whether a label is `ApiNames::pod_template_hash`, whatever the group. The one of Deployments has no group, and is not.
+pub fn is_hash_label(key: &str) -> bool {
+    key.ends_with(POD_TEMPLATE_HASH) || key == ARGO_POD_TEMPLATE_HASH
 }
 
 /// The program serves no such API group.
@@ -216,7 +230,7 @@ impl ApiNames {
         Self {
             conventions: Conventions::ArgoRollouts,
             group: ARGO_GROUP.to_owned(),
-            pod_template_hash: "rollouts-pod-template-hash".to_owned(),
+            pod_template_hash: ARGO_POD_TEMPLATE_HASH.to_owned(),
             revision: "rollout.argoproj.io/revision".to_owned(),
             rollout_type: "rollout-type".to_owned(),
             step_index: "step-index".to_owned(),

@@ -95,10 +95,13 @@ pub struct RolloutStatus {
     /// State of the bake.
     #[serde(default, skip_serializing_if = "BakeStatus::is_empty")]
     pub bake: BakeStatus,
-    /// When pods were last restarted because of `spec.restartAt`. Not written yet.
+    /// The `spec.restartAt` up to which all pods have been restarted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Time>")]
     pub restarted_at: Option<Timestamp>,
+    /// The version that has one pod more, so that its only one can be restarted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_surge: Option<String>,
     /// Generation of the workload of `spec.workloadRef` whose template is the current one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_observed_generation: Option<String>,

@@ -5,7 +5,11 @@
 use serde_json::{Map, Value, json};
 
 use crate::api::{
-    names::{FIELD_MANAGER, POD_TEMPLATE, POD_TEMPLATE_HASH, REPLICAS_AT_REST},
+    ephemeral_metadata::EphemeralMetadata,
+    names::{
+        ANTI_AFFINITY, EPHEMERAL_METADATA, FIELD_MANAGER, POD_TEMPLATE, REPLICAS_AT_REST,
+        is_hash_label,
+    },
     template_hash,
 };
 
@@ -37,8 +41,14 @@ pub(super) fn metadata(object: &mut Value) {
 pub(super) fn replica_set(object: &mut Value) {
     remove_noise(object);
     let stored = stored_hash(object);
+    let metadata = object
+        .pointer_mut("/spec/template/metadata")
+        .map(Value::take);
     if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
         spec.retain(|key, _| key == "replicas");
+        spec.extend(
+            metadata.map(|metadata| ("template".to_owned(), json!({ "metadata": metadata }))),
+        );
     }
     object["x-stored-hash"] = stored.into();
     let annotations = object.pointer_mut("/metadata/annotations");
@@ -47,17 +57,37 @@ pub(super) fn replica_set(object: &mut Value) {
     }
 }
 
-/// The hash of the pod template as the server shows it, without our label: what a workload's template is compared with.
+/// The hash of the pod template as the server shows it, without what is ours: what a workload's template is compared with.
 fn stored_hash(object: &Value) -> String {
     let mut template = object
         .pointer("/spec/template")
         .cloned()
         .unwrap_or_default();
+    let annotation = |end: &str| {
+        let annotations = object.pointer("/metadata/annotations")?.as_object()?;
+        let (_, value) = annotations.iter().find(|(key, _)| key.ends_with(end))?;
+        value.as_str()
+    };
+    if let Some(ephemeral) = annotation(EPHEMERAL_METADATA).and_then(EphemeralMetadata::read) {
+        json_patch::merge(&mut template, &json!({ "metadata": ephemeral.removal() }));
+    }
+    let rules = annotation(ANTI_AFFINITY).and_then(|text| serde_json::from_str::<Value>(text).ok());
+    for (list, rules) in rules
+        .as_ref()
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        let terms = template.pointer_mut(&format!("/spec/affinity/podAntiAffinity/{list}"));
+        if let Some(terms) = terms.and_then(Value::as_array_mut) {
+            terms.retain(|term| !rules.as_array().is_some_and(|rules| rules.contains(term)));
+        }
+    }
     if let Some(labels) = template
         .pointer_mut("/metadata/labels")
         .and_then(Value::as_object_mut)
     {
-        labels.retain(|key, _| !key.ends_with(POD_TEMPLATE_HASH));
+        labels.retain(|key, _| !is_hash_label(key));
     }
     template_hash::pod_template_hash(&template, 0)
 }
@@ -263,21 +293,45 @@ mod tests {
     }
 
     #[test]
-    fn of_a_replica_set_no_pod_template_is_kept() {
+    fn of_a_replica_sets_pod_template_metadata_and_hash_are_kept() {
         let names = crate::api::names::ApiNames::default();
+        let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"hostname": "a"}});
         let mut object = json!({
             "metadata": {"annotations": {&names.pod_template: "{}", &names.revision: "1"}},
-            "spec": {"replicas": 1, "template": {"spec": {}}},
+            "spec": {"replicas": 1, "template": template},
         });
         replica_set(&mut object);
-        let hash = object["x-stored-hash"].take();
-        assert!(hash.is_string(), "what it is told by: {hash}");
         let expected = json!({
             "metadata": {"annotations": {&names.revision: "1"}},
-            "spec": {"replicas": 1},
-            "x-stored-hash": null,
+            "spec": {"replicas": 1, "template": {"metadata": {"labels": {"a": "b"}}}},
+            "x-stored-hash": template_hash::pod_template_hash(&template, 0),
         });
         assert_eq!(object, expected);
+    }
+
+    #[test]
+    fn what_we_have_added_to_a_pod_template_is_no_part_of_its_hash() {
+        let names = crate::api::names::ApiNames::default();
+        let declared = json!({"metadata": {"labels": {"a": "b", "role": "declared"}}, "spec": {"hostname": "a"}});
+        let rule = json!({"topologyKey": "node"});
+        let mut shown = declared.clone();
+        shown["metadata"]["labels"] =
+            json!({"a": "b", "role": "canary", &names.pod_template_hash: "x"});
+        shown["spec"]["affinity"] = json!({"podAntiAffinity": {"required": [rule]}});
+        let ephemeral =
+            json!({"labels": {"role": "canary"}, "declaredLabels": {"role": "declared"}});
+        let mut object = json!({
+            "metadata": {"annotations": {
+                &names.ephemeral_metadata: ephemeral.to_string(),
+                &names.anti_affinity: json!({"required": [rule]}).to_string(),
+            }},
+            "spec": {"template": shown},
+        });
+        replica_set(&mut object);
+        assert_eq!(
+            object["x-stored-hash"],
+            json!(template_hash::pod_template_hash(&declared, 0))
+        );
     }
 
     #[test]

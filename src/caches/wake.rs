@@ -285,6 +285,7 @@ impl Wakes {
             Changed::AnalysisRun => {
                 self.0.analysis_runs.push(name, namespace);
                 self.wake_owner(object);
+                self.wake_namesakes(object);
             }
             Changed::OfMetric => {
                 let labels = object.meta().labels.as_ref();
@@ -380,6 +381,25 @@ impl Wakes {
         });
         for service in marked {
             self.0.marked_services.push(service.name(), namespace);
+        }
+    }
+
+    /// A Rollout that needs the name of somebody else's AnalysisRun waits for it.
+    fn wake_namesakes(&self, run: &CachedObject) {
+        let Some(stores) = self.0.stores.get() else {
+            return;
+        };
+        let owner = run.controller().map(|owner| owner.uid.as_str());
+        let may_need = stores.rollouts.state_filter(|rollout| {
+            rollout.namespace() == run.namespace()
+                && Some(rollout.uid()) != owner
+                && run
+                    .name()
+                    .strip_prefix(rollout.name())
+                    .is_some_and(|rest| rest.starts_with('-'))
+        });
+        for rollout in may_need {
+            self.0.rollouts.push(rollout.name(), rollout.namespace());
         }
     }
 

@@ -58,7 +58,9 @@ pub struct Context {
 
 /// What the API server refused, per Experiment and for one generation of it. It can be lost: it is learnt again.
 #[derive(Debug, Default)]
-pub struct Refusals(Mutex<HashMap<String, (i64, BTreeMap<String, Refused>)>>);
+pub struct Refusals(Mutex<HashMap<String, OfOneGeneration>>);
+
+type OfOneGeneration = (i64, BTreeMap<String, Refused>);
 
 impl Refusals {
     fn with<T>(

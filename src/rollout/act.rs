@@ -25,7 +25,7 @@ use crate::{
         names::{ApiNames, FIELD_MANAGER, Kind},
         object::CachedObject,
         strategy::ServiceRole,
-        workload::WorkloadKind,
+        workload::{AtRest, WorkloadKind},
     },
     caches::{self, Caches},
     runtime::{
@@ -139,6 +139,7 @@ impl Writer {
     }
 
     /// Carries out one action for the Rollout with `owner_uid`. The caches say whose an object is that exists already.
+    #[expect(clippy::too_many_lines, reason = "one arm for each kind of action")]
     pub async fn act(
         &self,
         action: &Action,
@@ -147,55 +148,27 @@ impl Writer {
         caches: &Caches,
     ) -> Result<Acted, ActError> {
         let word = action.name();
-        let new = |name, object| New {
-            namespace,
-            name,
-            object,
-            owner_uid,
-        };
+        let resource = self.resource(action);
         match action {
-            Action::CreateReplicaSet { name, object } => {
-                let new = new(name, object);
-                self.create(word, &caches::replica_sets(), &new, None).await
-            }
-            Action::CreateIngress { name, object } => {
-                let new = new(name, object);
-                let all = Some(&caches.ingresses);
-                self.create(word, &caches::ingresses(), &new, all).await
-            }
-            Action::CreateAnalysisRun { name, object } => {
-                let new = new(name, object);
-                let resource = self.names.resource(Kind::AnalysisRun);
-                let all = Some(&caches.analysis_runs);
-                self.create(word, &resource, &new, all).await
-            }
-            Action::CreateService { name, object } => {
+            Action::CreateReplicaSet { name, object }
+            | Action::CreateIngress { name, object }
+            | Action::CreateService { name, object }
+            | Action::CreateExperiment { name, object }
+            | Action::CreateAnalysisRun { name, object } => {
                 let new = New {
                     namespace,
                     name,
                     object,
                     owner_uid,
                 };
-                let all = Some(&caches.services);
-                self.create(word, &caches::services(), &new, all).await
-            }
-            Action::CreateExperiment { name, object } => {
-                let new = New {
-                    namespace,
-                    name,
-                    object,
-                    owner_uid,
-                };
-                let resource = self.names.resource(Kind::Experiment);
-                let all = Some(&caches.experiments);
-                self.create(word, &resource, &new, all).await
+                self.create(word, &resource, &new, all(caches, &resource))
+                    .await
             }
             // What is read is not written; whoever asked for it keeps it (`pod_template`).
             Action::ReadPodTemplate { name: _ } => Ok(Acted::Nothing),
             Action::AdoptReplicaSet { target, owner } => {
                 let patch = json!({ "metadata": { "ownerReferences": [owner] } });
-                self.patch(word, &caches::replica_sets(), namespace, target, patch)
-                    .await
+                self.patch(word, &resource, namespace, target, patch).await
             }
             Action::RecogniseReplicaSet {
                 object,
@@ -209,8 +182,7 @@ impl Writer {
                 template,
             } => {
                 let patch = resized(*replicas, annotations, template);
-                self.patch(word, &caches::replica_sets(), namespace, target, patch)
-                    .await
+                self.patch(word, &resource, namespace, target, patch).await
             }
             Action::PinService {
                 target,
@@ -219,45 +191,31 @@ impl Writer {
                 rollout,
             } => {
                 let patch = pinned(&self.names, pod_template_hash, *role, rollout);
-                self.patch(word, &caches::services(), namespace, target, patch)
-                    .await
+                self.patch(word, &resource, namespace, target, patch).await
             }
             Action::PatchIngress { target, patch } => {
-                self.patch(word, &caches::ingresses(), namespace, target, patch.clone())
+                self.patch(word, &resource, namespace, target, patch.clone())
                     .await
             }
             Action::PatchRoute {
-                kind,
+                kind: _,
                 target,
                 patch,
             } => {
                 let patch = Patch::Json(patch.clone());
-                self.send_patch(word, &kind.resource(), namespace, target, &patch)
+                self.send_patch(word, &resource, namespace, target, &patch)
                     .await
             }
-            Action::TerminateExperiment { target } => {
-                let resource = self.names.resource(Kind::Experiment);
+            Action::TerminateExperiment { target } | Action::TerminateAnalysisRun { target } => {
                 let patch = json!({ "spec": { "terminate": true } });
                 self.patch(word, &resource, namespace, target, patch).await
             }
-            Action::DeleteExperiment { target } => {
-                let resource = self.names.resource(Kind::Experiment);
+            Action::DeleteReplicaSet { target }
+            | Action::DeleteIngress { target }
+            | Action::DeleteService { target }
+            | Action::DeleteExperiment { target }
+            | Action::DeleteAnalysisRun { target } => {
                 self.delete(word, &resource, namespace, target).await
-            }
-            Action::DeleteService { target } => {
-                self.delete(word, &caches::services(), namespace, target)
-                    .await
-            }
-            Action::TerminateAnalysisRun { target } => {
-                let resource = self.names.resource(Kind::AnalysisRun);
-                self.patch(
-                    word,
-                    &resource,
-                    namespace,
-                    target,
-                    json!({ "spec": { "terminate": true } }),
-                )
-                .await
             }
             Action::PatchPods {
                 target,
@@ -278,46 +236,43 @@ impl Writer {
                 at_rest,
                 rollout,
             } => {
-                let patch = json!({
-                    "metadata": {
-                        "labels": { (self.names.managed_by_rollout.clone()): rollout },
-                        "annotations": { (self.names.replicas_at_rest.clone()): at_rest.text() },
-                    },
-                    "spec": { "replicas": at_rest.scaled_to },
-                });
-                let resource = WorkloadKind::Deployment.resource();
+                let patch = scaled(&self.names, *at_rest, rollout);
                 self.patch(word, &resource, namespace, target, patch).await
             }
             Action::RestoreWorkload { target, replicas } => {
-                let mut patch = json!({
-                    "metadata": {
-                        "labels": { (self.names.managed_by_rollout.clone()): null },
-                        "annotations": { (self.names.replicas_at_rest.clone()): null },
-                    },
-                });
-                if let Some(replicas) = replicas {
-                    patch["spec"]["replicas"] = (*replicas).into();
-                }
-                let resource = WorkloadKind::Deployment.resource();
+                let patch = given_back(&self.names, *replicas);
                 self.patch(word, &resource, namespace, target, patch).await
             }
-            Action::DeleteReplicaSet { target } => {
-                self.delete(word, &caches::replica_sets(), namespace, target)
-                    .await
+        }
+    }
+
+    /// The kind of object that an action is about.
+    fn resource(&self, action: &Action) -> ApiResource {
+        match action {
+            Action::CreateReplicaSet { .. }
+            | Action::PatchReplicaSet { .. }
+            | Action::AdoptReplicaSet { .. }
+            | Action::RecogniseReplicaSet { .. }
+            | Action::DeleteReplicaSet { .. }
+            | Action::PatchPods { .. }
+            | Action::ReadPodTemplate { .. } => caches::replica_sets(),
+            Action::EvictPod { .. } => caches::foreign("", "v1", "Pod", "pods"),
+            Action::ScaleWorkload { .. } | Action::RestoreWorkload { .. } => {
+                WorkloadKind::Deployment.resource()
             }
-            Action::DeleteIngress { target } => {
-                self.delete(word, &caches::ingresses(), namespace, target)
-                    .await
-            }
-            Action::DeleteAnalysisRun { target } => {
-                self.delete(
-                    word,
-                    &self.names.resource(Kind::AnalysisRun),
-                    namespace,
-                    target,
-                )
-                .await
-            }
+            Action::PinService { .. }
+            | Action::CreateService { .. }
+            | Action::DeleteService { .. } => caches::services(),
+            Action::CreateIngress { .. }
+            | Action::PatchIngress { .. }
+            | Action::DeleteIngress { .. } => caches::ingresses(),
+            Action::PatchRoute { kind, .. } => kind.resource(),
+            Action::CreateExperiment { .. }
+            | Action::TerminateExperiment { .. }
+            | Action::DeleteExperiment { .. } => self.names.resource(Kind::Experiment),
+            Action::CreateAnalysisRun { .. }
+            | Action::TerminateAnalysisRun { .. }
+            | Action::DeleteAnalysisRun { .. } => self.names.resource(Kind::AnalysisRun),
         }
     }
 
@@ -549,6 +504,17 @@ impl Writer {
     }
 }
 
+/// The cache that has every object of a kind. ReplicaSets are watched by label.
+fn all<'a>(caches: &'a Caches, resource: &ApiResource) -> Option<&'a Store<CachedObject>> {
+    match resource.kind.as_str() {
+        "Ingress" => Some(&caches.ingresses),
+        "Service" => Some(&caches.services),
+        "AnalysisRun" => Some(&caches.analysis_runs),
+        "Experiment" => Some(&caches.experiments),
+        _ => None,
+    }
+}
+
 /// A field of the difference that the stored status does not have. Of an object in it nothing may be left but what went.
 fn dropped<'a>(difference: &'a Value, stored: &Value) -> Option<&'a str> {
     let mut written = difference.as_object().into_iter().flatten();
@@ -577,6 +543,31 @@ fn resized(
     }
     for (key, value) in annotations {
         patch["metadata"]["annotations"][key.as_str()] = json!(value);
+    }
+    patch
+}
+
+/// The merge patch that scales a workload, and marks it.
+fn scaled(names: &ApiNames, at_rest: AtRest, rollout: &str) -> Value {
+    json!({
+        "metadata": {
+            "labels": { (names.managed_by_rollout.clone()): rollout },
+            "annotations": { (names.replicas_at_rest.clone()): at_rest.text() },
+        },
+        "spec": { "replicas": at_rest.scaled_to },
+    })
+}
+
+/// The merge patch that takes the mark of a workload away, and gives it this size, if any.
+fn given_back(names: &ApiNames, replicas: Option<i32>) -> Value {
+    let mut patch = json!({
+        "metadata": {
+            "labels": { (names.managed_by_rollout.clone()): null },
+            "annotations": { (names.replicas_at_rest.clone()): null },
+        },
+    });
+    if let Some(replicas) = replicas {
+        patch["spec"]["replicas"] = replicas.into();
     }
     patch
 }

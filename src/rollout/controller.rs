@@ -2,6 +2,8 @@
 //!
 //! Not here: the watches that start one (`crate::controller`) and any decision.
 
+mod pods;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
@@ -13,7 +15,7 @@ use tokio::time::Instant;
 
 use super::{
     act::{ActError, Acted, Writer},
-    decide::{decide, note_of_action},
+    decide::{decide, note_of_action, wants_pods},
     decision::{Action, Decision, Next},
     observe::{Memory, observe},
     snapshot::{Refusal, RefusalKind, Snapshot},
@@ -122,7 +124,7 @@ pub async fn reconcile(
     context: Arc<Context>,
 ) -> Result<Requeue, ActError> {
     let started = Instant::now();
-    let result = pass(&rollout, &context).await;
+    let result = Box::pin(pass(&rollout, &context)).await;
     let outcome = match &result {
         Ok(_) => "ok",
         Err(_) => "error",
@@ -200,6 +202,10 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     {
         snapshot.rollout.status = pending.status;
     }
+    if wants_pods(&snapshot) {
+        let pods = pods::list(&snapshot, context).await?;
+        snapshot.attach_pods(pods);
+    }
     let decision = decide(&snapshot);
     if !decision.actions.is_empty()
         && let Some(patch) = status::difference(&stored, &snapshot.rollout.status)
@@ -212,36 +218,11 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
             .await?;
         return Ok(Requeue::requeue(BEHIND));
     }
-    let (mut failed, mut acted, mut read) = (None, false, false);
+    let (mut failed, mut acted, mut refused) = (None, false, None);
     for action in &decision.actions {
-        if let Action::ReadPodTemplate { name } = action {
-            match context.writer.pod_template(rollout.namespace(), name).await {
-                Ok(template) => {
-                    read = true;
-                    context
-                        .memories
-                        .with(rollout.uid(), generation, |remembered| {
-                            let known = &mut remembered.memory.pod_templates;
-                            known.insert(name.clone(), template);
-                        });
-                    continue;
-                }
-                Err(error) => {
-                    failed = Some(error);
-                    break;
-                }
-            }
-        }
         match carry_out(action, &snapshot, context).await {
             Ok(Acted::Done) => {
                 acted = true;
-                if matches!(action, Action::CreateExperiment { .. }) {
-                    context
-                        .memories
-                        .with(rollout.uid(), generation, |remembered| {
-                            remembered.memory.pod_templates.clear();
-                        });
-                }
                 context.instruments.acted(action.name(), "done");
                 if let Some(note) = note_of_action(action, &snapshot) {
                     publish(&note, rollout, context);
@@ -252,6 +233,16 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
                 context
                     .instruments
                     .acted(action.name(), error.failure().category());
+                if let Some(refusal) = pods::refused_eviction(action, &error, now) {
+                    // Nothing else waits for it; the next look tells it.
+                    context
+                        .memories
+                        .with(rollout.uid(), generation, |remembered| {
+                            remembered.memory.eviction_refused = Some(refusal);
+                        });
+                    refused = Some(BEHIND);
+                    continue;
+                }
                 remember(action, &error, rollout, generation, context);
                 failed = Some(error);
                 break;
@@ -273,11 +264,12 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     if let Some(error) = failed {
         return Err(error);
     }
-    if read {
+    let is_read = |action: &Action| matches!(action, Action::ReadPodTemplate { .. });
+    if decision.actions.iter().any(is_read) {
         return Ok(Requeue::requeue(Duration::ZERO));
     }
     let again = context.memories.try_again(rollout.uid(), generation);
-    Ok(requeue(&decision, &snapshot, [settle, again]))
+    Ok(requeue(&decision, &snapshot, [settle, again, refused]))
 }
 
 /// Keeps what actions that were carried out have told. Returns when to look again, if nothing else was decided.
@@ -383,10 +375,26 @@ async fn carry_out(
     {
         return Ok(Acted::Nothing);
     }
-    context
+    let (uid, generation) = (&snapshot.rollout.uid, snapshot.rollout.generation);
+    if let Action::ReadPodTemplate { name } = action {
+        let template = context.writer.pod_template(namespace, name).await?;
+        context.memories.with(uid, generation, |remembered| {
+            let known = &mut remembered.memory.pod_templates;
+            known.insert(name.clone(), template);
+        });
+        return Ok(Acted::Nothing);
+    }
+    let acted = context
         .writer
-        .act(action, namespace, &snapshot.rollout.uid, &context.caches)
-        .await
+        .act(action, namespace, uid, &context.caches)
+        .await?;
+    if matches!(action, Action::CreateExperiment { .. }) {
+        // They are large, and were for this one.
+        context.memories.with(uid, generation, |remembered| {
+            remembered.memory.pod_templates.clear();
+        });
+    }
+    Ok(acted)
 }
 
 /// Keeps what the next decision has to know about a refusal.
@@ -484,7 +492,7 @@ async fn write_status(
     Ok(None)
 }
 
-fn requeue(decision: &Decision, snapshot: &Snapshot, own: [Option<Duration>; 2]) -> Requeue {
+fn requeue(decision: &Decision, snapshot: &Snapshot, own: [Option<Duration>; 3]) -> Requeue {
     let due = match decision.next {
         Next::OnChange => None,
         Next::At(at) => {

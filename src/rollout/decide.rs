@@ -4,12 +4,14 @@
 
 mod abort;
 mod analyses;
+mod anti_affinity;
 mod autoscaling;
 mod bake;
 mod blue_green;
 mod canary;
 mod conditions;
 mod duration;
+mod ephemeral_metadata;
 mod experiments;
 mod header_routes;
 mod history;
@@ -23,6 +25,7 @@ mod pod_ratio;
 mod progress;
 mod promotion;
 mod replica_set;
+mod restart;
 mod revisions;
 mod rollback_window;
 mod scale;
@@ -42,6 +45,7 @@ mod tests;
 
 pub use analyses::template_refs;
 pub use notes::note_of_action;
+pub use restart::wants_pods;
 pub use revisions::pod_template_hash;
 pub use takeover::same_template;
 pub use validate::{FieldError, validate};
@@ -114,6 +118,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
     tell_stop(pass);
     promotion::advance(pass);
     ledger::update(pass);
+    restart::advance(pass);
     replica_set::ensure_new(pass);
     match pass.strategy {
         Declared::Canary(_) => canary::pin(pass),
@@ -128,6 +133,7 @@ fn ask_in_order(pass: &mut Pass<'_>) {
     workload_scale::size(pass);
     experiments::settle(pass);
     history::prune(pass);
+    ephemeral_metadata::keep(pass);
 }
 
 /// What stops everything is told before what else is waited for.

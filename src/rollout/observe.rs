@@ -2,6 +2,9 @@
 //!
 //! Not here: any decision, and the watches that fill the caches (`crate::caches`).
 
+mod pods;
+mod workload;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -9,13 +12,15 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::snapshot::{
-    AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView, RouteView,
-    ServiceView, Snapshot, StepExperimentView, Workload, WorkloadView,
+    AnalysisRunView, EndpointView, EvictionRefusal, IngressView, Refusal, ReplicaSetView,
+    RolloutView, RouteView, ServiceView, Snapshot, StepExperimentView, Workload,
 };
 use crate::{
     analysis::templates::{self, TemplateKey, Templates},
     api::{
         analysis::AnalysisPhase,
+        canary::PodTemplateMetadata,
+        ephemeral_metadata::EphemeralMetadata,
         gateway_api::RouteKind,
         names::{ApiNames, Kind},
         object::CachedObject,
@@ -24,11 +29,12 @@ use crate::{
         rollout_status::RolloutStatus,
         strategy::{Declared, ServiceRole, services_named},
         traffic_routing::TrafficRouting,
-        workload::AtRest,
     },
     caches::{self, Caches},
     traffic::ingress_nginx::canary_ingress_name,
 };
+
+pub use pods::pod;
 
 /// Why a ClusterAnalysisTemplate cannot be read by a controller that serves one namespace.
 const NO_CLUSTER_TEMPLATES: &str = "the controller serves one namespace only and sees no ClusterAnalysisTemplate; use an AnalysisTemplate";
@@ -38,6 +44,8 @@ const NO_CLUSTER_TEMPLATES: &str = "the controller serves one namespace only and
 pub struct Memory {
     /// What the API server refused, for the current generation.
     pub refusal: Option<Refusal>,
+    /// The last eviction that was refused.
+    pub eviction_refused: Option<EvictionRefusal>,
     /// The hash of a pod template that no ReplicaSet was found to have.
     pub compared: Option<String>,
     /// Pod templates that a decision asked for, by the names of their ReplicaSets.
@@ -79,7 +87,7 @@ pub fn observe(
             .is_some_and(|owner| owner.uid == rollout.uid())
     };
     let replica_sets = caches::select(&caches.replica_sets, namespace, |_| true);
-    let workload = workload(namespace, spec.as_ref().ok(), caches, names);
+    let workload = workload::workload(namespace, spec.as_ref().ok(), caches, names);
     let of_workload = match &workload {
         Workload::Found(workload) => workload.selector.clone(),
         Workload::NotNamed | Workload::NotRead | Workload::Missing => None,
@@ -128,6 +136,7 @@ pub fn observe(
             .into_iter()
             .filter(|kind| !caches.routes.serves(*kind))
             .collect(),
+        foreign_analysis_runs: foreign_runs(rollout, caches),
         templates: templates(
             namespace,
             strategy
@@ -140,6 +149,8 @@ pub fn observe(
             .iter()
             .map(|run| analysis_run(&run.value(), names))
             .collect(),
+        pods: None,
+        eviction_refused: memory.eviction_refused.clone(),
         experiments: caches::select(&caches.experiments, namespace, owned)
             .iter()
             .map(|one| experiment(&one.value(), names))
@@ -252,6 +263,14 @@ pub(crate) fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
         pod_template_hash: label(object, &names.pod_template_hash),
         declared_hash: annotation(object, &names.declared_hash).map(str::to_owned),
         stored_hash: text(object, "/x-stored-hash"),
+        anti_affinity: annotation(object, &names.anti_affinity).map(str::to_owned),
+        template_metadata: object
+            .pointer("/spec/template/metadata")
+            .and_then(|metadata| PodTemplateMetadata::deserialize(metadata).ok())
+            .unwrap_or_default(),
+        ephemeral: annotation(object, &names.ephemeral_metadata).and_then(EphemeralMetadata::read),
+        settled: object.pointer("/status/observedGeneration")
+            == object.pointer("/metadata/generation"),
         compared_workload: annotation(object, &names.compared_workload).map(str::to_owned),
         revision: annotation(object, &names.revision)
             .and_then(|text| text.parse().ok())
@@ -270,44 +289,6 @@ pub(crate) fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
             .flatten()
             .any(|owner| owner.get("controller") == Some(&Value::Bool(true))),
     }
-}
-
-/// What `spec.workloadRef` names.
-fn workload(
-    namespace: &str,
-    spec: Option<&RolloutSpec>,
-    caches: &Caches,
-    names: &ApiNames,
-) -> Workload {
-    let reference = spec.and_then(|spec| spec.workload_ref.as_ref());
-    let named =
-        reference.and_then(|reference| Some((reference.workload_kind()?, reference.name.clone()?)));
-    let Some((kind, name)) = named else {
-        return Workload::NotNamed;
-    };
-    let Some(store) = caches.workloads.store(kind) else {
-        return Workload::NotRead;
-    };
-    let Some(object) = caches::get(store, &kind.resource(), namespace, &name) else {
-        return Workload::Missing;
-    };
-    let value = object.value();
-    Workload::Found(WorkloadView {
-        uid: object.uid().to_owned(),
-        resource_version: object.resource_version().to_owned(),
-        generation: value
-            .pointer("/metadata/generation")
-            .and_then(Value::as_i64)
-            .unwrap_or(0),
-        template: value.pointer(kind.template()).cloned().unwrap_or_default(),
-        selector: value
-            .pointer("/spec/selector")
-            .and_then(|selector| Deserialize::deserialize(selector).ok()),
-        replicas: int(&value, "/spec/replicas"),
-        managed_by: Some(label(&value, &names.managed_by_rollout)).filter(|by| !by.is_empty()),
-        at_rest: annotation(&value, &names.replicas_at_rest).and_then(AtRest::read),
-        name,
-    })
 }
 
 fn services(
@@ -490,6 +471,16 @@ pub(crate) fn templates(
         }?;
         Some(read(&object.value(), "/spec"))
     })
+}
+
+/// AnalysisRuns of others whose names begin as those of this Rollout do.
+fn foreign_runs(rollout: &CachedObject, caches: &Caches) -> Vec<String> {
+    let prefix = format!("{}-", rollout.name());
+    let runs = caches::select(&caches.analysis_runs, rollout.namespace(), |run| {
+        let controller = run.controller().map(|owner| owner.uid.as_str());
+        run.name().starts_with(&prefix) && controller != Some(rollout.uid())
+    });
+    runs.iter().map(|run| run.name().to_owned()).collect()
 }
 
 fn experiment(object: &Value, names: &ApiNames) -> StepExperimentView {

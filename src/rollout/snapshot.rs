@@ -2,6 +2,8 @@
 //!
 //! Not here: how it is gathered (`observe`) and what follows from it (`decide`).
 
+mod pods;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -11,13 +13,15 @@ use serde_json::Value;
 use crate::{
     analysis::templates::Templates,
     api::{
-        analysis::AnalysisPhase, gateway_api::RouteKind, names::ApiNames, request::Request,
-        rollout::RolloutSpec, rollout_status::RolloutStatus, strategy::ServiceRole,
-        workload::AtRest,
+        analysis::AnalysisPhase, canary::PodTemplateMetadata,
+        ephemeral_metadata::EphemeralMetadata, gateway_api::RouteKind, names::ApiNames,
+        request::Request, rollout::RolloutSpec, rollout_status::RolloutStatus,
+        strategy::ServiceRole, workload::AtRest,
     },
 };
 
 pub use crate::analysis::templates::TemplateKey;
+pub use pods::{EvictionRefusal, PodView};
 
 /// One look at the world.
 #[derive(Clone, Debug)]
@@ -44,8 +48,14 @@ pub struct Snapshot {
     pub unserved: BTreeSet<RouteKind>,
     /// The templates that the spec names, and those they refer to. Absent: does not exist.
     pub templates: Templates,
+    /// Names of AnalysisRuns in the namespace that this Rollout does not control but that have a name it may need.
+    pub foreign_analysis_runs: Vec<String>,
     /// AnalysisRuns that this Rollout controls.
     pub analysis_runs: Vec<AnalysisRunView>,
+    /// The pods, while a decision has to look at them.
+    pub pods: Option<Vec<PodView>>,
+    /// The last eviction that was refused.
+    pub eviction_refused: Option<EvictionRefusal>,
     /// Experiments that this Rollout controls.
     pub experiments: Vec<StepExperimentView>,
     /// Pod templates that were asked for, by the names of their ReplicaSets.
@@ -90,7 +100,7 @@ pub enum Workload {
     /// It does not exist.
     Missing,
     /// It exists.
-    Found(WorkloadView),
+    Found(Box<WorkloadView>),
 }
 
 /// A Deployment, ReplicaSet or PodTemplate as observed.
@@ -138,6 +148,14 @@ pub struct ReplicaSetView {
     pub declared_hash: Option<String>,
     /// Hash of its pod template as the server shows it now, with its defaults and without what we have added.
     pub stored_hash: String,
+    /// The anti-affinity rule in its pod template that is ours.
+    pub anti_affinity: Option<String>,
+    /// Metadata of its pod template.
+    pub template_metadata: PodTemplateMetadata,
+    /// What of that is there for a while.
+    pub ephemeral: Option<EphemeralMetadata>,
+    /// Its controller has seen its spec as it is.
+    pub settled: bool,
     /// Up to which change of the workload its template was compared: see [`WorkloadView::change`].
     pub compared_workload: Option<String>,
     /// Revision number; 0 when the annotation is missing.

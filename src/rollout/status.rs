@@ -77,8 +77,8 @@ pub(super) fn weight(difference: &Value, new: &RolloutStatus) -> Weight {
             Weight::Idle
         }
         "replicas" | "updatedReplicas" | "readyReplicas" | "availableReplicas" | "HPAReplicas"
-        | "progress" | "waitingFor" => Weight::Counts,
-        "conditions" | "phase" | "message" | "next" => Weight::Told,
+        | "selector" | "progress" | "waitingFor" => Weight::Counts,
+        "conditions" | "phase" | "message" | "next" | "duration" => Weight::Told,
         "ledger" => Weight::Traffic,
         "canary" => {
             let only_weights = change

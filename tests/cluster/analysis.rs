@@ -1,7 +1,10 @@
 //! Verdicts from the real Prometheus: what is taken back, on what evidence, and what proves nothing.
 
+mod jobs;
+mod life;
 mod servers;
 mod templates;
+mod web;
 
 use std::time::Duration;
 

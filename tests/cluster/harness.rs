@@ -258,8 +258,9 @@ impl World {
 
     fn collection(&self, plural: &str) -> String {
         let group = match plural {
-            "pods" | "services" | "secrets" | "resourcequotas" => "/api/v1",
-            "replicasets" => "/apis/apps/v1",
+            "pods" | "podtemplates" | "services" | "secrets" | "resourcequotas" => "/api/v1",
+            "replicasets" | "deployments" => "/apis/apps/v1",
+            "jobs" => "/apis/batch/v1",
             "ingresses" => "/apis/networking.k8s.io/v1",
             "httproutes" => "/apis/gateway.networking.k8s.io/v1",
             "events" => "/apis/events.k8s.io/v1",

@@ -52,6 +52,13 @@ listed; Rollouts are the user's, so only their status is written.
 - apiGroups: [""]
   resources: [podtemplates]
   verbs: [list, watch]
+# Pods are listed on demand: to give them metadata while they are new or stable, and to restart them.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, patch]
+- apiGroups: [""]
+  resources: [pods/eviction]
+  verbs: [create]
 # Services are created and deleted for the templates of Experiments only.
 - apiGroups: [""]
   resources: [services]

@@ -162,12 +162,12 @@ fn tell_progress(pass: &mut Pass<'_>, phase: AnalysisPhase) {
 }
 
 fn replica_failure(pass: &Pass<'_>) -> Option<String> {
-    let refused = pass.snapshot.refusals.iter().find_map(|(name, why)| {
+    let refused = pass.snapshot.refusals.first_key_value().map(|(name, why)| {
         let why = match why {
             Refused::Invalid(why) | Refused::Forbidden(why) => why,
             Refused::Taken => "the name is taken by an object of somebody else",
         };
-        Some(format!("{name}: {why}"))
+        format!("{name}: {why}")
     });
     let sets = &pass.snapshot.replica_sets;
     refused.or_else(|| sets.iter().find_map(|set| set.failure.clone()))

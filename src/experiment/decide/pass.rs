@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::conditions;
 use crate::{
     api::{
+        analysis::AnalysisPhase,
         experiment::{ExperimentSpec, ExperimentStatus, ExperimentTemplate},
         names::Kind,
         template_hash,
@@ -53,7 +54,7 @@ impl<'a> Pass<'a> {
             next: None,
             ..snapshot.experiment.status.clone()
         };
-        if status.completed_at.is_none() && status.phase.is_some_and(|phase| phase.is_terminal()) {
+        if status.completed_at.is_none() && status.phase.is_some_and(AnalysisPhase::is_terminal) {
             // Written by somebody who keeps no such time.
             status.completed_at = Some(snapshot.now);
         }
@@ -84,7 +85,7 @@ impl<'a> Pass<'a> {
     /// The verdict is on record: what follows from it may be undone by nobody.
     pub(super) fn is_over(&self) -> bool {
         let stored = &self.snapshot.experiment.status;
-        stored.phase.is_some_and(|phase| phase.is_terminal())
+        stored.phase.is_some_and(AnalysisPhase::is_terminal)
     }
 
     /// Pods were asked for.

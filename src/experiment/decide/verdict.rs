@@ -95,7 +95,7 @@ fn over(pass: &mut Pass<'_>) -> Over {
     let ends_so = lasts_for_ever && pass.status.available_at.is_some();
     match (pass.spec.terminate, ends_so, not_yet) {
         // That is how an Experiment ends that waits for nothing else.
-        (true, true, _) | (false, false, None) | (true, false, None) => Over::Yes,
+        (true, true, _) | (false | true, false, None) => Over::Yes,
         (true, false, Some((why, _))) => {
             Over::BrokenOff(format!("terminated while it waited for {why}"))
         }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     analysis::{
-        render::{self, Additions, RunRequest},
+        render::{self, Additions, RenderError, RunRequest},
         templates::{self, TemplateKey, TemplatesError},
     },
     api::{
@@ -387,8 +387,45 @@ pub(super) fn template_problems(pass: &Pass<'_>) -> Vec<TemplatesError> {
     templates::resolve(&references, &pass.snapshot.templates).problems
 }
 
+/// Analyses of whose templates no AnalysisRun could be made, with why. What only a running update knows counts as known.
+pub(super) fn unusable(pass: &Pass<'_>) -> Vec<(String, RenderError)> {
+    let analyses = pass.strategy.analyses();
+    let checked = analyses.into_iter().filter_map(|(field, analysis)| {
+        let resolved = templates::resolve(&analysis.templates, &pass.snapshot.templates);
+        if analysis.templates.is_empty() || !resolved.problems.is_empty() {
+            // That is told by itself.
+            return None;
+        }
+        let request = RunRequest {
+            api_version: "",
+            name: "",
+            namespace: "",
+            owner: serde_json::Value::Null,
+            labels: std::collections::BTreeMap::new(),
+            annotations: std::collections::BTreeMap::new(),
+            additions: Additions::from(&analysis),
+            templates: &resolved.templates,
+            subject: &pass.snapshot.rollout.object,
+            stable_hash: Some("stable"),
+            latest_hash: Some("latest"),
+            // Only the one in the background may go on as long as the update does.
+            must_end: field != "analysis",
+        };
+        let error = render::analysis_run(&request).err()?;
+        let of_status =
+            matches!(&error, RenderError::Field { path, .. } if path.starts_with("status"));
+        (!of_status).then_some((field, error))
+    });
+    checked.collect()
+}
+
 fn create(pass: &mut Pass<'_>, analysis: &RolloutAnalysis, role: Role) -> Result<(), String> {
     let name = name(pass, role);
+    if pass.snapshot.foreign_analysis_runs.contains(&name) {
+        return Err(format!(
+            "the name {name} to be free: another AnalysisRun has it"
+        ));
+    }
     let resolved = templates::resolve(&analysis.templates, &pass.snapshot.templates);
     match resolved.problems.first() {
         Some(TemplatesError::Missing(key)) => return Err(format!("{} to exist", key.shown())),

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     bake, blue_green,
     pass::{Mode, Pass},
-    progress, scale, services, threshold, traffic,
+    progress, restart, scale, services, threshold, traffic,
 };
 use crate::{
     api::{
@@ -297,6 +297,9 @@ fn unfinished(pass: &Pass<'_>) -> Option<String> {
     let text = |text: &str| Some(text.to_owned());
     if !pass.missing.is_empty() {
         return Some(format!("waiting for {} to exist", pass.missing.join(", ")));
+    }
+    if restart::under_way(pass) {
+        return text("rollout is restarting");
     }
     let want = scale::wanted_new(pass);
     let Some(new) = pass.revisions.new else {

@@ -163,9 +163,6 @@ fn end_bake(pass: &mut Pass<'_>) -> Option<Result<String, String>> {
 
 /// Ends the pause, or skips the step that is under way.
 fn promote(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
-    if let Some(answer) = end_bake(pass) {
-        return answer;
-    }
     let index = pass.status.current_step_index.unwrap_or(0);
     if let Some(step) = request.step
         && step != index
@@ -173,6 +170,9 @@ fn promote(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
         return Err(format!(
             "meant step {step}, but the update is at step {index}"
         ));
+    }
+    if let Some(answer) = end_bake(pass) {
+        return answer;
     }
     if index == revisions::steps_len(pass) {
         return Err("all steps are done; the promotion itself is under way".to_owned());

@@ -75,6 +75,7 @@ fn run_note(old: Option<&AnalysisRunReference>, new: &AnalysisRunReference) -> O
 }
 
 /// What to tell about an action that was carried out.
+#[expect(clippy::too_many_lines, reason = "one arm for each kind of action")]
 pub fn note_of_action(action: &Action, snapshot: &Snapshot) -> Option<Note> {
     let note = |reason, message| {
         Some(Note {

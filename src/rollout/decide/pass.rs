@@ -4,7 +4,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{conditions, duration, notes, revisions::Revisions, summary, takeover};
+use super::{
+    conditions, duration, notes, restart::Restart, revisions::Revisions, summary, takeover,
+};
 use crate::{
     api::{rollout::RolloutSpec, rollout_status::RolloutStatus, strategy::Declared},
     rollout::{
@@ -50,6 +52,8 @@ pub(super) struct Pass<'a> {
     pub(super) invalid: Option<String>,
     /// Objects that the spec names and that do not exist.
     pub(super) missing: Vec<String>,
+    /// What this pass does about `spec.restartAt`.
+    pub(super) restart: Restart,
     pub(super) actions: Vec<Action>,
     pub(super) notes: Vec<Note>,
     pub(super) waits: Vec<Wait>,
@@ -92,6 +96,7 @@ impl<'a> Pass<'a> {
             hold: None,
             invalid: None,
             missing: Vec::new(),
+            restart: Restart::default(),
             actions: Vec::new(),
             notes: Vec::new(),
             waits: Vec::new(),

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::{
+    anti_affinity, ephemeral_metadata,
     pass::{Mode, Pass},
     rollback_window,
 };
 use crate::{
     api::{
         conditions::{self, ConditionType},
+        merge_patch,
         names::{ApiNames, Kind},
         rollout::RolloutSpec,
     },
@@ -36,6 +38,7 @@ pub(super) fn ensure_new(pass: &mut Pass<'_>) {
             );
             patch(pass, new, None, vec![annotation]);
         }
+        anti_affinity::keep(pass, new);
         return;
     }
     let name = name(&pass.snapshot.rollout.name, &pass.revisions.new_hash);
@@ -148,7 +151,7 @@ pub(super) fn patch_template(pass: &mut Pass<'_>, set: &ReplicaSetView, change: 
         } = action
             && target.name == set.name
         {
-            json_patch::merge(template, change);
+            merge_patch::compose(template, change);
         }
     }
 }
@@ -209,6 +212,8 @@ fn render(pass: &Pass<'_>, name: &str, replicas: i32) -> Value {
     if declared.len() <= LONGEST_TEMPLATE {
         annotations.insert(names.pod_template.clone(), declared);
     }
+    annotations.extend(anti_affinity::inject(pass, &mut template.0));
+    annotations.extend(ephemeral_metadata::inject(pass, &mut template.0));
     if let Some(key) = &names.desired_replicas {
         annotations.insert(key.clone(), pass.replicas().to_string());
     }

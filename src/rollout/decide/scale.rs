@@ -10,7 +10,7 @@ use super::{
     pass::{DEFAULT_DELAY, MIN_DRAIN, Mode, Pass, after},
     pending,
     pod_ratio::{self, Pair, Pods},
-    replica_set, stable_scale, steps, threshold,
+    replica_set, restart, stable_scale, steps, threshold,
 };
 use crate::{
     api::{steps::CanaryScale, strategy::Declared},
@@ -342,6 +342,7 @@ fn unrouted_or(pass: &mut Pass<'_>, set: &ReplicaSetView, size: i32) -> i32 {
 
 /// Emits the change of size. Scale-downs of what may serve wait while something is on hold; scaling by `spec.replicas` goes on.
 pub(super) fn scale(pass: &mut Pass<'_>, set: &ReplicaSetView, want: i32) {
+    let want = restart::size(pass, set, want);
     if want == set.replicas {
         return;
     }

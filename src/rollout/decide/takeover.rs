@@ -54,6 +54,8 @@ pub(super) fn recognise(snapshot: &Snapshot, spec: &RolloutSpec) -> Option<Actio
         Conventions::Tidegate => return None,
         Conventions::ArgoRollouts => {}
     }
+    // The workload that has the pod template may be out of sight.
+    spec.template.as_ref()?;
     let hash = revisions::pod_template_hash(spec, &snapshot.rollout.status);
     let live = || snapshot.replica_sets.iter().filter(|set| !set.deleting);
     let known = live().any(|set| {

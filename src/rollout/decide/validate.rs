@@ -12,7 +12,10 @@ mod sizes;
 
 use std::fmt;
 
-use super::{analyses, header_routes::live as live_routes, pass::Pass, workload};
+use super::{
+    analyses, anti_affinity, ephemeral_metadata, header_routes::live as live_routes, pass::Pass,
+    restart, workload,
+};
 use crate::{
     analysis::templates::TemplatesError,
     api::{
@@ -56,8 +59,14 @@ pub(super) fn describe(errors: &[FieldError]) -> String {
 /// Everything that is wrong with `spec` by itself.
 pub fn validate(spec: &RolloutSpec) -> Result<(), Vec<FieldError>> {
     let mut errors = Errors(Vec::new());
-    errors.unsupported("spec.restartAt", spec.restart_at.is_some());
     errors.0.extend(workload::problems(spec));
+    errors.0.extend(restart::problems(spec));
+    if let Some(strategy) = spec.strategy.declared() {
+        errors.0.extend(anti_affinity::problems(strategy));
+        errors
+            .0
+            .extend(ephemeral_metadata::problems(spec, strategy));
+    }
     if let Some(window) = &spec.rollback_window
         && window.revisions.is_none_or(|revisions| revisions < 1)
     {
@@ -155,14 +164,7 @@ fn check_template(spec: &RolloutSpec, errors: &mut Errors) {
 
 fn check_canary(canary: &CanaryStrategy, errors: &mut Errors) {
     let at = |field: &str| format!("spec.strategy.canary.{field}");
-    for (field, set) in [
-        ("antiAffinity", canary.anti_affinity.is_some()),
-        ("canaryMetadata", canary.canary_metadata.is_some()),
-        ("stableMetadata", canary.stable_metadata.is_some()),
-        ("pingPong", canary.ping_pong.is_some()),
-    ] {
-        errors.unsupported(&at(field), set);
-    }
+    errors.unsupported(&at("pingPong"), canary.ping_pong.is_some());
     if canary.canary_service.is_some() && canary.canary_service == canary.stable_service {
         errors.add(
             at("canaryService"),
@@ -427,6 +429,12 @@ pub(super) fn check(pass: &mut Pass<'_>) {
                 message: problem.to_string(),
             }),
         }
+    }
+    for (field, error) in analyses::unusable(pass) {
+        wrong.push(FieldError {
+            path: format!("spec.strategy.{}.{field}", strategy.name()),
+            message: error.to_string(),
+        });
     }
     if let Some(refusal) = &pass.snapshot.refusal
         && refusal.kind == RefusalKind::Invalid

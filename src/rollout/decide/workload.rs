@@ -69,7 +69,10 @@ pub(super) fn template(
     };
     let hash = plain(spec);
     let mut live = snapshot.replica_sets.iter().filter(|set| !set.deleting);
-    if live.clone().any(|set| set.pod_template_hash == hash) {
+    if live
+        .clone()
+        .any(|set| set.pod_template_hash == hash || set.declared_hash.as_ref() == Some(&hash))
+    {
         return Template::Known(hash);
     }
     if let Some(same) = live.clone().find(|set| shows(set, spec)) {

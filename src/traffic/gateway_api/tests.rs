@@ -69,6 +69,7 @@ impl Scene {
             },
             replica_sets: Vec::new(),
             foreign_replica_sets: Vec::new(),
+            foreign_analysis_runs: Vec::new(),
             services: BTreeMap::new(),
             ingresses: BTreeMap::new(),
             routes: routes
@@ -81,6 +82,8 @@ impl Scene {
             experiments: Vec::new(),
             pod_templates: BTreeMap::new(),
             analysis_runs: Vec::new(),
+            pods: None,
+            eviction_refused: None,
             refusal: None,
             compared: None,
         };

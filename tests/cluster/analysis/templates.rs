@@ -126,7 +126,8 @@ async fn templates_of_templates_in_the_whole_cluster_judge_a_release() {
 }
 
 #[tokio::test]
-async fn templates_that_lead_nowhere_are_told_and_nothing_moves() {
+async fn argo_s218_4_templates_that_lead_nowhere_or_out_of_the_namespace_are_told_and_nothing_moves()
+ {
     let world = World::new("led-nowhere").await;
     let _controller = world.controller().await;
     let refer = |to: Value| template("AnalysisTemplate", "a", &json!({"templates": [to]}));

@@ -13,7 +13,7 @@ fn a_run_that_ends_badly_ends_the_experiment_with_its_phase() {
     for required in ["errors!", "errors"] {
         for phase in [Failed, Error, Inconclusive] {
             let mut world =
-                world(json!({"duration": "60s", "analyses": analyses(required)})).available();
+                world(&json!({"duration": "60s", "analyses": analyses(required)})).available();
             world.ends("errors", phase);
             assert_eq!(world.phase(), phase, "{required}");
             let expected = format!("AnalysisRun exp-errors is {phase:?}: because");
@@ -26,7 +26,7 @@ fn a_run_that_ends_badly_ends_the_experiment_with_its_phase() {
 fn argo_943_an_experiment_is_not_successful_while_its_run_later_fails() {
     let required = json!({"duration": "60s", "analyses": analyses("errors!")});
     for phase in [Successful, Failed, Error, Inconclusive] {
-        let mut world = world(required.clone()).available();
+        let mut world = world(&required).available();
         world.wait(1_000);
         assert_eq!(
             world.phase(),
@@ -45,7 +45,7 @@ fn argo_943_an_experiment_is_not_successful_while_its_run_later_fails() {
         (Error, Error),
         (Inconclusive, Successful),
     ] {
-        let mut world = world(optional.clone()).available();
+        let mut world = world(&optional).available();
         world.wait(60);
         assert!(world.runs["exp-errors"].terminate);
         assert_eq!(
@@ -60,7 +60,7 @@ fn argo_943_an_experiment_is_not_successful_while_its_run_later_fails() {
 
 #[test]
 fn the_worst_run_counts() {
-    let mut world = world(json!({"analyses": analyses("errors! latency!")})).available();
+    let mut world = world(&json!({"analyses": analyses("errors! latency!")})).available();
     world.runs.get_mut("exp-latency").unwrap().phase = Failed;
     world.ends("errors", Inconclusive);
     assert_eq!(world.phase(), Failed);
@@ -70,7 +70,7 @@ fn the_worst_run_counts() {
 #[test]
 fn analyses_start_when_all_versions_are_available() {
     let templates = json!([template("one"), template("two")]);
-    let mut world = world(json!({"templates": templates, "analyses": analyses("errors!")}));
+    let mut world = world(&json!({"templates": templates, "analyses": analyses("errors!")}));
     world.settle();
     for (name, runs) in [("exp-one", 0), ("exp-two", 1)] {
         let set = world.sets.get_mut(name).unwrap();
@@ -84,7 +84,7 @@ fn analyses_start_when_all_versions_are_available() {
 fn what_a_run_that_is_gone_has_said_counts() {
     for (phase, runs) in [(Successful, 0), (Running, 1)] {
         let mut world =
-            world(json!({"duration": "60s", "analyses": analyses("errors!")})).available();
+            world(&json!({"duration": "60s", "analyses": analyses("errors!")})).available();
         world.ends("errors", phase);
         world.runs.clear();
         world.settle();
@@ -108,7 +108,7 @@ fn a_run_has_the_arguments_of_the_experiment() {
     let from = json!({"secretKeyRef": {"name": "s", "key": "k"}});
     all[1]["args"] = json!([{"name": "hash", "valueFrom": from}]);
     let metadata = json!({"labels": {"team": "a"}, "annotations": {"why": "b"}});
-    let mut world = world(json!({"analyses": all, "analysisRunMetadata": metadata}));
+    let mut world = world(&json!({"analyses": all, "analysisRunMetadata": metadata}));
     // A Secret may stand in a header only.
     let spec = world
         .templates
@@ -145,7 +145,7 @@ fn rules_reach_the_runs_whose_metrics_they_fit() {
         "Experiment spec.dryRun[].metricName",
         "Experiment spec.measurementRetention[]",
     ]);
-    let world = world(json!({
+    let world = world(&json!({
         "analyses": analyses("errors latency"),
         "dryRun": [{"metricName": "err.*"}],
         "measurementRetention": [{"metricName": "latency", "limit": 7}],
@@ -166,7 +166,7 @@ fn rules_reach_the_runs_whose_metrics_they_fit() {
 
 #[test]
 fn a_template_that_vanished_before_its_run_started_is_an_error() {
-    let mut world = world(json!({"duration": "60s", "analyses": analyses("errors!")}));
+    let mut world = world(&json!({"duration": "60s", "analyses": analyses("errors!")}));
     world.settle();
     world.templates.clear();
     world.pods(1);
@@ -180,7 +180,7 @@ fn a_template_that_vanished_before_its_run_started_is_an_error() {
 
 #[test]
 fn a_run_that_the_server_refuses_is_an_error() {
-    let mut world = world(json!({"duration": "60s", "analyses": analyses("errors!")}));
+    let mut world = world(&json!({"duration": "60s", "analyses": analyses("errors!")}));
     world.settle();
     world
         .refusals

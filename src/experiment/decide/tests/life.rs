@@ -20,7 +20,7 @@ fn every_template_gets_its_pods_and_the_duration_counts_from_when_all_are_availa
     let mut two = template("two");
     two["replicas"] = json!(3);
     let templates = json!([template("one"), two]);
-    let mut world = world(json!({"templates": templates, "duration": "60s"}));
+    let mut world = world(&json!({"templates": templates, "duration": "60s"}));
     world.settle();
     assert_eq!(world.sizes(), [1, 3]);
     world.wait(100);
@@ -45,7 +45,7 @@ fn pods_stay_for_the_delay_after_the_end_and_the_verdict_for_ever() {
     let _covers = testbed::covers(&["Experiment spec.scaleDownDelaySeconds"]);
     for (delay, seconds) in [(None, 30), (Some(90), 90), (Some(0), 0)] {
         let mut world =
-            world(json!({"duration": "60s", "scaleDownDelaySeconds": delay})).available();
+            world(&json!({"duration": "60s", "scaleDownDelaySeconds": delay})).available();
         world.wait(60);
         if seconds > 0 {
             world.wait(seconds - 1);
@@ -64,7 +64,7 @@ fn pods_that_are_late_fail_it_and_flapping_does_not_reset_the_clock() {
     let _covers = testbed::covers(&["Experiment spec.progressDeadlineSeconds"]);
     for (limit, seconds) in [(None, 600), (Some(40), 40)] {
         let templates = json!([template("one"), template("two")]);
-        let mut world = world(json!({"templates": templates, "progressDeadlineSeconds": limit}));
+        let mut world = world(&json!({"templates": templates, "progressDeadlineSeconds": limit}));
         world.settle();
         let name = "exp-one".to_owned();
         for available in [1, 0] {
@@ -88,7 +88,7 @@ fn pods_that_are_late_fail_it_and_flapping_does_not_reset_the_clock() {
 
 #[test]
 fn pods_that_vanish_keep_it_from_being_successful() {
-    let mut world = world(json!({"duration": "60s", "progressDeadlineSeconds": 50})).available();
+    let mut world = world(&json!({"duration": "60s", "progressDeadlineSeconds": 50})).available();
     world.wait(30);
     world.pods(0);
     world.wait(31);
@@ -101,7 +101,7 @@ fn pods_that_vanish_keep_it_from_being_successful() {
 fn without_a_duration_it_runs_until_the_required_analyses_have_ended_or_for_ever() {
     let _covers = testbed::covers(&["Experiment spec.analyses[].requiredForCompletion"]);
     for (words, ends) in [("errors!", true), ("errors", false), ("", false)] {
-        let mut world = world(json!({"analyses": analyses(words)})).available();
+        let mut world = world(&json!({"analyses": analyses(words)})).available();
         world.wait(1_000_000);
         assert_eq!(world.phase(), AnalysisPhase::Running, "{words}");
         if !words.is_empty() {
@@ -115,18 +115,18 @@ fn without_a_duration_it_runs_until_the_required_analyses_have_ended_or_for_ever
 #[test]
 fn terminate_is_a_success_only_for_what_waits_for_nothing_else() {
     let _covers = testbed::covers(&["Experiment spec.terminate"]);
-    use AnalysisPhase::{Inconclusive, Successful};
+    let (successful, inconclusive) = (AnalysisPhase::Successful, AnalysisPhase::Inconclusive);
     for (more, seconds, verdict) in [
-        (json!({}), 0, Successful),
-        (json!({"duration": "60s"}), 0, Inconclusive),
-        (json!({"analyses": analyses("errors!")}), 0, Inconclusive),
+        (json!({}), 0, successful),
+        (json!({"duration": "60s"}), 0, inconclusive),
+        (json!({"analyses": analyses("errors!")}), 0, inconclusive),
         (
             json!({"duration": "60s", "analyses": analyses("errors!")}),
             100,
-            Inconclusive,
+            inconclusive,
         ),
     ] {
-        let mut world = world(more.clone()).available();
+        let mut world = world(&more).available();
         world.wait(seconds);
         world.spec["terminate"] = json!(true);
         world.settle();
@@ -139,7 +139,7 @@ fn terminate_is_a_success_only_for_what_waits_for_nothing_else() {
 
 #[test]
 fn terminated_before_it_was_available_it_proves_nothing() {
-    let mut world = world(json!({"terminate": true}));
+    let mut world = world(&json!({"terminate": true}));
     world.settle();
     assert_eq!(
         (world.phase(), world.sets.len()),
@@ -149,7 +149,7 @@ fn terminated_before_it_was_available_it_proves_nothing() {
 
 #[test]
 fn a_name_that_is_taken_is_never_taken_over() {
-    let mut world = world(json!({"duration": "60s"}));
+    let mut world = world(&json!({"duration": "60s"}));
     world.refusals.insert("exp-one".to_owned(), Refused::Taken);
     world.reconcile();
     world.sets.clear();
@@ -166,7 +166,7 @@ fn a_name_that_is_taken_is_never_taken_over() {
 
 #[test]
 fn a_pod_template_that_the_server_refuses_is_told_and_fails_at_the_deadline() {
-    let mut world = world(json!({"duration": "60s"}));
+    let mut world = world(&json!({"duration": "60s"}));
     world.refusals.insert(
         "exp-one".to_owned(),
         Refused::Invalid("no such field".to_owned()),
@@ -183,7 +183,7 @@ fn a_pod_template_that_the_server_refuses_is_told_and_fails_at_the_deadline() {
 
 #[test]
 fn another_number_of_pods_is_followed() {
-    let mut world = world(json!({"duration": "60s"})).available();
+    let mut world = world(&json!({"duration": "60s"})).available();
     world.spec["templates"][0]["replicas"] = json!(2);
     world.settle();
     assert_eq!(world.sizes(), [2]);
@@ -191,7 +191,7 @@ fn another_number_of_pods_is_followed() {
 
 #[test]
 fn the_hash_of_its_pods_is_that_of_no_other_version() {
-    let mut world = world(json!({"templates": [template("one"), template("one")]}));
+    let mut world = world(&json!({"templates": [template("one"), template("one")]}));
     world.spec["templates"][1]["name"] = json!("two");
     world.settle();
     let hashes: Vec<&String> = world
@@ -211,7 +211,7 @@ fn the_hash_of_its_pods_is_that_of_no_other_version() {
 
 #[test]
 fn what_happens_is_told_once() {
-    let mut world = world(json!({"duration": "60s", "analyses": analyses("errors")})).available();
+    let mut world = world(&json!({"duration": "60s", "analyses": analyses("errors")})).available();
     world.wait(60);
     world.ends("errors", AnalysisPhase::Successful);
     let told: Vec<&str> = world.notes.iter().map(|note| note.reason).collect();

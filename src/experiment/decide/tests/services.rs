@@ -9,7 +9,7 @@ fn served(name: Option<&str>) -> World {
     let mut one = template("one");
     one["service"] = json!({"name": name});
     one["replicas"] = json!(2);
-    world(json!({"templates": [one], "duration": "60s", "analyses": analyses("errors!")}))
+    world(&json!({"templates": [one], "duration": "60s", "analyses": analyses("errors!")}))
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn what_cannot_work_is_named_before_anything_starts() {
             "matches the name of no metric",
         ),
     ] {
-        let mut world = world(more);
+        let mut world = world(&more);
         world.settle();
         let (status, message) = world.condition("InvalidSpec").expect(path);
         assert_eq!(status, "True");
@@ -105,7 +105,7 @@ fn what_cannot_work_is_named_before_anything_starts() {
 
 #[test]
 fn a_spec_that_was_corrected_goes_on() {
-    let mut world = world(json!({"duration": "soon"}));
+    let mut world = world(&json!({"duration": "soon"}));
     world.settle();
     world.wait(1_000);
     world.spec["duration"] = json!("60s");
@@ -117,7 +117,7 @@ fn a_spec_that_was_corrected_goes_on() {
 
 #[test]
 fn a_spec_that_cannot_be_read_is_told() {
-    let mut world = world(json!({"duration": 5}));
+    let mut world = world(&json!({"duration": 5}));
     world.settle();
     assert_eq!(world.condition("InvalidSpec").unwrap().0, "True");
     assert_eq!(world.actions.len(), 0);
@@ -128,7 +128,7 @@ fn a_missing_template_is_waited_for() {
     let _covers = testbed::covers(&["Experiment spec.analyses[].clusterScope"]);
     let mut all = analyses("errors!");
     all[0]["clusterScope"] = json!(true);
-    let mut world = world(json!({"analyses": all}));
+    let mut world = world(&json!({"analyses": all}));
     world.settle();
     world.wait(10_000);
     assert_eq!(world.actions.len(), 0);
@@ -145,7 +145,7 @@ fn a_missing_template_is_waited_for() {
 
 #[test]
 fn a_template_that_was_changed_after_its_start_is_refused() {
-    let mut world = world(json!({"duration": "60s"})).available();
+    let mut world = world(&json!({"duration": "60s"})).available();
     let image = "/templates/0/template/spec/containers/0/image";
     *world.spec.pointer_mut(image).unwrap() = json!("demo:2");
     world.settle();

@@ -50,7 +50,7 @@ pub(super) fn template(name: &str) -> Value {
 }
 
 /// An Experiment with one template, `one`, and what else `more` says.
-pub(super) fn world(more: Value) -> World {
+pub(super) fn world(more: &Value) -> World {
     let mut spec = json!({"templates": [template("one")]});
     for (key, value) in more.as_object().unwrap() {
         spec[key] = value.clone();
@@ -205,7 +205,23 @@ impl World {
             Action::TerminateAnalysisRun { target } => {
                 self.runs.get_mut(&target.name).unwrap().terminate = true;
             }
-            other => panic!("not an Experiment's: {other:?}"),
+            Action::AdoptReplicaSet { .. }
+            | Action::RecogniseReplicaSet { .. }
+            | Action::PatchPods { .. }
+            | Action::EvictPod { .. }
+            | Action::ScaleWorkload { .. }
+            | Action::RestoreWorkload { .. }
+            | Action::DeleteReplicaSet { .. }
+            | Action::PinService { .. }
+            | Action::CreateIngress { .. }
+            | Action::PatchIngress { .. }
+            | Action::PatchRoute { .. }
+            | Action::DeleteIngress { .. }
+            | Action::CreateExperiment { .. }
+            | Action::TerminateExperiment { .. }
+            | Action::DeleteExperiment { .. }
+            | Action::ReadPodTemplate { .. }
+            | Action::DeleteAnalysisRun { .. } => panic!("not an Experiment's: {action:?}"),
         }
     }
 

@@ -4,8 +4,12 @@ use serde_json::{Value, json};
 
 use super::world::{World, world};
 use crate::{
-    api::{analysis::AnalysisPhase, request::Verb, rollout_status::Phase},
-    rollout::snapshot::TemplateKey,
+    api::{
+        analysis::{AnalysisPhase, AnalysisTemplateSpec},
+        request::Verb,
+        rollout_status::Phase,
+    },
+    rollout::{decision::Action, snapshot::TemplateKey},
 };
 
 fn analysis() -> Value {
@@ -301,4 +305,177 @@ fn a_nested_template_that_is_missing_or_leads_back_stops_everything_too() {
         "{waiting}"
     );
     assert_eq!(world.set_of("v2").map(|set| set.view.replicas), None);
+}
+
+#[test]
+fn argo_2897_a_retry_is_not_blocked_by_the_failed_run_of_the_attempt_before() {
+    let mut world = with_step()
+        .verdict("2-1", Some(AnalysisPhase::Failed))
+        .deployed()
+        .updated();
+    let failed = world.runs[0].clone();
+    assert_eq!(world.status.phase, Some(Phase::Degraded), "{world}");
+    world = world.verdict("2-1.1", Some(AnalysisPhase::Successful));
+    world.ask("1", Verb::Retry);
+    world.play();
+    let retried = world
+        .runs
+        .iter()
+        .find(|run| run.name != failed.name)
+        .unwrap();
+    assert_eq!(
+        (
+            world.short_run(&failed.name),
+            world.short_run(&retried.name)
+        ),
+        ("v2-2-1".to_owned(), "v2-2-1.1".to_owned())
+    );
+    assert!(world.runs.contains(&failed), "the evidence stays: {world}");
+    assert_eq!(world.weight(), 50, "{world}");
+}
+
+#[test]
+fn argo_3850_an_inconclusive_background_run_is_not_promoted() {
+    let mut world = with_background()
+        .verdict("-2", Some(AnalysisPhase::Inconclusive))
+        .deployed();
+    world.declare("v2");
+    world.play_for(600);
+    assert_eq!(
+        (world.status.message.as_str(), world.weight()),
+        ("InconclusiveAnalysisRun", 25),
+        "{world}"
+    );
+    assert_ne!(world.status.phase, Some(Phase::Healthy));
+}
+
+#[test]
+fn a_name_that_somebody_elses_run_has_is_told_and_waited_for() {
+    let mut world = with_step().deployed();
+    world.declare("v2");
+    let name = format!("demo-{}-2-1", world.hash("v2"));
+    world.foreign_runs.push(name.clone());
+    world.play();
+    assert_eq!(
+        world.status.waiting_for,
+        Some(format!(
+            "the name {name} to be free: another AnalysisRun has it"
+        ))
+    );
+    assert_eq!((world.runs.len(), world.weight()), (0, 25), "{world}");
+    world.foreign_runs.clear();
+    world.play();
+    assert_eq!(world.weight(), 50, "{world}");
+}
+
+/// What is told about templates of which no run can be made.
+fn told_about(template: serde_json::Value, analysis: &serde_json::Value) -> (String, bool) {
+    let mut world = world()
+        .nginx()
+        .steps(json!([{"setWeight": 25}, {"analysis": analysis}, {"pause": {}}]))
+        .deployed();
+    let spec: AnalysisTemplateSpec = serde_json::from_value(template).unwrap();
+    for name in ["errors", "latency"] {
+        let key = TemplateKey {
+            name: name.to_owned(),
+            cluster_scope: false,
+        };
+        world.templates.insert(key, Ok(spec.clone()));
+    }
+    world.declare("v2");
+    world.play_until(|world| world.weight() == 25);
+    (world.status.message.clone(), world.set_of("v2").is_none())
+}
+
+#[test]
+fn templates_of_which_no_run_can_be_made_are_told_before_anything_starts() {
+    let metric = |change: serde_json::Value| {
+        let mut metric = json!({"name": "m", "provider": {"prometheus": {"query": "up"}}});
+        json_patch::merge(&mut metric, &change);
+        metric
+    };
+    let both = json!({"templates": [{"templateName": "errors"}, {"templateName": "latency"}]});
+    let one = json!({"templates": [{"templateName": "errors"}]});
+    for (template, analysis, told) in [
+        (
+            json!({"metrics": [metric(json!({}))]}),
+            &both,
+            "spec.strategy.canary.steps[1].analysis: metric \"m\" is in AnalysisTemplate errors and in AnalysisTemplate latency; metric names are unique in an analysis, rename one",
+        ),
+        (
+            json!({"metrics": [metric(json!({}))], "args": [{"name": "a"}]}),
+            &one,
+            "spec.strategy.canary.steps[1].analysis: argument \"a\" of AnalysisTemplate errors has no value; give it one in the args of whatever uses the template",
+        ),
+        (
+            json!({"metrics": [metric(json!({"interval": "1s"}))]}),
+            &one,
+            "spec.strategy.canary.steps[1].analysis: metric \"m\" of AnalysisTemplate errors has an interval but no count, so this analysis would never end; set count (or consecutiveSuccessLimit)",
+        ),
+        (
+            json!({"metrics": [metric(json!({"failureCondition": "result >"}))]}),
+            &one,
+            "spec.strategy.canary.steps[1].analysis: AnalysisTemplate errors cannot be used: spec.metrics[0].failureCondition: the condition cannot be used: ",
+        ),
+    ] {
+        let (message, still) = told_about(template, analysis);
+        assert!(
+            message.starts_with(&format!("InvalidSpec: {told}")) && still,
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn what_only_a_running_update_knows_is_no_error_of_a_template() {
+    let template = json!({
+        "metrics": [{"name": "m", "provider": {"prometheus": {"query": "up"}}}],
+        "args": [
+            {"name": "a"},
+            {"name": "b", "valueFrom": {"fieldRef": {"fieldPath": "status.canary.weights.canary.weight"}}},
+        ],
+    });
+    let analysis = json!({
+        "templates": [{"templateName": "errors"}],
+        "args": [{"name": "a", "valueFrom": {"podTemplateHashValue": "Stable"}}],
+    });
+    let (message, still) = told_about(template, &analysis);
+    assert!(!message.contains("InvalidSpec") && !still, "{message}");
+}
+
+#[test]
+fn a_run_has_the_labels_people_look_for_and_those_of_its_metadata() {
+    let analysis = json!({
+        "templates": [{"templateName": "errors"}],
+        "analysisRunMetadata": {
+            "labels": {"team": "shop", "tidegate.dev/step-index": "mine"}, "annotations": {"note": "x"},
+        },
+    });
+    let mut world = world()
+        .nginx()
+        .steps(json!([{"setWeight": 25}, {"analysis": analysis}]))
+        .deployed();
+    world.declare("v2");
+    // Until then it is only held up.
+    world
+        .foreign_runs
+        .push(format!("demo-{}-2-1", world.hash("v2")));
+    world.play();
+    world.foreign_runs.clear();
+    let actions = world.decide().actions;
+    let created = actions.iter().find_map(|action| match action {
+        Action::CreateAnalysisRun { object, .. } => Some(object),
+        _ => None,
+    });
+    let metadata = &created.expect("a run")["metadata"];
+    let labels = &metadata["labels"];
+    assert_eq!(
+        (
+            &labels["team"],
+            &labels["tidegate.dev/step-index"],
+            &labels["tidegate.dev/rollout-type"]
+        ),
+        (&json!("shop"), &json!("1"), &json!("Step"))
+    );
+    assert_eq!(metadata["annotations"]["note"], "x");
 }

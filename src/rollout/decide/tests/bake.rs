@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::world::{World, world};
+use super::world::{World, request, world};
 use crate::api::{
     analysis::AnalysisPhase,
-    request::Verb,
+    request::{Request, Verb},
     rollout_status::{PauseReason, Phase},
 };
 
@@ -184,6 +184,27 @@ fn a_promotion_of_a_person_ends_it() {
             assert_eq!(world.status.phase, Some(Phase::Healthy), "{world}");
         }
     }
+}
+
+#[test]
+fn a_second_click_at_the_last_pause_does_not_end_it() {
+    let mut world = world()
+        .nginx()
+        .steps(json!([{"setWeight": 50}, {"pause": {}}]))
+        .with("bake", bake(false))
+        .deployed()
+        .updated();
+    world.ask("1", Verb::Promote);
+    world.play_until(|world| world.status.bake.started_at.is_some());
+    let at_the_pause = Request {
+        step: Some(1),
+        ..request("2", Verb::Promote)
+    };
+    world.request = Some(Ok(at_the_pause));
+    world.reconcile_all();
+    let answer = world.status.last_handled_request.clone().unwrap();
+    assert!(!answer.accepted, "{answer:?}");
+    assert_eq!(world.version(&world.status.stable_rs), "v1", "{world}");
 }
 
 #[test]

@@ -75,9 +75,12 @@ fn ends(world: &mut World, phase: AnalysisPhase) {
 
 fn made(world: &World) -> &Value {
     let mut actions = world.actions.iter().rev();
-    let object = actions.find_map(|action| match action {
-        Action::CreateExperiment { object, .. } => Some(object),
-        _ => None,
+    let object = actions.find_map(|action| {
+        if let Action::CreateExperiment { object, .. } = action {
+            Some(object)
+        } else {
+            None
+        }
     });
     object.expect("an Experiment was made")
 }
@@ -187,7 +190,8 @@ fn an_inconclusive_one_asks_a_person_whose_promotion_skips_it() {
 
 #[test]
 fn what_tries_out_nothing_any_more_is_terminated() {
-    let cases: [(&str, fn(&mut World)); 4] = [
+    type Act = fn(&mut World);
+    let cases: [(&str, Act); 4] = [
         ("abort", |world| world.ask("1", Verb::Abort)),
         ("promote", |world| world.ask("1", Verb::Promote)),
         ("full promotion", |world| world.ask("1", Verb::PromoteFull)),
@@ -232,7 +236,9 @@ fn another_version_and_another_attempt_get_an_experiment_of_their_own() {
 
 #[test]
 fn an_experiment_that_cannot_run_gives_the_version_up() {
-    let mut world = world().services().steps(json!([step()])).deployed();
+    // The version that serves has no port for a Service.
+    let mut world = world().services().deployed();
+    world.canary("steps", json!([step()]));
     world.declare("v2");
     with_port(&mut world);
     rest(&mut world);

@@ -294,6 +294,43 @@ fn scaling_at_any_moment_is_followed() {
 }
 
 #[test]
+fn scaling_in_any_state_keeps_step_pause_and_weight() {
+    for (kind, world) in kinds() {
+        if world.desired() == 0 {
+            continue;
+        }
+        for (index, moment) in moments(world.deployed()).into_iter().enumerate() {
+            let mut undisturbed = moment.clone();
+            undisturbed.reconcile();
+            for replicas in [2, 9] {
+                let what = format!("{kind}, moment {index}, to {replicas}");
+                let mut world = moment.clone();
+                world.watched = false;
+                world.set("/replicas", json!(replicas));
+                world.reconcile();
+                let (before, after) = (&moment.status, &world.status);
+                let same = before.current_pod_hash == after.current_pod_hash;
+                assert!(
+                    !same || after.current_step_index >= before.current_step_index,
+                    "{what}\n{world}"
+                );
+                let least = moment.weight().min(undisturbed.weight());
+                assert!(world.weight() >= least, "{what}\n{world}");
+                let pauses = &undisturbed.status.pause_conditions;
+                // With fewer pods to wait for, a step may end that would not have.
+                let stays = after.current_step_index == before.current_step_index;
+                if *pauses == before.pause_conditions && stays {
+                    assert!(
+                        !same || after.pause_conditions == *pauses,
+                        "{what}\n{world}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn holding_and_letting_go_at_any_moment_goes_on() {
     at_every_moment(
         |world| {

@@ -218,7 +218,9 @@ impl Look<'_> {
                     Action::PatchReplicaSet { target, .. }
                     | Action::AdoptReplicaSet { target, .. }
                     | Action::DeleteReplicaSet { target } => ("rs", &target.name),
-                    Action::PinService { target, .. } => ("svc", &target.name),
+                    Action::PinService { target, .. } | Action::DeleteService { target } => {
+                        ("svc", &target.name)
+                    }
                     Action::CreateIngress { name, .. } => ("ing", name),
                     Action::PatchIngress { target, .. } | Action::DeleteIngress { target } => {
                         ("ing", &target.name)
@@ -232,7 +234,6 @@ impl Look<'_> {
                     Action::ScaleWorkload { target, .. }
                     | Action::RestoreWorkload { target, .. } => ("workload", &target.name),
                     Action::CreateService { name, .. } => ("svc", name),
-                    Action::DeleteService { target } => ("svc", &target.name),
                     Action::CreateExperiment { name, .. } => ("exp", name),
                     Action::TerminateExperiment { target }
                     | Action::DeleteExperiment { target } => ("exp", &target.name),
@@ -419,6 +420,7 @@ impl Look<'_> {
                 .unwrap();
             let hash = &set.pod_template_hash;
             let stable = *hash == self.new.stable_rs;
+            let one_more = i32::from(self.new.restart_surge.as_ref() == Some(hash));
             if stable && self.routed && self.dynamic && self.under_way() {
                 let need = self.share(self.max - self.live).max(self.replicas.min(1));
                 self.must(
@@ -426,7 +428,10 @@ impl Look<'_> {
                     "T3: stable has what its weight needs, and at least one pod",
                 );
             } else if stable && self.routed {
-                self.must(to == self.replicas, "T3: stable has its full size");
+                self.must(
+                    to == self.replicas + one_more,
+                    "T3: stable has its full size",
+                );
             }
             self.must(
                 !stable || to > 0 || self.replicas == 0 || !self.promoted_or_idle(),

@@ -28,10 +28,6 @@ fn error_of(pointer: &str, value: Value) -> String {
 fn what_does_not_work_yet_is_refused_by_name() {
     let mut refusals = testbed::refusals();
     for (pointer, value) in [
-        ("restartAt", json!("2027-01-01T00:00:00Z")),
-        ("strategy/canary/antiAffinity", json!({})),
-        ("strategy/canary/canaryMetadata", json!({})),
-        ("strategy/canary/stableMetadata", json!({})),
         (
             "strategy/canary/pingPong",
             json!({"pingService": "a", "pongService": "b"}),
@@ -97,11 +93,6 @@ fn what_makes_no_sense_is_refused_with_what_to_do() {
             "strategy",
             json!({"blueGreen": {"activeService": "a", "postPromotionAnalysis": {"templates": []}}}),
             "spec.strategy.blueGreen.postPromotionAnalysis.templates: names no template; an empty analysis would prove nothing",
-        ),
-        (
-            "strategy",
-            json!({"blueGreen": {"activeService": "a", "maxUnavailable": 1}}),
-            "spec.strategy.blueGreen.maxUnavailable: is not supported yet; remove it",
         ),
         ("template", Value::Null, "spec.template: is required"),
         ("selector", Value::Null, "spec.selector: is required"),

@@ -16,7 +16,7 @@ use crate::{
 };
 
 fn deployment(version: &str, replicas: i32) -> Workload {
-    Workload::Found(WorkloadView {
+    Workload::Found(Box::new(WorkloadView {
         name: "web".to_owned(),
         uid: "uid-web".to_owned(),
         resource_version: "1".to_owned(),
@@ -26,7 +26,7 @@ fn deployment(version: &str, replicas: i32) -> Workload {
         replicas,
         managed_by: None,
         at_rest: None,
-    })
+    }))
 }
 
 fn reference(scale_down: &str) -> Value {
@@ -66,11 +66,13 @@ fn upgrade(world: &mut World) {
 }
 
 fn touched(world: &World) -> usize {
-    let touches = world.actions.iter().filter(|action| match action {
-        Action::PatchReplicaSet { annotations, .. } => annotations
+    let touches = world.actions.iter().filter(|action| {
+        let Action::PatchReplicaSet { annotations, .. } = action else {
+            return false;
+        };
+        annotations
             .iter()
-            .any(|(key, _)| key.ends_with("/compared-workload")),
-        _ => false,
+            .any(|(key, _)| key.ends_with("/compared-workload"))
     });
     touches.count()
 }
@@ -248,9 +250,11 @@ fn argo_4322_the_deployment_shrinks_only_by_what_serves_in_its_place() {
                 set.view.ready = available;
             }
             let decision = world.decide();
-            let scaled = decision.actions.iter().find_map(|action| match action {
-                Action::ScaleWorkload { at_rest, .. } => Some(at_rest.scaled_to),
-                _ => None,
+            let scaled = decision.actions.iter().find_map(|action| {
+                let Action::ScaleWorkload { at_rest, .. } = action else {
+                    return None;
+                };
+                Some(at_rest.scaled_to)
             });
             seen.push(scaled.unwrap_or(had));
         }

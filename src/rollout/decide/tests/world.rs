@@ -13,6 +13,8 @@ use super::{routes, rules};
 use crate::{
     api::{
         analysis::{AnalysisPhase, AnalysisTemplateSpec},
+        canary::PodTemplateMetadata,
+        ephemeral_metadata::EphemeralMetadata,
         gateway_api::RouteKind,
         names::ApiNames,
         request::{Request, Verb},
@@ -21,12 +23,12 @@ use crate::{
         template_hash,
     },
     rollout::{
-        decide::{decide, pod_template_hash},
+        decide::{decide, pod_template_hash, wants_pods},
         decision::{Action, Decision, Next, Note},
         snapshot::{
-            AnalysisRunView, EndpointView, IngressView, Refusal, ReplicaSetView, RolloutView,
-            RouteView, ServiceView, Snapshot, StepExperimentView, TemplateKey, Workload,
-            WorkloadView,
+            AnalysisRunView, EndpointView, EvictionRefusal, IngressView, PodView, Refusal,
+            ReplicaSetView, RolloutView, RouteView, ServiceView, Snapshot, StepExperimentView,
+            TemplateKey, Workload, WorkloadView,
         },
     },
 };
@@ -39,7 +41,10 @@ const MOST_PASSES: usize = 40;
 #[derive(Clone, Debug)]
 pub(super) struct Pod {
     pub(super) name: String,
+    created: Timestamp,
     ready_at: Timestamp,
+    /// As `metadata` of the pod.
+    pub(super) metadata: Value,
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +54,8 @@ pub(super) struct Set {
     pub(super) pods: Vec<Pod>,
     /// As it was created, without our label.
     pub(super) template: Value,
+    /// As it is now.
+    pub(super) shown: Value,
 }
 
 /// What the controllers of Gateways do about a new generation of a route.
@@ -61,6 +68,7 @@ pub(super) enum Gateways {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct World {
     pub(super) now: Timestamp,
     pub(super) spec: Value,
@@ -86,7 +94,12 @@ pub(super) struct World {
     /// The pod templates of all ReplicaSets as they were declared.
     declared: BTreeMap<String, Value>,
     pub(super) refusal: Option<Refusal>,
+    pub(super) eviction_refused: Option<EvictionRefusal>,
+    /// A PodDisruptionBudget allows none.
+    pub(super) no_evictions: bool,
     pub(super) foreign: Vec<String>,
+    /// Names of AnalysisRuns of others.
+    pub(super) foreign_runs: Vec<String>,
     pub(super) deleting: bool,
     /// Versions whose pods never become ready.
     broken: BTreeSet<String>,
@@ -142,7 +155,10 @@ pub(super) fn world() -> World {
         pod_templates: BTreeMap::new(),
         declared: BTreeMap::new(),
         refusal: None,
+        eviction_refused: None,
+        no_evictions: false,
         foreign: Vec::new(),
+        foreign_runs: Vec::new(),
         deleting: false,
         broken: BTreeSet::new(),
         verdicts: Vec::new(),
@@ -182,6 +198,10 @@ pub(super) fn template(version: &str) -> Value {
         "metadata": {"labels": {"app": "demo"}},
         "spec": {"containers": [{"name": "main", "image": format!("demo:{version}")}]},
     })
+}
+
+fn metadata_of(template: &Value) -> PodTemplateMetadata {
+    serde_json::from_value(template["metadata"].clone()).unwrap()
 }
 
 fn own_template(set: &Value) -> Value {
@@ -473,7 +493,7 @@ impl World {
     }
 
     fn snapshot_at(&self, now: Timestamp) -> Snapshot {
-        Snapshot {
+        let mut snapshot = Snapshot {
             now,
             names: names().clone(),
             workload: self.workload.clone(),
@@ -495,12 +515,39 @@ impl World {
             routes: self.routes.clone(),
             unserved: BTreeSet::new(),
             templates: self.templates.clone(),
+            foreign_analysis_runs: self.foreign_runs.clone(),
             experiments: self.experiments.clone(),
             pod_templates: self.pod_templates.clone(),
             analysis_runs: self.runs.clone(),
+            pods: None,
+            eviction_refused: self.eviction_refused.clone(),
             refusal: self.refusal.clone(),
             compared: None,
+        };
+        if wants_pods(&snapshot) {
+            snapshot.attach_pods(self.pods());
         }
+        snapshot
+    }
+
+    fn pods(&self) -> Vec<PodView> {
+        let of = |set: &Set| {
+            let uid = set.view.uid.clone();
+            set.pods
+                .clone()
+                .into_iter()
+                .map(move |pod| (uid.clone(), pod))
+        };
+        let all = self.sets.iter().flat_map(of);
+        all.map(|(replica_set_uid, pod)| PodView {
+            uid: format!("uid-{}", pod.name),
+            name: pod.name,
+            replica_set_uid,
+            created: pod.created,
+            ready: pod.ready_at <= self.now,
+            terminating: false,
+        })
+        .collect()
     }
 
     pub(super) fn decide(&self) -> Decision {
@@ -582,7 +629,12 @@ impl World {
                     now + SignedDuration::from_secs(start_up)
                 };
                 let name = format!("{}-{id:0>5}", set.view.name);
-                set.pods.push(Pod { name, ready_at });
+                set.pods.push(Pod {
+                    name,
+                    created: now,
+                    ready_at,
+                    metadata: set.shown["metadata"].clone(),
+                });
             }
             let set = &mut self.sets[index];
             // Those go first that are not ready; among them the newest.
@@ -782,7 +834,7 @@ impl World {
                 target,
                 replicas,
                 annotations,
-                template: _,
+                template,
             } => {
                 let key = &names().revision;
                 let set = self
@@ -804,7 +856,18 @@ impl World {
                     if *name == names().compared_workload {
                         view.compared_workload.clone_from(value);
                     }
+                    if *name == names().anti_affinity {
+                        view.anti_affinity.clone_from(value);
+                    }
+                    if *name == names().ephemeral_metadata {
+                        let state = value.as_deref().and_then(EphemeralMetadata::read);
+                        view.ephemeral = state;
+                    }
                 }
+                if !template.is_null() {
+                    json_patch::merge(&mut set.shown, template);
+                }
+                set.view.template_metadata = metadata_of(&set.shown);
                 let mut shown = set.template.clone();
                 json_patch::merge(&mut shown, &self.defaults);
                 set.view.stored_hash = template_hash::pod_template_hash(&shown, 0);
@@ -920,8 +983,25 @@ impl World {
             Action::DeleteAnalysisRun { target } => {
                 self.runs.retain(|run| run.name != target.name);
             }
-            Action::PatchPods { .. } | Action::EvictPod { .. } => {
-                panic!("pods are not looked at here")
+            Action::PatchPods {
+                target, metadata, ..
+            } => {
+                let mut sets = self.sets.iter_mut();
+                let set = sets.find(|set| set.view.name == target.name).unwrap();
+                for pod in &mut set.pods {
+                    json_patch::merge(&mut pod.metadata, metadata);
+                }
+            }
+            Action::EvictPod { target } if self.no_evictions => {
+                self.eviction_refused = Some(EvictionRefusal {
+                    at: self.now,
+                    message: format!("evict {}: the budget", target.name),
+                });
+            }
+            Action::EvictPod { target } => {
+                for set in &mut self.sets {
+                    set.pods.retain(|pod| pod.name != target.name);
+                }
             }
             Action::ScaleWorkload {
                 target,
@@ -963,6 +1043,10 @@ impl World {
                 .to_owned()
         };
         let key = |key: &str| key.replace('/', "~1");
+        let annotation = |name: &str| {
+            let value = object.pointer(&format!("/metadata/annotations/{}", key(name)));
+            Some(value?.as_str().unwrap().to_owned())
+        };
         let view = ReplicaSetView {
             name: name.to_owned(),
             uid: format!("uid-{resource_version}"),
@@ -975,6 +1059,11 @@ impl World {
                 .parse()
                 .unwrap(),
             replicas: i32::try_from(object["spec"]["replicas"].as_i64().unwrap()).unwrap(),
+            anti_affinity: annotation(&names.anti_affinity),
+            ephemeral: annotation(&names.ephemeral_metadata)
+                .and_then(|text| EphemeralMetadata::read(&text)),
+            template_metadata: metadata_of(&object["spec"]["template"]),
+            settled: true,
             stored_hash: template_hash::pod_template_hash(&self.shown_template(object), 0),
             ..ReplicaSetView::default()
         };
@@ -983,6 +1072,7 @@ impl World {
         self.declared.insert(name.to_owned(), declared);
         self.sets.push(Set {
             template: own_template(object),
+            shown: object["spec"]["template"].clone(),
             view,
             version: version_of(&object["spec"]["template"]),
             pods: Vec::new(),
@@ -999,7 +1089,9 @@ impl World {
     pub(super) fn found_workload(&mut self) -> &mut WorkloadView {
         match &mut self.workload {
             Workload::Found(workload) => workload,
-            other => panic!("{other:?}"),
+            other @ (Workload::NotNamed | Workload::NotRead | Workload::Missing) => {
+                panic!("{other:?}")
+            }
         }
     }
 

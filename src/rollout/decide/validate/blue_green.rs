@@ -7,14 +7,6 @@ use crate::api::{blue_green::BlueGreenStrategy, rollout::RolloutSpec, strategy::
 
 pub(super) fn check(blue_green: &BlueGreenStrategy, spec: &RolloutSpec, errors: &mut Errors) {
     let at = |field: &str| format!("spec.strategy.blueGreen.{field}");
-    for (field, set) in [
-        ("antiAffinity", blue_green.anti_affinity.is_some()),
-        ("previewMetadata", blue_green.preview_metadata.is_some()),
-        ("activeMetadata", blue_green.active_metadata.is_some()),
-        ("maxUnavailable", blue_green.max_unavailable.is_some()),
-    ] {
-        errors.unsupported(&at(field), set);
-    }
     if blue_green.active_service.is_empty() {
         errors.add(at("activeService"), "is required");
     }

