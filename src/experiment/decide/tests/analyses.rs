@@ -142,6 +142,8 @@ fn a_run_has_the_arguments_of_the_experiment() {
 #[test]
 fn rules_reach_the_runs_whose_metrics_they_fit() {
     let _covers = testbed::covers(&[
+        "Experiment spec.measurementRetention[].limit",
+        "Experiment spec.measurementRetention[].metricName",
         "Experiment spec.dryRun[].metricName",
         "Experiment spec.measurementRetention[]",
     ]);
