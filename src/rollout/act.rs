@@ -139,7 +139,6 @@ impl Writer {
     }
 
     /// Carries out one action for the Rollout with `owner_uid`. The caches say whose an object is that exists already.
-    #[expect(clippy::too_many_lines, reason = "one arm for each kind of action")]
     pub async fn act(
         &self,
         action: &Action,
