@@ -27,7 +27,7 @@ const DEFINITIONS: [(&str, &str); 5] = [
 ];
 
 /// What is read by the same code has its rows once: where the first path begins a field, it is the second one's.
-const SAME: [(&str, &str); 16] = [
+const SAME: [(&str, &str); 17] = [
     ("ClusterAnalysisTemplate spec.", "AnalysisTemplate spec."),
     ("AnalysisRun spec.metrics", "AnalysisTemplate spec.metrics"),
     ("AnalysisRun spec.args", "AnalysisTemplate spec.args"),
@@ -60,6 +60,10 @@ const SAME: [(&str, &str); 16] = [
     (
         "spec.strategy.canary.steps[].experiment.templates[].selector.matchExpressions",
         "spec.selector.matchExpressions",
+    ),
+    (
+        "spec.strategy.blueGreen.antiAffinity.",
+        "spec.strategy.canary.antiAffinity.",
     ),
     ("spec.template.", "spec.template"),
 ];

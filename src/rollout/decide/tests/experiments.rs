@@ -376,6 +376,7 @@ fn what_cannot_work_is_refused_by_name() {
 #[test]
 fn what_a_step_declares_is_in_the_experiment() {
     let _covers = testbed::covers(&[
+        "spec.strategy.canary.steps[].experiment.templates[].service",
         "spec.strategy.canary.steps[].experiment",
         "spec.strategy.canary.steps[].experiment.templates",
         "spec.strategy.canary.steps[].experiment.templates[].metadata.labels",
