@@ -224,12 +224,7 @@ pub fn start(
         rollouts_listed,
         rollouts,
     };
-    let store = caches.rollouts.clone();
-    tasks.spawn(async move {
-        if store.wait_until_ready().await.is_ok() {
-            listed.send_replace(true);
-        }
-    });
+    tasks.spawn(tell_first_list(caches.rollouts.clone(), listed));
     wakes.set_stores(Stores {
         rollouts: caches.rollouts.clone(),
         analysis_runs: caches.analysis_runs.clone(),
@@ -241,6 +236,12 @@ pub fn start(
         routes,
     });
     caches
+}
+
+async fn tell_first_list(store: Store<CachedObject>, listed: watch::Sender<bool>) {
+    if store.wait_until_ready().await.is_ok() {
+        listed.send_replace(true);
+    }
 }
 
 fn begin(watch: Watch, wakes: Wakes, tasks: &mut JoinSet<()>) -> Store<CachedObject> {

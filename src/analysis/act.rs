@@ -94,7 +94,7 @@ pub async fn create_job(
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PostParams::default()
     };
-    let body = serde_json::to_vec(job).map_err(|error| kube::Error::SerdeError(error))?;
+    let body = serde_json::to_vec(job).map_err(kube::Error::SerdeError)?;
     let mut request = Request::new(api.resource_url())
         .create(&params, body)
         .map_err(kube::Error::BuildRequest)?;

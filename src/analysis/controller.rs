@@ -361,8 +361,7 @@ async fn write(
 fn requeue(next: &Next, now: Timestamp) -> Option<Duration> {
     match next {
         Next::Measured => Some(Duration::ZERO),
-        Next::At { time, .. } => Some(until(*time, now)),
-        Next::Expires(time) => Some(until(*time, now)),
+        Next::At { time, .. } | Next::Expires(time) => Some(until(*time, now)),
         Next::OnChange | Next::Ended => None,
     }
 }

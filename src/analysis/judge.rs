@@ -92,7 +92,6 @@ fn decide(value: &MetricValue, conditions: &Conditions) -> Result<Judgement, Con
 fn nothing_to_judge(value: &MetricValue, conditions: &Conditions) -> Option<String> {
     let all = || conditions.success.iter().chain(&conditions.failure);
     match value {
-        MetricValue::Text(_) => None,
         MetricValue::Json(Value::Null) => {
             Some("the answer has nothing there: nothing to judge".to_owned())
         }
@@ -106,7 +105,7 @@ fn nothing_to_judge(value: &MetricValue, conditions: &Conditions) -> Option<Stri
                     items.len()
                 )
             }),
-        MetricValue::Json(_) => None,
+        MetricValue::Text(_) | MetricValue::Json(_) => None,
         MetricValue::Scalar(number) => number
             .is_nan()
             .then(|| "the query's result is NaN: nothing to judge".to_owned()),

@@ -36,8 +36,9 @@ impl MetricValue {
                 }
                 format!("[{}]", shown.join(", "))
             }
-            Self::Text(value) => text::one_line(value, text::VALUE),
-            Self::Json(Value::String(value)) => text::one_line(value, text::VALUE),
+            Self::Text(value) | Self::Json(Value::String(value)) => {
+                text::one_line(value, text::VALUE)
+            }
             Self::Json(value) => text::one_line(&value.to_string(), text::VALUE),
         }
     }

@@ -69,7 +69,7 @@ pub(super) fn secret(path: &str, text: &str, args: &Args, errors: &mut Fields) -
 pub(super) fn headers(
     path: &str,
     headers: &[Header],
-    also: Option<HeaderName>,
+    also: Option<&HeaderName>,
     args: &Args,
     errors: &mut Fields,
 ) -> Vec<(HeaderName, ArgText)> {
@@ -80,7 +80,7 @@ pub(super) fn headers(
             errors.add(format!("{path}.key"), "it is no name of a header");
             continue;
         };
-        if RESERVED.contains(&name.as_str()) && also.as_ref() != Some(&name) {
+        if RESERVED.contains(&name.as_str()) && also != Some(&name) {
             errors.add(
                 format!("{path}.key"),
                 format!("\"{name}\" is set by the controller; remove it"),

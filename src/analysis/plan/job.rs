@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::fields::Fields;
-use crate::analysis::args::{Args, json::ArgJson};
+use crate::analysis::args::{ArgText, Args, json::ArgJson};
 use crate::api::analysis::{JobMetric, Metric};
 
 /// Which Job a metric runs. No Secret is in it: whoever may read Jobs could read it.
@@ -97,12 +97,7 @@ fn plain(path: &str, value: &Value, args: &Args, errors: &mut Fields) -> Option<
     let json = ArgJson::new(value, args)
         .map_err(|error| errors.add(path, error.to_string()))
         .ok()?;
-    if let Some((argument, _)) = json
-        .texts()
-        .into_iter()
-        .flat_map(|text| text.secrets())
-        .next()
-    {
+    if let Some((argument, _)) = json.texts().into_iter().flat_map(ArgText::secrets).next() {
         errors.add(
             path,
             format!(

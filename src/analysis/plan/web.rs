@@ -84,7 +84,7 @@ pub(super) fn plan(
     let headers = credentials::headers(
         &at("headers"),
         &metric.headers,
-        Some(CONTENT_TYPE),
+        Some(&CONTENT_TYPE),
         args,
         errors,
     );

@@ -15,6 +15,10 @@ struct World {
 }
 
 impl World {
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "reads better with json! at the call"
+    )]
     fn new(metric: Value) -> Self {
         let mut whole = json!({
             "name": "smoke",

@@ -31,12 +31,12 @@ fn with_background() -> World {
 
 #[test]
 fn only_a_success_goes_on() {
+    use AnalysisPhase as P;
     let _covers = testbed::covers(&[
         "spec.strategy.canary.steps[].analysis",
         "spec.strategy.canary.steps[].analysis.templates",
         "spec.strategy.canary.steps[].analysis.templates[].templateName",
     ]);
-    use AnalysisPhase as P;
     for (verdict, phase, weight, index) in [
         (P::Successful, Phase::Paused, 50, 3),
         (P::Failed, Phase::Degraded, 0, 0),
@@ -463,9 +463,11 @@ fn a_run_has_the_labels_people_look_for_and_those_of_its_metadata() {
     world.play();
     world.foreign_runs.clear();
     let actions = world.decide().actions;
-    let created = actions.iter().find_map(|action| match action {
-        Action::CreateAnalysisRun { object, .. } => Some(object),
-        _ => None,
+    let created = actions.iter().find_map(|action| {
+        let Action::CreateAnalysisRun { object, .. } = action else {
+            return None;
+        };
+        Some(object)
     });
     let metadata = &created.expect("a run")["metadata"];
     let labels = &metadata["labels"];
