@@ -145,6 +145,8 @@ fn first_look() -> Snapshot {
         unserved: std::collections::BTreeSet::new(),
         templates: BTreeMap::new(),
         analysis_runs: Vec::new(),
+        pods: None,
+        eviction_refused: None,
         refusal: None,
         compared: None,
         experiments: Vec::new(),

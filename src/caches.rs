@@ -20,7 +20,7 @@ use kube::{
     },
 };
 use serde_json::Value;
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
 use crate::api::{
     gateway_api::RouteKind,
@@ -61,6 +61,8 @@ impl Scope {
 /// The stores.
 #[derive(Clone, Debug)]
 pub struct Caches {
+    /// Whether the Rollouts have been listed. Of several that wait for one store kube wakes only the last.
+    rollouts_listed: watch::Receiver<bool>,
     /// Rollouts.
     pub rollouts: Store<CachedObject>,
     /// ReplicaSets with our hash label.
@@ -166,6 +168,7 @@ pub fn start(
         prune::metadata,
         Changed::Rollout,
     );
+    let (listed, rollouts_listed) = watch::channel(false);
     let marked = watch(
         WorkloadKind::Deployment.resource(),
         all().labels(&names.managed_by_rollout),
@@ -213,12 +216,20 @@ pub fn start(
                 names,
                 wakes,
                 rollouts: &rollouts,
+                rollouts_listed: rollouts_listed.clone(),
                 marked,
             },
             tasks,
         ),
+        rollouts_listed,
         rollouts,
     };
+    let store = caches.rollouts.clone();
+    tasks.spawn(async move {
+        if store.wait_until_ready().await.is_ok() {
+            listed.send_replace(true);
+        }
+    });
     wakes.set_stores(Stores {
         rollouts: caches.rollouts.clone(),
         analysis_runs: caches.analysis_runs.clone(),
@@ -255,10 +266,7 @@ fn begin(watch: Watch, wakes: Wakes, tasks: &mut JoinSet<()>) -> Store<CachedObj
                 Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => {
                     wakes.wake(changed, &object);
                 }
-                Ok(watcher::Event::InitDone) => {
-                    wakes.listed(changed);
-                    wakes.wake_all();
-                }
+                Ok(watcher::Event::InitDone) => wakes.wake_all(),
                 Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
                 Err(error) => tracing::warn!(kind = resource.kind, "watch interrupted: {error}"),
             }
@@ -271,7 +279,6 @@ impl Caches {
     /// Waits until every store has been filled once. Returns the kinds that are still missing after `patience`.
     pub async fn ready(&self, patience: Duration) -> Result<(), Vec<&'static str>> {
         let mut stores = vec![
-            ("rollouts", &self.rollouts),
             ("replicasets", &self.replica_sets),
             ("services", &self.services),
             ("endpointslices", &self.endpoint_slices),
@@ -290,6 +297,11 @@ impl Caches {
         );
         let deadline = tokio::time::Instant::now() + patience;
         let mut missing = Vec::new();
+        let mut listed = self.rollouts_listed.clone();
+        let listed = async { listed.wait_for(|listed| *listed).await.is_ok() };
+        if tokio::time::timeout_at(deadline, listed).await != Ok(true) {
+            missing.push("rollouts");
+        }
         for (kind, store) in stores {
             if !matches!(
                 tokio::time::timeout_at(deadline, store.wait_until_ready()).await,

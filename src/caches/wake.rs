@@ -12,7 +12,7 @@ use kube::{
     core::ApiResource,
     runtime::reflector::{ObjectRef, Store},
 };
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 
 use super::{Routes, workloads::names_kind};
 use crate::api::{
@@ -99,8 +99,6 @@ struct Ends {
     mark: String,
     run_uid: String,
     stores: OnceLock<Stores>,
-    /// The Rollouts have had their first list. A store wakes only one of those who wait for it.
-    rollouts_listed: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -154,7 +152,6 @@ impl Wakes {
             mark: names.managed_by_rollout.clone(),
             run_uid: names.analysis_run_uid.clone(),
             stores: OnceLock::new(),
-            rollouts_listed: watch::Sender::new(false),
         };
         let woken = Woken {
             rollouts: woken_rollouts,
@@ -171,19 +168,6 @@ impl Wakes {
         if self.0.stores.set(stores).is_err() {
             tracing::debug!("the stores were set before");
         }
-    }
-
-    pub(super) fn listed(&self, changed: Changed) {
-        if changed == Changed::Rollout {
-            self.0.rollouts_listed.send_replace(true);
-        }
-    }
-
-    /// Resolves when all Rollouts are known.
-    pub(super) async fn rollouts_listed(&self) {
-        let mut listed = self.0.rollouts_listed.subscribe();
-        // The sender lives as long as this does.
-        listed.wait_for(|listed| *listed).await.ok();
     }
 
     /// After a new list nobody is told what vanished meanwhile: everybody looks again.

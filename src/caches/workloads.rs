@@ -67,6 +67,7 @@ pub(super) struct Start<'a> {
     pub(super) names: &'a ApiNames,
     pub(super) wakes: &'a Wakes,
     pub(super) rollouts: &'a Store<CachedObject>,
+    pub(super) rollouts_listed: watch::Receiver<bool>,
     pub(super) marked: Store<CachedObject>,
 }
 
@@ -88,6 +89,7 @@ pub(super) fn start(with: Start<'_>, tasks: &mut JoinSet<()>) -> Workloads {
             scope: with.scope.clone(),
             wakes: with.wakes.clone(),
             rollouts: with.rollouts.clone(),
+            rollouts_listed: with.rollouts_listed.clone(),
             config: match kind {
                 // Ours are watched already, and are nobody's source.
                 WorkloadKind::ReplicaSet => {
@@ -113,6 +115,7 @@ struct Follower {
     scope: Scope,
     wakes: Wakes,
     rollouts: Store<CachedObject>,
+    rollouts_listed: watch::Receiver<bool>,
     config: watcher::Config,
     store: Writer<CachedObject>,
     state: watch::Sender<State>,
@@ -120,7 +123,15 @@ struct Follower {
 
 impl Follower {
     async fn run(mut self) {
-        self.wakes.rollouts_listed().await;
+        // Otherwise the store has ended with the process.
+        let listed = self
+            .rollouts_listed
+            .wait_for(|listed| *listed)
+            .await
+            .is_ok();
+        if !listed {
+            return;
+        }
         while self
             .rollouts
             .find(|rollout| names_kind(rollout, self.kind))

@@ -7,13 +7,16 @@ mod app;
 mod audit;
 mod cluster;
 mod figures;
+mod fleet;
 mod machine;
 mod memory;
 mod metric_server;
 mod page;
 mod reaction;
 mod rest;
+mod thousands;
 mod timings;
+mod usage;
 mod writes;
 
 use std::{fs, io::Write, path::PathBuf};
@@ -35,8 +38,37 @@ pub struct Options {
     pub timings: PathBuf,
     /// The page that keeps the figures.
     pub page: PathBuf,
-    /// Whether also 1,000 Rollouts are started, which takes several minutes.
-    pub crowd: bool,
+    /// What is measured; the page is written only when that is everything.
+    pub parts: Vec<Part>,
+}
+
+/// A part of the figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Object writes of one canary.
+    Writes,
+    /// From a bad measurement to no traffic.
+    Reaction,
+    /// Memory with 0 and 1,000 Rollouts.
+    Memory,
+    /// Requests of 100 Rollouts at rest.
+    Rest,
+    /// 300 canaries at once.
+    Fleet,
+    /// 5,000 Rollouts at rest.
+    Thousands,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Writes,
+        Self::Reaction,
+        Self::Memory,
+        Self::Rest,
+        Self::Fleet,
+        Self::Thousands,
+    ];
 }
 
 /// Measures everything, prints the table and writes it into the page.
@@ -59,32 +91,17 @@ pub async fn run(testbed: &Testbed, options: &Options) -> Result<()> {
     };
 
     progress.say(&decide.details());
-    let empty = memory::empty(&mut cluster).await?;
-    progress.say(&empty.details());
-    let writes = writes::measure(&mut cluster).await?;
-    progress.say(&writes.details());
-    let reactions = reaction::measure(&mut cluster).await?;
-    progress.say(&reactions.details());
-    let crowd = if options.crowd {
-        Some(memory::crowd(&mut cluster).await?)
-    } else {
-        None
-    };
-    let rest = rest::measure(&mut cluster).await?;
-
-    let figures = [
-        Figure::writes(&writes),
-        Figure::rest(&rest),
-        Figure::memory(&empty, crowd.as_ref()),
-        Figure::reaction(&reactions),
-        Figure::decide(&decide),
-    ];
-    let details = [
-        writes.details(),
-        rest.details(),
-        reactions.details(),
-        decide.details(),
-    ];
+    let mut figures = vec![Figure::decide(&decide)];
+    let mut details = vec![decide.details()];
+    for part in Part::ALL {
+        if !options.parts.contains(&part) {
+            continue;
+        }
+        let (measured, said) = measure(part, &mut cluster).await?;
+        progress.say(&said);
+        figures.extend(measured);
+        details.push(said);
+    }
     let machine = Machine::read()?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "\n{}\n", figures::table(&figures))?;
@@ -92,7 +109,43 @@ pub async fn run(testbed: &Testbed, options: &Options) -> Result<()> {
         writeln!(out, "{detail}\n")?;
     }
     writeln!(out, "Measured on {machine}.")?;
-    page::keep(&options.page, &figures, &details, &machine)?;
-    writeln!(out, "Kept in {}.", options.page.display())?;
+    if Part::ALL.iter().all(|part| options.parts.contains(part)) {
+        page::keep(&options.page, &figures, &details, &machine)?;
+        writeln!(out, "Kept in {}.", options.page.display())?;
+    } else {
+        writeln!(out, "Kept nowhere: not everything was measured.")?;
+    }
     Ok(())
+}
+
+/// Measures one part: its rows, and what else there is to say.
+async fn measure(part: Part, cluster: &mut Cluster<'_>) -> Result<(Vec<Figure>, String)> {
+    Ok(match part {
+        Part::Writes => {
+            let writes = writes::measure(cluster).await?;
+            (vec![Figure::writes(&writes)], writes.details())
+        }
+        Part::Reaction => {
+            let reactions = reaction::measure(cluster).await?;
+            (vec![Figure::reaction(&reactions)], reactions.details())
+        }
+        Part::Memory => {
+            let empty = memory::empty(cluster).await?;
+            let crowd = memory::crowd(cluster).await?;
+            let said = format!("{} {}", empty.details(), crowd.details());
+            (vec![Figure::memory(&empty, &crowd)], said)
+        }
+        Part::Rest => {
+            let rest = rest::measure(cluster).await?;
+            (vec![Figure::rest(&rest)], rest.details())
+        }
+        Part::Fleet => {
+            let fleet = fleet::measure(cluster).await?;
+            (Figure::fleet(&fleet), fleet.details())
+        }
+        Part::Thousands => {
+            let thousands = thousands::measure(cluster).await?;
+            (Figure::thousands(&thousands), thousands.details())
+        }
+    })
 }

@@ -7,6 +7,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use kube::Client;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use crate::{
     kubeconfig,
@@ -240,6 +244,17 @@ impl ControlPlane {
             self.apiserver = Some(apiserver);
         }
         Ok(())
+    }
+
+    /// Stops the kube-controller-manager where it is, for good: it neither acts nor ends before the rest does.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn pause_controller_manager(&self) -> Result<()> {
+        let id = self.controller_manager.id();
+        let id = id.context("the kube-controller-manager has ended")?;
+        kill(Pid::from_raw(i32::try_from(id)?), Signal::SIGSTOP)
+            .context("cannot stop the kube-controller-manager")
     }
 
     /// Kills all three servers and waits for their end.

@@ -123,9 +123,9 @@ enum Action {
         /// The page that keeps the figures.
         #[arg(long, value_name = "FILE", default_value = "docs/benchmarks.md")]
         page: PathBuf,
-        /// Leave out the 1,000 Rollouts, which take several minutes.
-        #[arg(long)]
-        no_crowd: bool,
+        /// Measure only this; may be given more than once. The page is left as it is then.
+        #[arg(long, value_name = "PART")]
+        only: Vec<bench::Part>,
     },
 }
 
@@ -227,13 +227,17 @@ async fn run(cli: Cli) -> Result<ExitCode> {
             tidegate,
             timings,
             page,
-            no_crowd,
+            only,
         } => {
             let options = bench::Options {
                 tidegate,
                 timings,
                 page,
-                crowd: !no_crowd,
+                parts: if only.is_empty() {
+                    bench::Part::ALL.to_vec()
+                } else {
+                    only
+                },
             };
             (start, Work::Bench(options))
         }

@@ -297,6 +297,16 @@ impl Testbed {
         self.own_control_plane()?.start_apiserver().await
     }
 
+    /// Stops the kube-controller-manager where it is, for good.
+    ///
+    /// # Errors
+    /// When this testbed is only attached to, or the program has ended.
+    pub fn pause_controller_manager(&self) -> Result<()> {
+        let servers = self.servers.as_ref();
+        let servers = servers.context("only its owner can stop parts of a testbed")?;
+        servers.control_plane.pause_controller_manager()
+    }
+
     fn own_control_plane(&mut self) -> Result<&mut ControlPlane> {
         let servers = self
             .servers

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::{self, Read, Seek},
     path::{Path, PathBuf},
 };
 
@@ -39,19 +40,26 @@ impl AuditLog {
     }
 
     /// How long the log is now, bytes: where later requests begin.
-    pub(super) fn end(&self) -> Result<usize> {
-        Ok(self.read()?.len())
+    pub(super) fn end(&self) -> Result<u64> {
+        let size = fs::metadata(&self.path).map(|file| file.len());
+        size.with_context(|| format!("cannot read {}", self.path.display()))
     }
 
     /// The requests of the controllers since `start`.
-    pub(super) fn since(&self, start: usize) -> Result<Vec<Asked>> {
-        let text = self.read()?;
-        Ok(parse(text.get(start..).unwrap_or_default()))
+    pub(super) fn since(&self, start: u64) -> Result<Vec<Asked>> {
+        let text = self
+            .read_from(start)
+            .with_context(|| format!("cannot read {}", self.path.display()))?;
+        Ok(parse(&text))
     }
 
-    fn read(&self) -> Result<String> {
-        fs::read_to_string(&self.path)
-            .with_context(|| format!("cannot read {}", self.path.display()))
+    /// The log grows to gigabytes: what came before is not read again. It may begin and end within a line.
+    fn read_from(&self, start: u64) -> io::Result<String> {
+        let mut file = fs::File::open(&self.path)?;
+        file.seek(io::SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
