@@ -20,6 +20,10 @@ fn template(args: Value, metric: Value) -> Template {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "reads better with json! at the call"
+)]
 fn analysis(value: Value) -> RolloutAnalysis {
     let spec = json!({"strategy": {"canary": {"steps": [{"analysis": value}]}}});
     let mut spec = testbed::heard("Rollout", spec);

@@ -31,12 +31,12 @@ fn with_background() -> World {
 
 #[test]
 fn only_a_success_goes_on() {
+    use AnalysisPhase as P;
     let _covers = testbed::covers(&[
         "spec.strategy.canary.steps[].analysis",
         "spec.strategy.canary.steps[].analysis.templates",
         "spec.strategy.canary.steps[].analysis.templates[].templateName",
     ]);
-    use AnalysisPhase as P;
     for (verdict, phase, weight, index) in [
         (P::Successful, Phase::Paused, 50, 3),
         (P::Failed, Phase::Degraded, 0, 0),
