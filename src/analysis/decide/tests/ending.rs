@@ -21,16 +21,16 @@ fn terminated(metric: Value, answers: &[MeasurementPhase]) -> (AnalysisPhase, St
         let outcome = run.measure("m");
         run.status = run.decide(vec![outcome]).status;
     }
-    run.spec.terminate = heard(json!({"terminate": true})).terminate;
+    run.spec.terminate = heard(&json!({"terminate": true})).terminate;
     run.status = run.decide(Vec::new()).status;
     let message = run.result("m").message.clone().unwrap_or_default();
     (run.phase(), message)
 }
 
 /// A spec with this.
-fn heard(more: Value) -> AnalysisRunSpec {
+fn heard(more: &Value) -> AnalysisRunSpec {
     let mut spec = json!({"metrics": []});
-    json_patch::merge(&mut spec, &more);
+    json_patch::merge(&mut spec, more);
     serde_json::from_value(testbed::heard("AnalysisRun", spec)).unwrap()
 }
 
@@ -123,7 +123,7 @@ fn a_run_is_deleted_when_its_time_is_over() {
         (json!({}), Successful, None),
     ] {
         let mut run = Run::one(json!({})).answers("m", &[answer]);
-        run.spec.ttl_strategy = heard(json!({"ttlStrategy": ttl})).ttl_strategy;
+        run.spec.ttl_strategy = heard(&json!({"ttlStrategy": ttl})).ttl_strategy;
         assert!(!run.decide(Vec::new()).expired, "it has not even begun");
         run.until(5);
         let ended = run.decide(Vec::new());
