@@ -175,7 +175,7 @@ async fn a_bake_that_a_person_ends_is_a_promotion() {
     let rollout = world.healthy().await;
     assert_eq!(rollout.stable(), baking.declared());
     tokio::time::timeout(
-        Duration::from_secs(60),
+        Duration::from_mins(1),
         world.only_pods_of(rollout.stable()),
     )
     .await
