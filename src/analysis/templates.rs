@@ -200,7 +200,8 @@ mod tests {
         let template = |line: &&str| {
             let (name, nested) = line.split_once(':').unwrap();
             let nested: Value = serde_json::to_value(references(nested)).unwrap();
-            let spec = serde_json::from_value(json!({"templates": nested})).unwrap();
+            let spec = testbed::heard("AnalysisTemplate", json!({"templates": nested}));
+            let spec = serde_json::from_value(spec).unwrap();
             (key(name), Ok(spec))
         };
         lines.iter().map(template).collect()
@@ -230,6 +231,11 @@ mod tests {
 
     #[test]
     fn each_template_is_taken_once_before_those_it_refers_to() {
+        let _covers = testbed::covers(&[
+            "AnalysisTemplate spec.templates",
+            "AnalysisTemplate spec.templates[].templateName",
+            "AnalysisTemplate spec.templates[].clusterScope",
+        ]);
         for (names, lines, found) in [
             ("a", &["a:"] as &[&str], "a"),
             ("b a b", &["a:", "b:"], "b a"),

@@ -148,6 +148,7 @@ fn fields_are_read_with_their_arguments() {
 #[test]
 fn a_query_says_how_it_is_asked() {
     let _covers = testbed::covers(&[
+        "AnalysisTemplate spec.metrics[].provider.prometheus.address",
         "AnalysisTemplate spec.args[].valueFrom",
         "AnalysisTemplate spec.args[].valueFrom.secretKeyRef",
         "AnalysisTemplate spec.args[].valueFrom.secretKeyRef.name",
@@ -171,7 +172,7 @@ fn a_query_says_how_it_is_asked() {
     let spec = spec(json!({
         "args": [secret("user"), secret("password"), secret("ca"), secret("tenant"), {"name": "back", "value": "5m"}],
         "metrics": [metric(json!({"provider": {"prometheus": {
-            "query": "up",
+            "query": "up", "address": "http://own.shop.svc",
             "headers": [{"key": "X-Scope-OrgID", "value": "t-{{args.tenant}}"}],
             // As objects that were written by Argo Rollouts have it.
             "authentication": {"sigv4": {}, "oauth2": {}, "basicAuth": {"username": "{{ args.user }}", "password": "{{args.password}}"}},
@@ -181,6 +182,7 @@ fn a_query_says_how_it_is_asked() {
     }));
     let plan = plan(&spec).unwrap().remove(0);
     let source = prometheus(&plan);
+    assert_eq!(source.address.as_deref(), Some("http://own.shop.svc"));
     let header = &source.headers[0];
     assert_eq!(
         (header.0.as_str(), header.1.shown()),
@@ -340,6 +342,9 @@ fn what_does_not_work_yet_is_refused_by_name() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn what_cannot_be_used_is_refused_by_name() {
     let _covers = testbed::covers(&[
+        "AnalysisTemplate spec.metrics[].provider.prometheus.authentication.oauth2.tokenUrl",
+        "AnalysisTemplate spec.metrics[].provider.job.metadata.annotations",
+        "AnalysisTemplate spec.metrics[].provider.web.authentication",
         "AnalysisTemplate spec.metrics[].provider.prometheus.timeout",
         "AnalysisTemplate spec.metrics[].provider.prometheus.insecure",
         "AnalysisTemplate spec.metrics[].provider.prometheus.authentication.oauth2",
@@ -532,6 +537,21 @@ fn what_cannot_be_used_is_refused_by_name() {
         (
             web(json!({"method": "POST", "jsonBody": {"a": ["{{args.x}}"]}})),
             format!("{m}.provider.web.jsonBody: argument \"x\" is not declared; add it to args"),
+        ),
+        (
+            web(json!({"authentication": {"basicAuth": {"username": "me"}}})),
+            format!(
+                "{m}.provider.web.authentication.basicAuth.password: it is missing; without it nobody knows who asks"
+            ),
+        ),
+        (
+            job(
+                json!({"metadata": {"annotations": {"a": "{{args.x}}"}}}),
+                json!({}),
+            ),
+            format!(
+                "{m}.provider.job.metadata.annotations.a: argument \"x\" is not declared; add it to args"
+            ),
         ),
         (
             web(json!({"timeoutSeconds": 301})),

@@ -9,7 +9,7 @@ use super::{pass::Pass, pod_ratio, validate::FieldError};
 use crate::{
     api::{rollout::RolloutSpec, strategy::Declared},
     rollout::{
-        decision::{Action, Target},
+        decision::{Action, Target, Wait},
         snapshot::{PodView, ReplicaSetView, ServiceView, Snapshot},
     },
 };
@@ -93,7 +93,8 @@ pub(super) fn advance(pass: &mut Pass<'_>) {
             return;
         }
         if let Some(before) = before {
-            pass.wait(
+            tell(
+                pass,
                 format!("restarted pods of {} to be available", before.name),
                 None,
             );
@@ -146,7 +147,7 @@ fn restart(pass: &mut Pass<'_>, set: &ReplicaSetView, own: &Own<'_>) {
         let again = refused.at.saturating_add(AGAIN).unwrap_or(Timestamp::MAX);
         if pass.now() < again {
             let why = format!("the eviction of a pod to be allowed: {}", refused.message);
-            return pass.wait(why, Some(again));
+            return tell(pass, why, Some(again));
         }
     }
     if let Some(service) = lags(pass, set, own.available) {
@@ -154,7 +155,7 @@ fn restart(pass: &mut Pass<'_>, set: &ReplicaSetView, own: &Own<'_>) {
             "Service {service} to lead to the restarted pods of {}",
             set.name
         );
-        return pass.wait(why, None);
+        return tell(pass, why, None);
     }
     let surged = pass.status.restart_surge.as_ref() == Some(&set.pod_template_hash);
     let serves_alone = set.replicas == 1 && own.available == 1;
@@ -165,7 +166,7 @@ fn restart(pass: &mut Pass<'_>, set: &ReplicaSetView, own: &Own<'_>) {
                 "another pod of {} to serve before its only one is restarted",
                 set.name
             );
-            return pass.wait(why, None);
+            return tell(pass, why, None);
         }
         return evict(pass, &own.old);
     }
@@ -180,7 +181,7 @@ fn restart(pass: &mut Pass<'_>, set: &ReplicaSetView, own: &Own<'_>) {
     };
     if may == 0 {
         let why = format!("restarted pods of {} to be available", set.name);
-        return pass.wait(why, None);
+        return tell(pass, why, None);
     }
     evict(pass, own.old.get(..may).unwrap_or(&own.old));
 }
@@ -197,6 +198,14 @@ fn lags(pass: &Pass<'_>, set: &ReplicaSetView, available: i32) -> Option<String>
     services
         .find(|service| service.ready_endpoints_of(&set.name) < available)
         .map(|service| service.name.clone())
+}
+
+/// Says what the restart waits for before what a step does: a pause goes on for long, and is known.
+fn tell(pass: &mut Pass<'_>, why: String, until: Option<Timestamp>) {
+    if let Some(until) = until {
+        pass.look_again(until);
+    }
+    pass.waits.insert(0, Wait { why, until });
 }
 
 /// How many of a version's pods may be away at a time: `maxUnavailable`, at least one and never all.
@@ -225,7 +234,7 @@ fn evict(pass: &mut Pass<'_>, pods: &[&PodView]) {
         "{} older than spec.restartAt to be restarted",
         counted(pods)
     );
-    pass.wait(why, None);
+    tell(pass, why, None);
 }
 
 fn counted(pods: &[&PodView]) -> String {

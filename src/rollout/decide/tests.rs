@@ -7,6 +7,7 @@ mod autoscaler;
 mod bake;
 mod blue_green;
 mod canary_scale;
+mod declared;
 mod duration;
 mod experiments;
 mod first_deploy;

@@ -27,9 +27,10 @@ const DEFINITIONS: [(&str, &str); 5] = [
 ];
 
 /// What is read by the same code has its rows once: where the first path begins a field, it is the second one's.
-const SAME: [(&str, &str); 10] = [
+const SAME: [(&str, &str); 17] = [
     ("ClusterAnalysisTemplate spec.", "AnalysisTemplate spec."),
     ("AnalysisRun spec.metrics", "AnalysisTemplate spec.metrics"),
+    ("AnalysisRun spec.args", "AnalysisTemplate spec.args"),
     ("AnalysisRun spec.dryRun", "AnalysisTemplate spec.dryRun"),
     (
         "AnalysisRun spec.measurementRetention",
@@ -40,28 +41,52 @@ const SAME: [(&str, &str); 10] = [
     ("spec.strategy.blueGreen.bake.analysis.", STEP),
     ("spec.strategy.blueGreen.prePromotionAnalysis.", STEP),
     ("spec.strategy.blueGreen.postPromotionAnalysis.", STEP),
+    (
+        "AnalysisTemplate spec.metrics[].provider.web.authentication.",
+        "AnalysisTemplate spec.metrics[].provider.prometheus.authentication.",
+    ),
+    (
+        "Experiment spec.analyses[].args[].",
+        "AnalysisTemplate spec.args[].",
+    ),
+    (
+        "spec.strategy.canary.steps[].experiment.analyses[].args[].",
+        "spec.strategy.canary.steps[].analysis.args[].",
+    ),
+    (
+        "Experiment spec.templates[].selector.matchExpressions",
+        "spec.selector.matchExpressions",
+    ),
+    (
+        "spec.strategy.canary.steps[].experiment.templates[].selector.matchExpressions",
+        "spec.selector.matchExpressions",
+    ),
+    (
+        "spec.strategy.blueGreen.antiAffinity.",
+        "spec.strategy.canary.antiAffinity.",
+    ),
     ("spec.template.", "spec.template"),
 ];
 const STEP: &str = "spec.strategy.canary.steps[].analysis.";
 
 /// The path under which a field has its row.
 pub(super) fn canonical(path: &str) -> Cow<'_, str> {
-    for (own, other) in SAME {
-        if let Some(rest) = path.strip_prefix(own) {
-            if rest == "startingStep" {
-                break;
-            }
-            return Cow::Owned(format!("{other}{rest}"));
-        }
+    let found = SAME.iter().find_map(|(own, other)| {
+        let rest = path.strip_prefix(own)?;
+        (rest != "startingStep").then(|| format!("{other}{rest}"))
+    });
+    match found {
+        None => Cow::Borrowed(path),
+        // What it is the same as may be the same as something else.
+        Some(other) => Cow::Owned(canonical(&other).into_owned()),
     }
-    Cow::Borrowed(path)
 }
 
 /// What has no rows of its own, and where they are.
 pub(super) fn same() -> impl Iterator<Item = (String, String)> {
     let all = SAME.into_iter().filter(|(own, _)| *own != "spec.template.");
     all.map(|(own, other)| {
-        let shown = |path: &str| path.trim_end_matches('.').to_owned();
+        let shown = |path: &str| path.trim_end_matches(['.', '[', ']']).to_owned();
         (shown(own), shown(other))
     })
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::run::Run;
 use crate::analysis::decide::Next;
-use crate::api::analysis::{AnalysisPhase, MeasurementPhase};
+use crate::api::analysis::{AnalysisPhase, AnalysisRunSpec, MeasurementPhase};
 use MeasurementPhase::{Failed, NoData, Successful};
 
 /// How a metric ends that is terminated after these measurements, and what is told.
@@ -21,14 +21,22 @@ fn terminated(metric: Value, answers: &[MeasurementPhase]) -> (AnalysisPhase, St
         let outcome = run.measure("m");
         run.status = run.decide(vec![outcome]).status;
     }
-    run.spec.terminate = Some(true);
+    run.spec.terminate = heard(&json!({"terminate": true})).terminate;
     run.status = run.decide(Vec::new()).status;
     let message = run.result("m").message.clone().unwrap_or_default();
     (run.phase(), message)
 }
 
+/// A spec with this.
+fn heard(more: &Value) -> AnalysisRunSpec {
+    let mut spec = json!({"metrics": []});
+    json_patch::merge(&mut spec, more);
+    serde_json::from_value(testbed::heard("AnalysisRun", spec)).unwrap()
+}
+
 #[test]
 fn argo_1329_a_terminated_metric_is_no_success() {
+    let _covers = testbed::covers(&["AnalysisRun spec.terminate"]);
     let ten = json!({"interval": "1s", "count": 10});
     for (metric, answers, evidence) in [
         (ten.clone(), vec![], "it was never measured"),
@@ -91,6 +99,12 @@ fn argo_2158_a_metric_that_another_one_has_ended_is_no_success() {
 
 #[test]
 fn a_run_is_deleted_when_its_time_is_over() {
+    let _covers = testbed::covers(&[
+        "AnalysisRun spec.ttlStrategy",
+        "AnalysisRun spec.ttlStrategy.secondsAfterCompletion",
+        "AnalysisRun spec.ttlStrategy.secondsAfterFailure",
+        "AnalysisRun spec.ttlStrategy.secondsAfterSuccess",
+    ]);
     for (ttl, answer, seconds) in [
         (json!({"secondsAfterCompletion": 30}), Successful, Some(30)),
         (json!({"secondsAfterCompletion": 30}), Failed, Some(30)),
@@ -109,7 +123,7 @@ fn a_run_is_deleted_when_its_time_is_over() {
         (json!({}), Successful, None),
     ] {
         let mut run = Run::one(json!({})).answers("m", &[answer]);
-        run.spec.ttl_strategy = Some(serde_json::from_value(ttl.clone()).unwrap());
+        run.spec.ttl_strategy = heard(&json!({"ttlStrategy": ttl})).ttl_strategy;
         assert!(!run.decide(Vec::new()).expired, "it has not even begun");
         run.until(5);
         let ended = run.decide(Vec::new());

@@ -98,6 +98,8 @@ fn what_a_run_that_is_gone_has_said_counts() {
 #[test]
 fn a_run_has_the_arguments_of_the_experiment() {
     let _covers = testbed::covers(&[
+        "Experiment spec.analysisRunMetadata.labels",
+        "Experiment spec.analysisRunMetadata.annotations",
         "Experiment spec.analyses[].name",
         "Experiment spec.analyses[].templateName",
         "Experiment spec.analyses[].args[]",
@@ -142,6 +144,8 @@ fn a_run_has_the_arguments_of_the_experiment() {
 #[test]
 fn rules_reach_the_runs_whose_metrics_they_fit() {
     let _covers = testbed::covers(&[
+        "Experiment spec.measurementRetention[].limit",
+        "Experiment spec.measurementRetention[].metricName",
         "Experiment spec.dryRun[].metricName",
         "Experiment spec.measurementRetention[]",
     ]);

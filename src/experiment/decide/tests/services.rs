@@ -36,6 +36,7 @@ fn argo_3420_nothing_leads_to_pods_that_do_not_serve_yet() {
 
 #[test]
 fn a_service_selects_the_pods_of_its_template_alone() {
+    let _covers = testbed::covers(&["Experiment spec.templates[].service.name"]);
     for (declared, name) in [(None, "exp-one"), (Some("mine"), "mine")] {
         let world = served(declared).available();
         let spec = &world.objects_of(name)["spec"];

@@ -13,6 +13,11 @@ fn with(index: &str, value: Value) -> Value {
 
 #[test]
 fn what_cannot_work_is_named_before_anything_starts() {
+    let _covers = testbed::covers(&[
+        "Experiment spec.templates[].minReadySeconds",
+        "Experiment spec.templates[].selector",
+        "Experiment spec.templates[].selector.matchLabels",
+    ]);
     let twice = json!({"templates": [template("one"), template("one")]});
     let no_port = json!({"templates": [{
         "name": "one", "selector": {"matchLabels": {"app": "a"}}, "service": {},

@@ -110,7 +110,8 @@ impl World {
                 namespace: "default".to_owned(),
                 uid: "uid-exp".to_owned(),
                 generation: 1,
-                spec: serde_json::from_value(self.spec.clone()).map_err(|error| error.to_string()),
+                spec: serde_json::from_value(testbed::heard("Experiment", self.spec.clone()))
+                    .map_err(|error| error.to_string()),
                 object: json!({"metadata": {"name": "exp"}, "spec": self.spec}),
                 status: self.status.clone(),
                 deleting: false,

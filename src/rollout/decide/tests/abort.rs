@@ -15,6 +15,7 @@ fn at_half() -> World {
 
 #[test]
 fn the_weight_goes_at_once_the_service_after_the_drain_and_the_pods_last() {
+    let _covers = testbed::covers(&["spec.strategy.canary.abortScaleDownDelaySeconds"]);
     for (delay, pods_go) in [(None, Some(30)), (Some(90), Some(90)), (Some(0), None)] {
         let mut world = at_half();
         if let Some(delay) = delay {

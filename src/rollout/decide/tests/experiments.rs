@@ -372,3 +372,93 @@ fn what_cannot_work_is_refused_by_name() {
         );
     }
 }
+
+#[test]
+fn what_a_step_declares_is_in_the_experiment() {
+    let _covers = testbed::covers(&[
+        "spec.strategy.canary.steps[].experiment.templates[].service",
+        "spec.strategy.canary.steps[].experiment",
+        "spec.strategy.canary.steps[].experiment.templates",
+        "spec.strategy.canary.steps[].experiment.templates[].metadata.labels",
+        "spec.strategy.canary.steps[].experiment.templates[].metadata.annotations",
+        "spec.strategy.canary.steps[].experiment.templates[].selector",
+        "spec.strategy.canary.steps[].experiment.templates[].selector.matchLabels",
+        "spec.strategy.canary.steps[].experiment.templates[].service.name",
+        "spec.strategy.canary.steps[].experiment.analyses[].name",
+        "spec.strategy.canary.steps[].experiment.analyses[].templateName",
+        "spec.strategy.canary.steps[].experiment.analyses[].requiredForCompletion",
+        "spec.strategy.canary.steps[].experiment.analyses[].args",
+        "spec.strategy.canary.steps[].experiment.dryRun",
+        "spec.strategy.canary.steps[].experiment.dryRun[].metricName",
+        "spec.strategy.canary.steps[].experiment.analysisRunMetadata.labels",
+        "spec.strategy.canary.steps[].experiment.analysisRunMetadata.annotations",
+    ]);
+    let declared = json!({
+        "duration": "60s",
+        "templates": [{
+            "name": "candidate", "specRef": "canary", "service": {"name": "tried"},
+            "metadata": {"labels": {"role": "tried"}, "annotations": {"why": "compare"}},
+            "selector": {"matchLabels": {"role": "tried"}},
+        }],
+        "analyses": [{
+            "name": "first", "templateName": "errors", "requiredForCompletion": true,
+            "args": [{"name": "a", "value": "b"}],
+        }],
+        "dryRun": [{"metricName": "errors"}],
+        "analysisRunMetadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}},
+    });
+    let mut world = world()
+        .services()
+        .steps(json!([{"experiment": declared}, {"pause": {}}]));
+    world.spec["template"]["spec"]["containers"][0]["ports"] = json!([{"containerPort": 8080}]);
+    world.read_spec();
+    let mut world = world.deployed();
+    world.declare("v2");
+    with_port(&mut world);
+    rest(&mut world);
+    let spec = &made(&world)["spec"];
+    for field in ["analyses", "dryRun", "analysisRunMetadata"] {
+        assert_eq!(spec[field], declared[field], "{field}");
+    }
+    let (made, wanted) = (&spec["templates"][0], &declared["templates"][0]);
+    assert_eq!(made["selector"], wanted["selector"]);
+    assert_eq!(made["service"], wanted["service"]);
+    let metadata = &made["template"]["metadata"];
+    assert_eq!(metadata["labels"]["role"], "tried");
+    assert_eq!(metadata["annotations"]["why"], "compare");
+}
+
+#[test]
+fn a_template_of_the_cluster_is_asked_for() {
+    let _covers =
+        testbed::covers(&["spec.strategy.canary.steps[].experiment.analyses[].clusterScope"]);
+    let analyses = json!([{"name": "errors", "templateName": "errors", "clusterScope": true}]);
+    let templates = json!([{"name": "candidate", "specRef": "canary"}]);
+    let step =
+        json!({"experiment": {"duration": "60s", "templates": templates, "analyses": analyses}});
+    let mut world = world().services().deployed();
+    world.canary("steps", json!([step]));
+    world.declare("v2");
+    rest(&mut world);
+    let waits = world.status.waiting_for.clone().unwrap_or_default();
+    assert!(waits.contains("ClusterAnalysisTemplate errors"), "{world}");
+}
+
+#[test]
+fn traffic_for_an_experiment_is_refused() {
+    let mut refusals = testbed::refusals();
+    let path = "spec.strategy.canary.steps[].experiment.templates[].weight";
+    let templates = json!([{"name": "candidate", "specRef": "canary", "weight": 5}]);
+    let step = json!({"experiment": {"duration": "60s", "templates": templates}});
+    let mut world = world().steps(json!([step]));
+    world.play();
+    let (_, _, told) = world.condition("InvalidSpec").unwrap();
+    let message = "is not supported yet; remove it";
+    let wanted = format!(
+        "{}: {message}",
+        path.replace("steps[]", "steps[0]")
+            .replace("templates[]", "templates[0]")
+    );
+    assert!(told.contains(&wanted), "{told}");
+    refusals.add(path, message);
+}

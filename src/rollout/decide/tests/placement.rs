@@ -33,6 +33,12 @@ fn promoted(world: &mut World) {
 
 #[test]
 fn a_new_version_keeps_away_from_stable_until_it_is_stable() {
+    let _covers = testbed::covers(&[
+        "spec.strategy.canary.antiAffinity",
+        "spec.strategy.canary.antiAffinity.preferredDuringSchedulingIgnoredDuringExecution",
+        "spec.strategy.canary.antiAffinity.preferredDuringSchedulingIgnoredDuringExecution.weight",
+        "spec.strategy.canary.antiAffinity.requiredDuringSchedulingIgnoredDuringExecution",
+    ]);
     let preferred = "preferredDuringSchedulingIgnoredDuringExecution";
     let required = "requiredDuringSchedulingIgnoredDuringExecution";
     for (declared, list, rule) in [

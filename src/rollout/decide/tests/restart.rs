@@ -70,6 +70,7 @@ fn all_pods_are_replaced_so_many_at_a_time_and_it_is_told() {
 
 #[test]
 fn it_waits_for_its_time() {
+    let _covers = testbed::covers(&["spec.restartAt"]);
     let mut world = deployed(world().nginx());
     let at = world.now + SignedDuration::from_hours(1);
     world.set("/restartAt", json!(at.to_string()));

@@ -109,7 +109,9 @@ mod tests {
 
     fn canary(routing: Value) -> crate::api::canary::CanaryStrategy {
         let canary = json!({"stableService": "s", "canaryService": "c", "trafficRouting": routing});
-        serde_json::from_value(canary).unwrap()
+        let spec = json!({"strategy": {"canary": canary}});
+        let mut spec = testbed::heard("Rollout", spec);
+        serde_json::from_value(spec["strategy"]["canary"].take()).unwrap()
     }
 
     /// Paths under `trafficRouting` that are wrong.
@@ -177,6 +179,11 @@ mod tests {
 
     #[test]
     fn what_works_is_accepted_and_everything_else_is_refused_by_name() {
+        let _covers = testbed::covers(&[
+            "spec.strategy.canary.trafficRouting.gatewayAPI.httpRoutes[].namespace",
+            "spec.strategy.canary.trafficRouting.plugins.argoproj-labs/gatewayAPI.namespace",
+            "spec.strategy.canary.trafficRouting.plugins.argoproj-labs/gatewayAPI.httpRoutes[].name",
+        ]);
         let plugin = |block: Value| json!({"plugins": {PLUGIN: block}});
         let refused = |field: &str| vec![format!("plugins.{PLUGIN}.{field}")];
         let own = |block: Value| json!({"gatewayAPI": block});
