@@ -28,17 +28,18 @@ async fn scale(world: &World) -> (Vec<String>, usize) {
     let said = world.kubectl(&["get", "--raw", &path]).await;
     let scale: Value = serde_json::from_str(&said.stdout).expect("the scale");
     let selector = scale["status"]["selector"].as_str().expect("a selector");
-    let pods = world
-        .kubectl(&[
-            "get",
-            "pods",
-            "-l",
-            selector,
-            "-o",
-            "jsonpath={.items[*].metadata.name}",
-        ])
+    let said = world
+        .kubectl(&["get", "pods", "-l", selector, "-o", "json"])
         .await;
-    let pods = pods.stdout.split_whitespace().map(str::to_owned).collect();
+    let found: Value = serde_json::from_str(&said.stdout).expect("pods");
+    // As every autoscaler, it leaves out those that are going.
+    let pods = found["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null())
+        .filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned))
+        .collect();
     let reported = scale["status"]["replicas"].as_u64().expect("a number");
     (pods, usize::try_from(reported).expect("a small number"))
 }
@@ -175,7 +176,7 @@ async fn a_bake_that_a_person_ends_is_a_promotion() {
     let rollout = world.healthy().await;
     assert_eq!(rollout.stable(), baking.declared());
     tokio::time::timeout(
-        Duration::from_secs(60),
+        Duration::from_mins(1),
         world.only_pods_of(rollout.stable()),
     )
     .await

@@ -38,15 +38,15 @@ async fn set_image(world: &World, plural: &str, image: &str, replicas: Option<i3
     let object = world.get(plural, "web").await.unwrap();
     let mut template = object.pointer(path).unwrap().clone();
     template["spec"]["containers"][0]["image"] = json!(image);
-    let mut patch = if plural == "podtemplates" {
+    let mut change = if plural == "podtemplates" {
         json!({ "template": template })
     } else {
         json!({"spec": {"template": template}})
     };
     if let Some(replicas) = replicas {
-        patch["spec"]["replicas"] = json!(replicas);
+        change["spec"]["replicas"] = json!(replicas);
     }
-    world.patch(plural, "web", &patch).await;
+    world.patch(plural, "web", &change).await;
 }
 
 async fn has_replicas(world: &World, replicas: i32) {
