@@ -101,13 +101,15 @@ fn argo_1583_a_pod_that_serves_alone_gets_another_one_first() {
     let mut world = deployed(world().replicas(1).nginx().steps(steps));
     let before = pods(&world, "v1");
     let at = restart_now(&mut world);
+    let mark = world.actions.len();
     world.play_until(|world| {
         assert!(world.answering("demo-stable") > 0, "{world}");
         evicted(world) > 0
     });
+    let evict = format!("evict {}", before[0]);
     assert_eq!(
-        world.size("v1"),
-        2,
+        world.done_since(mark)[..2],
+        ["scale v1 to 2", evict.as_str()],
         "the new one serves before the old one goes"
     );
     world.play();
