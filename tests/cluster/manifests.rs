@@ -250,6 +250,14 @@ pub fn everything_bad() -> Vec<Bad> {
         ),
         bad(
             Rollout,
+            "spec.strategy.canary.steps[].setHeaderRoute.match[].headerValue",
+            "set exactly one of",
+            steps(
+                json!({ "setHeaderRoute": { "name": "beta", "match": [{ "headerName": "x", "headerValue": { "exact": "a", "prefix": "b" } }] } }),
+            ),
+        ),
+        bad(
+            Rollout,
             "spec.strategy.canary.steps[].analysis",
             "at least one template",
             steps(json!({ "analysis": no_template })),
