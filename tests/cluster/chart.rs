@@ -267,7 +267,7 @@ async fn may(testbed: &Testbed, home: &str, namespace: &str, verb: &str, what: &
         .allowed
 }
 
-const NEEDED: [(&str, &str); 21] = [
+const NEEDED: &[(&str, &str)] = &[
     ("watch", "tidegate.dev/rollouts"),
     ("patch", "tidegate.dev/rollouts.status"),
     ("create", "tidegate.dev/analysisruns"),
@@ -287,11 +287,18 @@ const NEEDED: [(&str, &str); 21] = [
     ("create", "networking.k8s.io/ingresses"),
     ("patch", "gateway.networking.k8s.io/httproutes"),
     ("get", "/secrets"),
+    ("list", "/pods"),
+    ("patch", "/pods"),
+    ("create", "/pods.eviction"),
+    ("patch", "apps/deployments"),
+    ("watch", "/podtemplates"),
+    ("create", "batch/jobs"),
+    ("delete", "batch/jobs"),
     ("create", "events.k8s.io/events"),
     ("patch", "events.k8s.io/events"),
 ];
 
-const NOT_NEEDED: [(&str, &str); 17] = [
+const NOT_NEEDED: &[(&str, &str)] = &[
     ("patch", "tidegate.dev/rollouts"),
     ("update", "tidegate.dev/rollouts"),
     ("delete", "tidegate.dev/rollouts"),
@@ -304,10 +311,14 @@ const NOT_NEEDED: [(&str, &str); 17] = [
     ("list", "/configmaps"),
     ("delete", "gateway.networking.k8s.io/httproutes"),
     ("create", "/pods"),
-    ("list", "/pods"),
+    ("delete", "/pods"),
+    ("get", "/pods"),
     ("get", "/services"),
     ("get", "tidegate.dev/experiments"),
-    ("patch", "apps/deployments"),
+    ("create", "apps/deployments"),
+    ("delete", "apps/deployments"),
+    ("patch", "/podtemplates"),
+    ("patch", "batch/jobs"),
     ("create", "rbac.authorization.k8s.io/rolebindings"),
 ];
 
@@ -316,13 +327,13 @@ async fn in_cluster_mode_it_may_do_what_it_needs_everywhere_and_nothing_else() {
     let testbed = Testbed::attach_from_env().await.unwrap();
     let home = "chart-cluster";
     install(&testbed, home, &[]).await;
-    for (verb, what) in NEEDED {
+    for &(verb, what) in NEEDED {
         assert!(
             may(&testbed, home, "default", verb, what).await,
             "may not {verb} {what}"
         );
     }
-    for (verb, what) in NOT_NEEDED {
+    for &(verb, what) in NOT_NEEDED {
         assert!(
             !may(&testbed, home, "default", verb, what).await,
             "may {verb} {what}"
@@ -353,7 +364,7 @@ async fn in_namespaced_mode_it_may_do_nothing_elsewhere() {
         &["mode=namespaced", "watchNamespace=chart-served"],
     )
     .await;
-    for (verb, what) in NEEDED {
+    for &(verb, what) in NEEDED {
         assert!(
             may(&testbed, home, served, verb, what).await,
             "may not {verb} {what} where it serves"

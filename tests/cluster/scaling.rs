@@ -175,10 +175,7 @@ async fn a_bake_that_a_person_ends_is_a_promotion() {
     world.ask(&["promote", "demo"]).await;
     let rollout = world.healthy().await;
     assert_eq!(rollout.stable(), baking.declared());
-    tokio::time::timeout(
-        Duration::from_mins(1),
-        world.only_pods_of(rollout.stable()),
-    )
-    .await
-    .expect("the old pods to go");
+    tokio::time::timeout(Duration::from_mins(1), world.only_pods_of(rollout.stable()))
+        .await
+        .expect("the old pods to go");
 }

@@ -91,6 +91,7 @@ async fn a_paused_canary_is_taken_over_at_its_step_and_goes_on_when_promoted() {
         .leave(&CANARY(), "demo:v2", &sets, [V1, V2], &paused())
         .await;
     let pods = world.all_pods().await;
+    world.answers().await;
     let load = world.load(100);
     let _controller = world.controller().await;
     let rollout = world.taken_over().await;

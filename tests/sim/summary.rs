@@ -111,8 +111,13 @@ pub(super) fn end_state(store: &Store) -> BTreeMap<String, Value> {
                 .get_mut("ledger")
                 .and_then(Value::as_array_mut)
             {
-                // Of a version that nothing leads to the ledger says no more than if it had no entry.
-                ledger.retain(|entry| entry["unroutedSince"].is_null());
+                // Of a version that nothing leads to the ledger says no more than if it had no entry, or that it was stable once.
+                ledger.retain(|entry| {
+                    entry["unroutedSince"].is_null() || entry["wasStable"] == json!(true)
+                });
+                for entry in ledger.iter_mut().filter_map(Value::as_object_mut) {
+                    entry.remove("unroutedSince");
+                }
                 if ledger.is_empty() {
                     object["status"]["ledger"].take();
                 }

@@ -38,9 +38,11 @@ listed; Rollouts are the user's, so only their status is written.
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [list, watch, create, delete]
+# Pods are watched by the label of metrics' Jobs only. Others are listed on demand: to give them metadata while they are new or
+# stable, and to restart them.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [list, watch, patch]
 # ReplicaSets are watched by our label. One without it that has the name of ours is read by its name.
 - apiGroups: [apps]
   resources: [replicasets]
@@ -52,10 +54,6 @@ listed; Rollouts are the user's, so only their status is written.
 - apiGroups: [""]
   resources: [podtemplates]
   verbs: [list, watch]
-# Pods are listed on demand: to give them metadata while they are new or stable, and to restart them.
-- apiGroups: [""]
-  resources: [pods]
-  verbs: [list, patch]
 - apiGroups: [""]
   resources: [pods/eviction]
   verbs: [create]

@@ -18,7 +18,7 @@ fn metric(name: &str, query: &str, change: &Value) -> Value {
 
 /// `served` leads to the ClusterAnalysisTemplate `shares` and that to `errors`; `alive` stands alone.
 fn namespaced() -> [Value; 3] {
-    let timing = json!({"initialDelay": "3s", "interval": "1s", "count": 3, "successCondition": "result[0] <= 0.05"});
+    let timing = json!({"initialDelay": "3s", "interval": "1s", "count": 3, "successCondition": "result[0] <= 0.05", "noData": {"limit": 30}});
     [
         template(
             "AnalysisTemplate",

@@ -42,6 +42,23 @@ impl World {
         LoadOptions::new(url, &host, rate, most, Duration::from_mins(5))
     }
 
+    /// Waits until the proxy leads to pods, of whatever version.
+    pub async fn answers(&self) {
+        eventually(SOON, "the proxy leads to pods", || async {
+            let load = Load::start(self.load_options(100, 10)).unwrap();
+            while !load.is_finished() {
+                sleep(Duration::from_millis(20)).await;
+            }
+            let summary = load.stop().await;
+            if summary.lost == 0 {
+                Ok(())
+            } else {
+                Err(summary.to_string())
+            }
+        })
+        .await;
+    }
+
     /// Waits until the proxy answers from this version alone.
     pub async fn serves(&self, version: &str) {
         eventually(
