@@ -1,7 +1,7 @@
 //! The table of fields: every field of the five kinds, and by which tests it works or is refused; and whether these
 //! tests notice when a field is ignored ([`mutate`]).
 //!
-//! Not here: how a test says what it exercises ([`crate::covers`]).
+//! Not here: how a test says what it exercises ([`mod@crate::covers`]).
 
 pub mod mutate;
 mod page;

@@ -1,6 +1,6 @@
 //! What the tests of a run have written down.
 //!
-//! Not here: how they write it ([`crate::covers`]).
+//! Not here: how they write it ([`mod@crate::covers`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
