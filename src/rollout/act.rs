@@ -475,7 +475,7 @@ impl Writer {
     ) -> Result<(), ActError> {
         const ACTION: &str = "write_status";
         let resource = &self.names.resource(kind);
-        status::in_the_shape_of(&self.names, &mut difference);
+        status::in_the_shape_of(&self.names, kind, &mut difference);
         let patch = json!({ "metadata": { "resourceVersion": object.resource_version() }, "status": difference });
         let params = PatchParams::apply(FIELD_MANAGER);
         let limit = self.bound(ACTION, object.name())?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::api::{
     merge_patch,
-    names::{ApiNames, Conventions},
+    names::{ApiNames, Conventions, Kind},
     rollout_status::RolloutStatus,
 };
 
@@ -50,10 +50,18 @@ pub(super) fn difference(stored: &RolloutStatus, new: &RolloutStatus) -> Option<
 }
 
 /// Gives a difference the shape in which clients of the group expect a status.
-pub(super) fn in_the_shape_of(names: &ApiNames, difference: &mut Value) {
-    match names.conventions {
-        Conventions::Tidegate => {}
-        Conventions::ArgoRollouts => {
+pub(super) fn in_the_shape_of(names: &ApiNames, kind: Kind, difference: &mut Value) {
+    match (names.conventions, kind) {
+        (Conventions::Tidegate, _) => {}
+        // Only Rollouts have it there; what we add to others is ours.
+        (
+            Conventions::ArgoRollouts,
+            Kind::AnalysisTemplate
+            | Kind::ClusterAnalysisTemplate
+            | Kind::AnalysisRun
+            | Kind::Experiment,
+        ) => {}
+        (Conventions::ArgoRollouts, Kind::Rollout) => {
             if let Some(generation) = difference.get("observedGeneration").and_then(Value::as_i64) {
                 difference["observedGeneration"] = generation.to_string().into();
             }
@@ -146,19 +154,16 @@ mod tests {
 
     #[test]
     fn clients_of_argo_rollouts_read_the_generation_as_text() {
-        for (names, expected) in [
-            (
-                ApiNames::default(),
-                json!({"observedGeneration": 7, "replicas": 2}),
-            ),
-            (
-                ApiNames::argo_rollouts(),
-                json!({"observedGeneration": "7", "replicas": 2}),
-            ),
+        let (own, argo) = (ApiNames::default(), ApiNames::argo_rollouts());
+        for (names, kind, expected) in [
+            (&own, Kind::Rollout, json!(7)),
+            (&argo, Kind::Rollout, json!("7")),
+            (&argo, Kind::Experiment, json!(7)),
         ] {
             let mut difference = json!({"observedGeneration": 7, "replicas": 2});
-            in_the_shape_of(&names, &mut difference);
-            assert_eq!(difference, expected);
+            in_the_shape_of(names, kind, &mut difference);
+            let expected = json!({"observedGeneration": expected, "replicas": 2});
+            assert_eq!(difference, expected, "{kind:?}");
         }
     }
 

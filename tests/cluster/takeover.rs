@@ -4,7 +4,7 @@ mod left;
 
 use serde_json::{Value, json};
 
-use super::harness::{App, CANARY_INGRESS, World, none_lost, share_is};
+use super::harness::{App, CANARY_INGRESS, SOON, World, eventually, none_lost, share_is};
 use left::{Left, V1, V2, condition, status};
 
 const CANARY: fn() -> App = || {
@@ -238,4 +238,77 @@ async fn its_lease_is_held_and_what_another_instance_serves_is_left_alone() {
     );
     let other = world.get("rollouts", "other").await.unwrap();
     assert!(other["status"].is_null(), "{other}");
+}
+
+/// Of a kind whose definition in this group has no status subresource: a phase that was written is a write that worked.
+#[tokio::test]
+async fn analyses_and_experiments_of_the_group_run_to_their_verdict() {
+    let world = World::of_argo_rollouts("argo-analysis").await;
+    let _controller = world.controller().await;
+    let template = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "good"},
+        "spec": {"metrics": [{
+            "name": "one", "interval": "1s", "count": 2, "successCondition": "result[0] == 1",
+            "provider": {"prometheus": {"query": "vector(1)"}},
+        }]},
+    });
+    let step = json!({"templates": [{"templateName": "good"}]});
+    let experiment = json!({
+        "templates": [{"name": "beside", "specRef": "canary", "replicas": 1}],
+        "analyses": [{"name": "good", "templateName": "good", "requiredForCompletion": true}],
+        "scaleDownDelaySeconds": 1,
+    });
+    let app = App::canary(
+        1,
+        json!([{"experiment": experiment}, {"setWeight": 50}, {"analysis": step}]),
+    );
+    let mut manifests = app.manifests(world.namespace());
+    manifests.last_mut().unwrap()["apiVersion"] = json!("argoproj.io/v1alpha1");
+    manifests.push(template);
+    world.apply(&manifests).await;
+    world.healthy().await;
+    world.set_image("demo:v2").await;
+    world
+        .until(SOON, "the update is under way", |rollout| {
+            rollout.declared() != rollout.stable()
+        })
+        .await;
+    world.healthy().await;
+
+    let phases = |all: Vec<Value>| {
+        let mut phases: Vec<_> = all
+            .iter()
+            .map(|one| one["status"]["phase"].as_str().unwrap_or("none").to_owned())
+            .collect();
+        phases.sort();
+        phases
+    };
+    let runs = world.list("analysisruns").await;
+    let labels: Vec<_> = runs
+        .iter()
+        .map(|run| run["metadata"]["labels"]["rollout-type"].clone())
+        .collect();
+    assert!(labels.contains(&json!("Step")), "{labels:?}");
+    assert_eq!(phases(runs), ["Successful", "Successful"]);
+    assert_eq!(phases(world.list("experiments").await), ["Successful"]);
+
+    // As the plugin of kubectl has an Experiment run again.
+    let name = world.list("experiments").await[0]["metadata"]["name"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let before = world.get("experiments", &name).await.unwrap()["status"]["availableAt"].clone();
+    world
+        .patch("experiments", &name, &json!({"status": null}))
+        .await;
+    eventually(SOON, "the Experiment has run again", || async {
+        let now = world.get("experiments", &name).await.ok_or("it is gone")?;
+        let status = &now["status"];
+        if status["phase"] == "Successful" && status["availableAt"] != before {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
+    })
+    .await;
 }
