@@ -51,21 +51,12 @@ pub(super) fn difference(stored: &RolloutStatus, new: &RolloutStatus) -> Option<
 
 /// Gives a difference the shape in which clients of the group expect a status.
 pub(super) fn in_the_shape_of(names: &ApiNames, kind: Kind, difference: &mut Value) {
-    match (names.conventions, kind) {
-        (Conventions::Tidegate, _) => {}
-        // Only Rollouts have it there; what we add to others is ours.
-        (
-            Conventions::ArgoRollouts,
-            Kind::AnalysisTemplate
-            | Kind::ClusterAnalysisTemplate
-            | Kind::AnalysisRun
-            | Kind::Experiment,
-        ) => {}
-        (Conventions::ArgoRollouts, Kind::Rollout) => {
-            if let Some(generation) = difference.get("observedGeneration").and_then(Value::as_i64) {
-                difference["observedGeneration"] = generation.to_string().into();
-            }
-        }
+    // Of their kinds only Rollouts have it; what we add to others is ours.
+    let as_text = names.conventions == Conventions::ArgoRollouts && kind == Kind::Rollout;
+    if as_text
+        && let Some(generation) = difference.get("observedGeneration").and_then(Value::as_i64)
+    {
+        difference["observedGeneration"] = generation.to_string().into();
     }
 }
 
