@@ -39,11 +39,11 @@ pub(super) struct Thousands {
     pub(super) requests: usize,
     /// From the start of the process to its last request, seconds.
     pub(super) quiet: f64,
-    /// Its processor time until then, seconds.
+    /// Its processor time until the end of [`MEASURED`], seconds.
     pub(super) cpu: f64,
-    /// Its greatest resident memory until then, MiB.
+    /// Its greatest resident memory, MiB.
     pub(super) peak_mib: f64,
-    /// Objects and Events it has written until then.
+    /// Objects and Events it has written until it was quiet.
     pub(super) writes: usize,
 }
 
@@ -64,13 +64,12 @@ pub(super) async fn measure(cluster: &mut Cluster<'_>) -> Result<Thousands> {
     let clock = Instant::now();
     let work = async {
         let controller = cluster.controller().await?;
-        let (mut from, mut last, mut used) = (log.end()?, clock.elapsed(), usage::of(&controller)?);
+        let (mut from, mut last) = (log.end()?, clock.elapsed());
         while clock.elapsed() < last + QUIET {
             sleep(Duration::from_millis(200)).await;
             let asked = log.since(from)?;
             if asked.iter().any(|asked| !asked.renews()) {
                 last = clock.elapsed();
-                used = usage::of(&controller)?;
             }
             from = log.end()?;
         }
@@ -83,8 +82,10 @@ pub(super) async fn measure(cluster: &mut Cluster<'_>) -> Result<Thousands> {
         if !requests.is_empty() {
             progress.say(&format!("At rest: {:?}", audit::by_kind(&requests)));
         }
+        // It may go on thinking after its last request: what that takes is in these figures, too.
+        let used = usage::of(&controller)?;
         anyhow::Ok(Thousands {
-            mib: usage::of(&controller)?.mib,
+            mib: used.mib,
             requests: requests.len(),
             quiet: last.as_secs_f64(),
             cpu: used.cpu,
