@@ -292,23 +292,36 @@ async fn analyses_and_experiments_of_the_group_run_to_their_verdict() {
     assert_eq!(phases(runs), ["Successful", "Successful"]);
     assert_eq!(phases(world.list("experiments").await), ["Successful"]);
 
-    // As the plugin of kubectl has an Experiment run again.
-    let name = world.list("experiments").await[0]["metadata"]["name"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let before = world.get("experiments", &name).await.unwrap()["status"]["availableAt"].clone();
+    // As the plugin of kubectl has an Experiment run again. One of a release that is over would be terminated.
+    let mut pods = app.rollout()["spec"]["template"].clone();
+    pods["metadata"]["labels"] = json!({"app": "alone"});
+    let version =
+        json!({"name": "one", "selector": {"matchLabels": {"app": "alone"}}, "template": pods});
+    let required = json!({"name": "good", "templateName": "good", "requiredForCompletion": true});
+    let alone = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Experiment", "metadata": {"name": "alone"},
+        "spec": {"templates": [version], "analyses": [required], "scaleDownDelaySeconds": 1},
+    });
+    world.apply(&[alone]).await;
+    let ended = |before: Value| {
+        let world = &world;
+        eventually(SOON, "the Experiment has run", move || {
+            let before = before.clone();
+            async move {
+                let now = world.get("experiments", "alone").await;
+                let status = now.ok_or("it is gone")?["status"].take();
+                let at = &status["availableAt"];
+                if status["phase"] == "Successful" && at.is_string() && *at != before {
+                    Ok(at.clone())
+                } else {
+                    Err(status.to_string())
+                }
+            }
+        })
+    };
+    let first = ended(Value::Null).await;
     world
-        .patch("experiments", &name, &json!({"status": null}))
+        .patch("experiments", "alone", &json!({"status": null}))
         .await;
-    eventually(SOON, "the Experiment has run again", || async {
-        let now = world.get("experiments", &name).await.ok_or("it is gone")?;
-        let status = &now["status"];
-        if status["phase"] == "Successful" && status["availableAt"] != before {
-            Ok(())
-        } else {
-            Err(status.to_string())
-        }
-    })
-    .await;
+    ended(first).await;
 }
