@@ -20,13 +20,16 @@ use kube::{
     },
 };
 use serde_json::Value;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
-use crate::api::{
-    gateway_api::RouteKind,
-    names::{ApiNames, Kind},
-    object::CachedObject,
-    workload::WorkloadKind,
+use crate::{
+    api::{
+        gateway_api::RouteKind,
+        names::{ApiNames, Kind},
+        object::CachedObject,
+        workload::WorkloadKind,
+    },
+    runtime::write_log::{Cached, WriteLog},
 };
 
 pub use routes::Routes;
@@ -116,7 +119,8 @@ pub fn jobs() -> ApiResource {
     foreign("batch", "v1", "Job", "jobs")
 }
 
-fn pods() -> ApiResource {
+/// `v1` Pods.
+pub fn pods() -> ApiResource {
     foreign("", "v1", "Pod", "pods")
 }
 
@@ -340,6 +344,21 @@ pub fn select(
     let mut found = store.state_filter(|object| object.namespace() == namespace && wanted(object));
     found.sort_by(|a, b| a.name().cmp(b.name()));
     found
+}
+
+/// Whether a cached object shows what we wrote to it last: deciding on less would decide it twice.
+pub fn shows_own_write(log: &WriteLog, kind: &str, object: &CachedObject) -> bool {
+    let cached = Cached {
+        uid: object.uid(),
+        resource_version: object.resource_version(),
+    };
+    log.caught_up(
+        kind,
+        object.namespace(),
+        object.name(),
+        Some(cached),
+        Instant::now(),
+    )
 }
 
 /// The object of that name.

@@ -181,14 +181,7 @@ async fn look_at_run(run: Arc<CachedObject>, runs: Arc<Runs>) -> Result<Requeue,
         return Ok(Requeue::await_change());
     }
     let started = Instant::now();
-    let cached = Cached {
-        uid: run.uid(),
-        resource_version: run.resource_version(),
-    };
-    if !runs
-        .write_log
-        .caught_up(KIND, run.namespace(), run.name(), Some(cached), started)
-    {
+    if !caches::shows_own_write(&runs.write_log, KIND, &run) {
         return Ok(Requeue::requeue(BEHIND));
     }
     let object = run.value();

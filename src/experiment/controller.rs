@@ -30,7 +30,6 @@ use crate::{
         clock::Clock,
         events::{self, EventSink},
         instruments::Instruments,
-        write_log::Cached,
     },
 };
 
@@ -229,14 +228,7 @@ fn difference(stored: &ExperimentStatus, new: &ExperimentStatus) -> Option<serde
 /// Whether the caches show everything we wrote for this Experiment: deciding on less would decide it twice.
 fn shows_own_writes(experiment: &CachedObject, context: &Context) -> bool {
     let log = &context.writer.write_log;
-    let now = Instant::now();
-    let shows = |kind: &str, object: &CachedObject| {
-        let cached = Cached {
-            uid: object.uid(),
-            resource_version: object.resource_version(),
-        };
-        log.caught_up(kind, object.namespace(), object.name(), Some(cached), now)
-    };
+    let shows = |kind: &str, object: &CachedObject| caches::shows_own_write(log, kind, object);
     let caches = &context.caches;
     let owned = |object: &CachedObject| is_owned(object, experiment);
     shows(KIND, experiment)

@@ -255,7 +255,7 @@ impl Writer {
             | Action::DeleteReplicaSet { .. }
             | Action::PatchPods { .. }
             | Action::ReadPodTemplate { .. } => caches::replica_sets(),
-            Action::EvictPod { .. } => caches::foreign("", "v1", "Pod", "pods"),
+            Action::EvictPod { .. } => caches::pods(),
             Action::ScaleWorkload { .. } | Action::RestoreWorkload { .. } => {
                 WorkloadKind::Deployment.resource()
             }

@@ -30,7 +30,7 @@ use crate::{
     caches::{self, Caches},
     runtime::{
         backoff::Backoff, client::Failure, clock::Clock, events::EventSink,
-        instruments::Instruments, write_log::Cached,
+        instruments::Instruments,
     },
 };
 
@@ -305,14 +305,7 @@ fn learn(
 /// Whether the caches show everything we wrote for this Rollout: deciding on less would decide it twice.
 fn shows_own_writes(rollout: &CachedObject, context: &Context) -> bool {
     let log = &context.writer.write_log;
-    let now = Instant::now();
-    let shows = |kind: &str, object: &CachedObject| {
-        let cached = Cached {
-            uid: object.uid(),
-            resource_version: object.resource_version(),
-        };
-        log.caught_up(kind, object.namespace(), object.name(), Some(cached), now)
-    };
+    let shows = |kind: &str, object: &CachedObject| caches::shows_own_write(log, kind, object);
     let owned = |object: &CachedObject| {
         object
             .controller()

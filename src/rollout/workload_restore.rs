@@ -7,7 +7,6 @@ use std::{sync::Arc, time::Duration};
 
 use kube::runtime::controller::Action as Requeue;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::{
     act::{ActError, Writer},
@@ -20,7 +19,7 @@ use crate::{
         workload::{AtRest, ScaleDown, WorkloadKind},
     },
     caches::{self, Caches},
-    runtime::{client::Failure, write_log::Cached},
+    runtime::client::Failure,
 };
 
 const AGAIN: Duration = Duration::from_secs(5);
@@ -64,19 +63,9 @@ pub async fn reconcile(
 ) -> Result<Requeue, ActError> {
     let names = &context.writer.names;
     let namespace = deployment.namespace();
-    let cached = Cached {
-        uid: deployment.uid(),
-        resource_version: deployment.resource_version(),
-    };
     let kind = WorkloadKind::Deployment.name();
     let log = &context.writer.write_log;
-    if !log.caught_up(
-        kind,
-        namespace,
-        deployment.name(),
-        Some(cached),
-        Instant::now(),
-    ) {
+    if !caches::shows_own_write(log, kind, &deployment) {
         return Ok(Requeue::requeue(AGAIN));
     }
     let value = deployment.value();

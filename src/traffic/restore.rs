@@ -27,7 +27,6 @@ use crate::{
     runtime::{
         client::{ApiError, Failure, with_deadline},
         lease::LostLease,
-        write_log::Cached,
     },
 };
 
@@ -107,18 +106,8 @@ pub async fn reconcile(
     service: Arc<CachedObject>,
     context: Arc<Context>,
 ) -> Result<Requeue, RestoreError> {
-    let cached = Cached {
-        uid: service.uid(),
-        resource_version: service.resource_version(),
-    };
     let log = &context.writer.write_log;
-    if !log.caught_up(
-        "Service",
-        service.namespace(),
-        service.name(),
-        Some(cached),
-        Instant::now(),
-    ) {
+    if !caches::shows_own_write(log, "Service", &service) {
         return Ok(Requeue::requeue(AGAIN));
     }
     let names = &context.writer.names;

@@ -7,7 +7,6 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api,
     api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams, Preconditions},
-    core::ApiResource,
 };
 use serde_json::{Value, json};
 
@@ -30,10 +29,6 @@ pub(super) struct Pods<'a> {
     pub(super) label: String,
 }
 
-fn resource() -> ApiResource {
-    caches::foreign("", "v1", "Pod", "pods")
-}
-
 /// Pods with these labels, in one namespace.
 pub async fn list(
     writer: &Writer,
@@ -42,7 +37,7 @@ pub async fn list(
 ) -> Result<Vec<CachedObject>, ActError> {
     const ACTION: &str = "list_pods";
     let limit = writer.bound(ACTION, label)?;
-    let api: Api<CachedObject> = writer.api(&resource(), namespace);
+    let api: Api<CachedObject> = writer.api(&caches::pods(), namespace);
     let params = ListParams::default().labels(label);
     let list = with_deadline(limit, api.list(&params)).await;
     let list = list.map_err(|source| failed(ACTION, label, source))?;
@@ -108,7 +103,7 @@ impl Writer {
         let mut patch = patch.clone();
         patch["metadata"]["uid"] = pod.uid().into();
         let limit = self.bound(action, pod.name())?;
-        let api: Api<CachedObject> = self.api(&resource(), namespace);
+        let api: Api<CachedObject> = self.api(&caches::pods(), namespace);
         let params = PatchParams::apply(FIELD_MANAGER);
         match with_deadline(limit, api.patch(pod.name(), &params, &Patch::Merge(&patch))).await {
             Ok(_) => Ok(()),

@@ -20,7 +20,7 @@ use crate::{
         traffic_routing::TrafficRouting,
     },
     caches,
-    runtime::{client::with_deadline, write_log::Cached},
+    runtime::client::with_deadline,
     traffic::gateway_api::marks::{AtRest, put_back},
 };
 
@@ -78,13 +78,9 @@ pub async fn reconcile(
     context: Arc<RouteContext>,
 ) -> Result<Requeue, RestoreError> {
     let RouteContext { kind, restore } = &*context;
-    let cached = Cached {
-        uid: route.uid(),
-        resource_version: route.resource_version(),
-    };
     let (namespace, name) = (route.namespace(), route.name());
     let log = &restore.writer.write_log;
-    if !log.caught_up(kind.name(), namespace, name, Some(cached), Instant::now()) {
+    if !caches::shows_own_write(log, kind.name(), &route) {
         return Ok(Requeue::requeue(AGAIN));
     }
     let names = &restore.writer.names;
