@@ -17,7 +17,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 pub use error::SimulateError;
 use manifests::Manifests;
-pub use metrics::overrides::MetricOverride;
+pub use metrics::overrides::{MetricOverride, NamedOverride, NoOverride};
 use scenario::Scenario;
 use story::Simulation;
 

@@ -59,7 +59,9 @@ pub enum SimulateError {
     #[error("--image {0}: it is the image that the Rollout has; nothing would happen")]
     SameImage(String),
     /// The simulation has found a fault in itself.
-    #[error("the simulated cluster refused {what}: {message}. This is a bug; please report it with the files")]
+    #[error(
+        "the simulated cluster refused {what}: {message}. This is a bug; please report it with the files"
+    )]
     Internal {
         /// What was done.
         what: String,

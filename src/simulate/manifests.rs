@@ -49,13 +49,12 @@ impl Manifests {
     pub fn read(files: &[File]) -> Result<Self, SimulateError> {
         let mut objects = Vec::new();
         for file in files {
-            let documents =
-                serde_saphyr::from_multiple::<Value>(&file.text).map_err(|error| {
-                    SimulateError::Unreadable {
-                        file: file.name.clone(),
-                        why: error.to_string(),
-                    }
-                })?;
+            let documents = serde_saphyr::from_multiple::<Value>(&file.text).map_err(|error| {
+                SimulateError::Unreadable {
+                    file: file.name.clone(),
+                    why: error.to_string(),
+                }
+            })?;
             for document in documents {
                 match document.get("items").and_then(Value::as_array) {
                     Some(items) if text(&document, "/kind").ends_with("List") => {
@@ -183,8 +182,9 @@ impl Manifests {
     fn make_up(&mut self, kind: &str, name: &str, object: Value) {
         if !self.has(kind, name) {
             self.others.push(object);
-            self.notes
-                .push(format!("{kind} {name} is in no file; an ordinary one is assumed"));
+            self.notes.push(format!(
+                "{kind} {name} is in no file; an ordinary one is assumed"
+            ));
         }
     }
 }

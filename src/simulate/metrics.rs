@@ -206,7 +206,11 @@ pub(super) fn job_succeeds(
 }
 
 fn seen(world: &World<'_>, subject: Subject, window: Duration) -> Seen {
-    let of = |side| world.log.seen(side, world.now.saturating_sub(window), world.now);
+    let of = |side| {
+        world
+            .log
+            .seen(side, world.now.saturating_sub(window), world.now)
+    };
     match subject {
         Subject::Of(side) => of(side),
         Subject::Both => of(Side::New) + of(Side::Old),
@@ -249,7 +253,9 @@ fn meaning(query: &str, question: &Question<'_>) -> Meaning {
     if has(&["histogram_quantile", "duration", "latency", "response_time"]) {
         return Meaning::Latency;
     }
-    let of_errors = has(&["5..", "5xx", "5.*", "\"5", "error", "fail", "success", "non_5", "[45]"]);
+    let of_errors = has(&[
+        "5..", "5xx", "5.*", "\"5", "error", "fail", "success", "non_5", "[45]",
+    ]);
     if text.contains('/') && of_errors {
         let accepts = |value: f64| {
             let found = judge(&MetricValue::Vector(vec![value]), question.conditions);
@@ -279,6 +285,3 @@ fn meaning(query: &str, question: &Question<'_>) -> Meaning {
     }
     Meaning::Unknown
 }
-
-
-

@@ -136,8 +136,7 @@ impl<'a> Play<'a> {
         }
         let condition = |type_: &str| {
             let all = status["conditions"].as_array().into_iter().flatten();
-            let mut of_type =
-                all.filter(|one| one["type"] == *type_ && one["status"] == *"True");
+            let mut of_type = all.filter(|one| one["type"] == *type_ && one["status"] == *"True");
             of_type.next().map(|one| text(one, "/message").to_owned())
         };
         let name = self.rollout.clone();
@@ -157,7 +156,8 @@ impl<'a> Play<'a> {
     /// Declares the new version, and plays until nothing is left to happen.
     pub(super) fn release(&mut self) -> Result<(), SimulateError> {
         // The first deploy is over; a whole second later is easy to read.
-        self.world.set_now(self.world.now() + Duration::from_secs(1));
+        self.world
+            .set_now(self.world.now() + Duration::from_secs(1));
         self.begin_release()?;
         self.run(self.options.limit)
     }
@@ -188,12 +188,13 @@ impl<'a> Play<'a> {
             object["metadata"]["namespace"] = namespace.clone().into();
         }
         let person = Author::person();
-        server::create(&mut self.world, &person, resource, &namespace, object)
-            .map_err(|refused| SimulateError::Refused {
+        server::create(&mut self.world, &person, resource, &namespace, object).map_err(
+            |refused| SimulateError::Refused {
                 kind,
                 name,
                 message: refused.message,
-            })?;
+            },
+        )?;
         self.take_in();
         Ok(())
     }
@@ -325,6 +326,10 @@ fn grace(rollout: &Value) -> Duration {
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
-        .filter_map(|container| container.pointer("/lifecycle/preStop/sleep/seconds")?.as_u64());
+        .filter_map(|container| {
+            container
+                .pointer("/lifecycle/preStop/sleep/seconds")?
+                .as_u64()
+        });
     sleeps.max().map_or(GRACE, Duration::from_secs)
 }

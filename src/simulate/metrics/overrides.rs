@@ -83,9 +83,11 @@ impl MetricOverride {
         let value = self.given(faulty)?;
         let numbers = match value {
             Value::Array(items) => items.iter().map(Value::as_f64).collect::<Option<Vec<_>>>(),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-                value.as_f64().map(|number| vec![number])
-            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Object(_) => value.as_f64().map(|number| vec![number]),
         };
         let measured = match (source, numbers) {
             (Source::Prometheus(_), Some(numbers)) => MetricValue::Vector(numbers),

@@ -39,8 +39,9 @@ pub(super) fn value(
     };
     match wanted {
         Wanted::Good => found(&[MeasurementPhase::Successful]),
-        Wanted::Bad => found(&[MeasurementPhase::Failed])
-            .or_else(|| found(&[MeasurementPhase::Inconclusive])),
+        Wanted::Bad => {
+            found(&[MeasurementPhase::Failed]).or_else(|| found(&[MeasurementPhase::Inconclusive]))
+        }
     }
 }
 
@@ -81,11 +82,7 @@ fn candidates(source: &Source, conditions: &Conditions) -> Vec<MetricValue> {
                     let whole = shapes
                         .iter()
                         .fold(json!({}), |whole, path| with(whole, path, &value));
-                    [
-                        value.clone(),
-                        Value::Array(vec![value; width]),
-                        whole,
-                    ]
+                    [value.clone(), Value::Array(vec![value; width]), whole]
                 })
                 .map(MetricValue::Json)
                 .collect()

@@ -52,7 +52,13 @@ impl Play<'_> {
         let old_hash = text(&old, "/stableRS").to_owned();
         self.marks = self.marks_of(&old_hash);
         let mut patch = Value::Array(all);
-        for field in containers.split('/').skip(1).collect::<Vec<_>>().iter().rev() {
+        for field in containers
+            .split('/')
+            .skip(1)
+            .collect::<Vec<_>>()
+            .iter()
+            .rev()
+        {
             patch = json!({ (*field): patch });
         }
         let status = serde_json::from_value(old).unwrap_or_default();
@@ -124,8 +130,7 @@ impl Play<'_> {
 
     /// A person ends the pause, if it is still there.
     pub(super) fn person_looks(&mut self) -> Result<(), SimulateError> {
-        let status: RolloutStatus =
-            serde_json::from_value(self.status()).unwrap_or_default();
+        let status: RolloutStatus = serde_json::from_value(self.status()).unwrap_or_default();
         let Some(pause) = status.pause_conditions.first() else {
             return Ok(());
         };
@@ -208,7 +213,10 @@ mod tests {
         for (image, expected) in [
             ("web:v1", "web:v1-next"),
             ("web", "web:next"),
-            ("registry.example:5000/web", "registry.example:5000/web:next"),
+            (
+                "registry.example:5000/web",
+                "registry.example:5000/web:next",
+            ),
             ("web:v1@sha256:0011", "web:v1-next"),
         ] {
             assert_eq!(with_words(image, "-next"), expected, "{image}");

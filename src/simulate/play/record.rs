@@ -225,7 +225,12 @@ impl Play<'_> {
         };
         let last = self.record.samples.last();
         let before = last.map_or(0.0, |last| last.share);
-        if last.is_some_and(|last| Sample { at: sample.at, ..last.clone() } == sample) {
+        if last.is_some_and(|last| {
+            Sample {
+                at: sample.at,
+                ..last.clone()
+            } == sample
+        }) {
             return;
         }
         self.record.changed = now;
@@ -263,7 +268,12 @@ impl Play<'_> {
             self.record.step = status.current_step_index;
             let index = usize::try_from(status.current_step_index.unwrap_or(0)).unwrap_or(0);
             if let Some(step) = steps.get(index).filter(|_| !status.abort) {
-                let text = format!("step {} of {}: {}", index + 1, steps.len(), describe_step(step));
+                let text = format!(
+                    "step {} of {}: {}",
+                    index + 1,
+                    steps.len(),
+                    describe_step(step)
+                );
                 self.tell(MomentKind::Step, text);
             }
         }
@@ -285,7 +295,10 @@ impl Play<'_> {
         if waits != self.record.waits {
             waits.clone_into(&mut self.record.waits);
             if !waits.is_empty() {
-                self.tell(MomentKind::Person, format!("it waits for a person ({waits})"));
+                self.tell(
+                    MomentKind::Person,
+                    format!("it waits for a person ({waits})"),
+                );
             }
         }
     }
@@ -301,13 +314,25 @@ impl Play<'_> {
             }
             "RolloutAborted" => {
                 let cause = status.abort_cause.clone().unwrap_or_default();
-                return self.tell(MomentKind::Bad, format!("aborted: {}", self.readable(&cause)));
+                return self.tell(
+                    MomentKind::Bad,
+                    format!("aborted: {}", self.readable(&cause)),
+                );
             }
             // Said in other words already, or of no interest here.
-            "RolloutUpdated" | "RolloutStepCompleted" | "RolloutNotCompleted" | "RolloutHealthy"
-            | "RolloutPaused" | "RolloutResumed" | "TrafficWeightUpdated" | "AnalysisRunRunning"
-            | "AnalysisRunSuccessful" | "AnalysisRunFailed" | "AnalysisRunError"
-            | "AnalysisRunInconclusive" | "RequestAccepted" => return,
+            "RolloutUpdated"
+            | "RolloutStepCompleted"
+            | "RolloutNotCompleted"
+            | "RolloutHealthy"
+            | "RolloutPaused"
+            | "RolloutResumed"
+            | "TrafficWeightUpdated"
+            | "AnalysisRunRunning"
+            | "AnalysisRunSuccessful"
+            | "AnalysisRunFailed"
+            | "AnalysisRunError"
+            | "AnalysisRunInconclusive"
+            | "RequestAccepted" => return,
             _ if note.warning => MomentKind::Bad,
             _ => MomentKind::Step,
         };
@@ -380,7 +405,10 @@ impl Play<'_> {
         let status = &decision.status;
         let analysis = &mut self.record.analyses[place];
         if analysis.phase.is_empty() {
-            told.push((MomentKind::Analysis, format!("analysis {} begins", run.name)));
+            told.push((
+                MomentKind::Analysis,
+                format!("analysis {} begins", run.name),
+            ));
         }
         for result in &status.metric_results {
             let assumed = (run.name.clone(), result.name.clone());
@@ -435,7 +463,10 @@ impl Play<'_> {
                 .sum();
             told.push((
                 kind,
-                format!("analysis {} is {phase:?} after {count} measurements", run.name),
+                format!(
+                    "analysis {} is {phase:?} after {count} measurements",
+                    run.name
+                ),
             ));
         }
         for (kind, text) in told {
@@ -458,7 +489,10 @@ impl Play<'_> {
             };
             let set_name = &set.name;
             for (long, short) in [
-                (format!("ReplicaSet {set_name} (revision {})", set.revision), version),
+                (
+                    format!("ReplicaSet {set_name} (revision {})", set.revision),
+                    version,
+                ),
                 (format!("ReplicaSet {set_name}"), version),
                 (set_name.clone(), version),
                 (format!("-{}", set.pod_template_hash), ""),
@@ -494,7 +528,10 @@ impl Play<'_> {
         };
         let assumptions = self.assumptions();
         let (_, declared) = self.pods();
-        let spec = self.seen.as_ref().and_then(|seen| seen.rollout.spec.as_ref().ok());
+        let spec = self
+            .seen
+            .as_ref()
+            .and_then(|seen| seen.rollout.spec.as_ref().ok());
         let strategy = spec.and_then(|spec| spec.strategy.declared());
         let strategy = strategy.map_or("", Declared::name);
         let settled = self.record.settled.unwrap_or(ended);
@@ -561,7 +598,9 @@ impl Play<'_> {
 }
 
 fn measured(measurement: &Measurement, begun: Duration) -> Option<MeasurementStory> {
-    let at = measurement.started_at?.duration_since(Timestamp::UNIX_EPOCH);
+    let at = measurement
+        .started_at?
+        .duration_since(Timestamp::UNIX_EPOCH);
     let at = Duration::try_from(at).ok()?.saturating_sub(begun);
     let phase = measurement.phase?;
     (phase != MeasurementPhase::Running).then(|| MeasurementStory {

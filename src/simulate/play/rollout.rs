@@ -27,17 +27,11 @@ impl Play<'_> {
         };
         let now = self.world.time();
         self.memory.since.get_or_insert(now);
-        let mut snapshot = observe(
-            &rollout,
-            self.fed.caches(),
-            &self.names,
-            &self.memory,
-            now,
-        )
-        .map_err(|error| SimulateError::Internal {
-            what: "a status".to_owned(),
-            message: error.to_string(),
-        })?;
+        let mut snapshot = observe(&rollout, self.fed.caches(), &self.names, &self.memory, now)
+            .map_err(|error| SimulateError::Internal {
+                what: "a status".to_owned(),
+                message: error.to_string(),
+            })?;
         if wants_pods(&snapshot) {
             let pods = self.world.store.list("pods").map(|(_, pod)| pod.clone());
             let pods = pods.map(CachedObject::new);

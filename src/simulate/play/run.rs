@@ -94,8 +94,7 @@ impl Play<'_> {
         for job in &decision.stop {
             let key = self.key("jobs", &job.name);
             let options = json!({"preconditions": {"uid": job.uid}});
-            let outcome =
-                server::delete(&mut self.world, &self.author, &key, &options).map(drop);
+            let outcome = server::delete(&mut self.world, &self.author, &key, &options).map(drop);
             self.may_go_on(outcome, "delete_job")?;
         }
         if decision.expired {
@@ -132,7 +131,8 @@ impl Play<'_> {
                 Judgement::because(MeasurementPhase::Error, why.clone()),
             ),
         };
-        self.record.assumes(&run.name, &request.metric, answer.assumed);
+        self.record
+            .assumes(&run.name, &request.metric, answer.assumed);
         Ok(Outcome {
             metric: request.metric.clone(),
             started_at,
@@ -164,16 +164,14 @@ impl Play<'_> {
         let overridden = self.options.metrics.get(&request.metric);
         let (succeeds, assumed) = metrics::job_succeeds(overridden, &self.metric_world());
         self.record.assumes(&run.name, &request.metric, assumed);
-        let mut job = jobs::object(
-            &self.names,
-            &run.identity(),
-            &request.metric,
-            &name,
-            plan,
-        );
+        let mut job = jobs::object(&self.names, &run.identity(), &request.metric, &name, plan);
         if !succeeds {
             let containers = job.pointer_mut("/spec/template/spec/containers");
-            for container in containers.and_then(Value::as_array_mut).into_iter().flatten() {
+            for container in containers
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
                 container["image"] = json!("job:simulated-fail");
             }
         }
