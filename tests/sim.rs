@@ -25,6 +25,7 @@ mod scenarios;
 mod schema;
 mod selector;
 mod server;
+mod shrink;
 mod store;
 mod summary;
 mod transport;

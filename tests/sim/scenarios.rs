@@ -112,3 +112,18 @@ fn a_switch_survives_a_crash_at_every_write() {
 fn a_switch_back_survives_a_crash_at_every_write() {
     crash::everywhere(&stories::blue_green::blue_green_back());
 }
+
+#[test]
+fn a_promotion_in_full_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::promotion::promote_full());
+}
+
+#[test]
+fn a_deletion_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::deletion::whole());
+}
+
+#[test]
+fn a_deletion_with_orphans_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::deletion::orphans());
+}

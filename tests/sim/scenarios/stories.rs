@@ -4,7 +4,9 @@ pub(super) mod abort;
 pub(super) mod bake;
 pub(super) mod blue_green;
 pub(super) mod canary;
+pub(super) mod deletion;
 pub(super) mod experiment;
+pub(super) mod promotion;
 
 use std::{sync::Arc, time::Duration};
 
@@ -86,6 +88,17 @@ fn serves(get: Get<'_>) -> bool {
 
 fn second_version(stage: &Stage) {
     stage.patch("rollouts", "web", &manifests::image("web:2"));
+}
+
+/// As `kubectl tidegate` asks for something.
+fn ask(stage: &Stage, verb: &str) {
+    let request = json!({"id": "one", "verb": verb, "by": "somebody"}).to_string();
+    let patch = json!({"metadata": {"annotations": {"tidegate.dev/request": request}}});
+    stage.patch("rollouts", "web", &patch);
+}
+
+fn is_answered(get: Get<'_>) -> bool {
+    get("rollouts/web")["status"]["lastHandledRequest"]["id"] == "one"
 }
 
 fn is_healthy(get: Get<'_>) -> bool {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{apply, routed, second_version, strategy, weight};
+use super::{apply, ask, is_answered, routed, second_version, strategy, weight};
 use crate::sim::{
     run::{Beat, Scenario},
     world::Nature,
@@ -33,14 +33,8 @@ pub(in crate::sim) fn requested_abort() -> Scenario {
     let story = vec![
         Beat::Do(second_version),
         Beat::Until("the first weight", |get| weight(get) == 20),
-        Beat::Do(|stage| {
-            let request = json!({"id": "one", "verb": "abort", "by": "somebody"}).to_string();
-            let patch = json!({"metadata": {"annotations": {"tidegate.dev/request": request}}});
-            stage.patch("rollouts", "web", &patch);
-        }),
-        Beat::Until("the answer", |get| {
-            get("rollouts/web")["status"]["lastHandledRequest"]["id"] == "one"
-        }),
+        Beat::Do(|stage| ask(stage, "abort")),
+        Beat::Until("the answer", is_answered),
         Beat::Until("the end of the weight", |get| weight(get) == 0),
     ];
     routed("abort by request", story)
