@@ -11,13 +11,15 @@ pub(super) mod promotion;
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
-use tidegate::analysis::judge::MetricValue;
+use tidegate::{
+    analysis::judge::MetricValue,
+    sim::world::{Entry, Nature},
+};
 
 use super::manifests;
 use crate::sim::{
     process::Answers,
     run::{Beat, Get, Scenario, Stage},
-    world::{Entry, Nature},
 };
 
 /// How long a controller that is there may take.
@@ -34,7 +36,7 @@ fn routed(name: &'static str, story: Vec<Beat>) -> Scenario {
         nature: Nature {
             grace: Duration::ZERO,
             bring_back: AT_ONCE,
-            entry: Entry::Ingress("web"),
+            entry: Entry::Ingress("web".to_owned()),
         },
         elect: false,
         answers: share_of_errors(0.0),

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tidegate::sim::world::Nature;
 
 use super::{apply, ask, is_answered, routed, second_version, strategy, weight};
-use crate::sim::{
-    run::{Beat, Scenario},
-    world::Nature,
-};
+use crate::sim::run::{Beat, Scenario};
 
 /// The lease of a dead leader runs out first.
 const AFTER_AN_ELECTION: Duration = Duration::from_secs(25);

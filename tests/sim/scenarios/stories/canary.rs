@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tidegate::sim::world::{Entry, Nature};
 
 use super::{AT_ONCE, is_healthy, routed, second_version, share_of_errors, weight};
 use crate::sim::{
     run::{Beat, Scenario, Stage},
     scenarios::manifests,
-    world::{Entry, Nature},
 };
 
 /// A canary through all its steps.
@@ -75,7 +75,7 @@ pub(in crate::sim) fn pod_ratio() -> Scenario {
         nature: Nature {
             grace: Duration::from_secs(3),
             bring_back: AT_ONCE,
-            entry: Entry::Service("web"),
+            entry: Entry::Service("web".to_owned()),
         },
         elect: false,
         answers: share_of_errors(0.0),
