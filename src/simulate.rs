@@ -51,9 +51,9 @@ impl Default for Options {
             image: None,
             rps: 50.0,
             error_rate: 0.5,
-            after: Duration::from_secs(60),
-            promote_after: Some(Duration::from_secs(60)),
-            limit: Duration::from_secs(7 * 24 * 3600),
+            after: Duration::from_secs(30),
+            promote_after: Some(Duration::from_mins(1)),
+            limit: Duration::from_hours(168),
             seed: 1,
             metrics: BTreeMap::new(),
         }

@@ -52,7 +52,7 @@ pub struct SimulateOptions {
     #[arg(long, value_name = "P", default_value = "0.5", value_parser = share)]
     error_rate: f64,
     /// When the fault of bad-later and node-loss comes.
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     after: Duration,
     /// When a person ends a pause that waits for one; 0 for never.
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse_duration)]

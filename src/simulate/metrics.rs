@@ -24,7 +24,7 @@ use overrides::MetricOverride;
 use probe::Wanted;
 
 /// The window of a query that names none.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// Texts in a query by which it is told whose requests it is about.
 #[derive(Clone, Debug, Default)]

@@ -5,11 +5,12 @@
 mod experiment;
 mod people;
 mod record;
+mod requests;
 mod rollout;
 mod run;
 mod writes;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -37,7 +38,7 @@ use record::Record;
 /// From a change to the look at what it concerns: the way of a watch, and the time that changes are waited for together.
 const NOTICE: Duration = Duration::from_millis(30);
 /// How long the first deploy may take.
-const FIRST_DEPLOY: Duration = Duration::from_secs(3600);
+const FIRST_DEPLOY: Duration = Duration::from_hours(1);
 /// How long pods go on serving that are told to end, when their template does not say.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -71,7 +72,7 @@ pub(super) struct Play<'a> {
     due: BTreeMap<Who, Duration>,
     memory: Memory,
     /// The last look at the Rollout.
-    seen: Option<Snapshot>,
+    seen: Option<Rc<Snapshot>>,
     shares: Shares,
     log: Log,
     /// How far `log` is.
@@ -298,11 +299,6 @@ impl<'a> Play<'a> {
             .unwrap_or_default()
     }
 
-    /// The simulated time of a time of day.
-    fn at(&self, time: Timestamp) -> Duration {
-        Duration::try_from(time.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default()
-    }
-
     /// Whether the traffic has a source in this scenario.
     fn rps(&self) -> f64 {
         match self.options.scenario {
@@ -317,6 +313,11 @@ impl<'a> Play<'a> {
             | Scenario::NodeLoss => self.options.rps,
         }
     }
+}
+
+/// The simulated time of a time of day.
+fn moment(time: Timestamp) -> Duration {
+    Duration::try_from(time.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default()
 }
 
 /// How long a pod serves on after it is told to end, as its preStop hook says.

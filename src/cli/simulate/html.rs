@@ -31,17 +31,18 @@ pub(super) fn page(simulation: &Simulation) -> String {
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n<title>{0}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{0}</h1>\n",
         escaped(&title)
     );
-    let _ = writeln!(
+    writeln!(
         page,
         "<p class=\"dim\">{}, scenario {}, {} requests/s; simulated by Tidegate {}</p>",
         simulation.strategy,
         simulation.scenario.name(),
         simulation.rps,
         env!("CARGO_PKG_VERSION"),
-    );
+    )
+    .ok();
     for (place, (kind, sentence)) in sentences(simulation).into_iter().enumerate() {
         let class = if place == 0 { class(kind) } else { "" };
-        let _ = writeln!(page, "<p class=\"{class}\">{}</p>", escaped(&sentence));
+        writeln!(page, "<p class=\"{class}\">{}</p>", escaped(&sentence)).ok();
     }
     let most = simulation
         .samples
@@ -51,13 +52,10 @@ pub(super) fn page(simulation: &Simulation) -> String {
         .unwrap_or(1)
         .max(1);
     let most_label = most.to_string();
-    let _ = writeln!(page, "<h2>Traffic on the new version</h2>");
+    page += "<h2>Traffic on the new version</h2>\n";
     let share = |sample: &Sample| sample.share;
     page += &picture(simulation, "100 %", &[("new", true, &share)]);
-    let _ = writeln!(
-        page,
-        "<h2>Available pods: <span class=\"traffic\">new</span> and <span class=\"dim\">stable</span></h2>"
-    );
+    page += "<h2>Available pods: <span class=\"traffic\">new</span> and <span class=\"dim\">stable</span></h2>\n";
     let whole = f64::from(most);
     let old = |sample: &Sample| f64::from(sample.old.available) / whole;
     let new = |sample: &Sample| f64::from(sample.new.available) / whole;
@@ -66,15 +64,16 @@ pub(super) fn page(simulation: &Simulation) -> String {
         &most_label,
         &[("old", false, &old), ("new", false, &new)],
     );
-    let _ = writeln!(page, "<h2>Timeline</h2>\n<table>");
+    page += "<h2>Timeline</h2>\n<table>\n";
     for moment in &simulation.timeline {
-        let _ = writeln!(
+        writeln!(
             page,
             "<tr><td>{}</td><td class=\"{}\">{}</td></tr>",
             time(moment.at),
             class(moment.kind),
             escaped(&moment.text)
-        );
+        )
+        .ok();
     }
     page += "</table>\n";
     if !simulation.analyses.is_empty() {
@@ -85,7 +84,7 @@ pub(super) fn page(simulation: &Simulation) -> String {
                 .iter()
                 .map(|metric| format!("{}: {}", metric.name, values(&metric.measurements)))
                 .collect();
-            let _ = writeln!(
+            writeln!(
                 page,
                 "<tr><td>{}</td><td>{} <b>{}</b><br>{}<br><span class=\"dim\">{}</span></td></tr>",
                 time(analysis.from),
@@ -93,14 +92,15 @@ pub(super) fn page(simulation: &Simulation) -> String {
                 escaped(&analysis.phase),
                 escaped(&metrics.join("; ")),
                 escaped(&analysis.message)
-            );
+            )
+            .ok();
         }
         page += "</table>\n";
     }
     if !simulation.assumptions.is_empty() {
         page += "<h2>Assumed</h2>\n<ul>\n";
         for assumption in &simulation.assumptions {
-            let _ = writeln!(page, "<li>{}</li>", escaped(assumption));
+            writeln!(page, "<li>{}</li>", escaped(assumption)).ok();
         }
         page += "</ul>\n";
     }
@@ -131,46 +131,41 @@ fn picture(simulation: &Simulation, top: &str, lines: &[Line<'_>]) -> String {
     );
     for (part, label) in [(0.0, "0"), (1.0, top)] {
         let at = y(part);
-        let _ = writeln!(
-            svg,
-            "<line x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"var(--line)\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
+        writeln!(svg, "<line x1=\"{LEFT}\" x2=\"{WIDTH}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"var(--line)\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
             LEFT - 6.0,
-            at + 4.0
-        );
+            at + 4.0).ok();
     }
     for tick in 0..TICKS {
         let at = end * f64::from(tick) / f64::from(TICKS);
-        let _ = writeln!(
+        writeln!(
             svg,
             "<text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
             x(at),
             HEIGHT + 16.0,
             time(at)
-        );
+        )
+        .ok();
     }
     for (colour, filled, part) in lines {
         let mut path = String::new();
         for (place, sample) in simulation.samples.iter().enumerate() {
             let level = y(part(sample));
             if place == 0 {
-                let _ = write!(path, "M{:.1} {level:.1}", x(sample.at));
+                write!(path, "M{:.1} {level:.1}", x(sample.at)).ok();
             } else {
-                let _ = write!(path, "H{:.1}V{level:.1}", x(sample.at));
+                write!(path, "H{:.1}V{level:.1}", x(sample.at)).ok();
             }
         }
-        let _ = write!(path, "H{WIDTH:.1}");
+        write!(path, "H{WIDTH:.1}").ok();
         if *filled {
-            let _ = write!(path, "V{:.1}H{LEFT}Z", y(0.0));
+            write!(path, "V{:.1}H{LEFT}Z", y(0.0)).ok();
         }
         let fill = if *filled {
             format!("var(--{colour})")
         } else {
             "none".to_owned()
         };
-        let _ = writeln!(
-            svg,
-            "<path d=\"{path}\" fill=\"{fill}\" fill-opacity=\".25\" stroke=\"var(--{colour})\" stroke-width=\"2\"/>"
-        );
+        writeln!(svg, "<path d=\"{path}\" fill=\"{fill}\" fill-opacity=\".25\" stroke=\"var(--{colour})\" stroke-width=\"2\"/>").ok();
     }
     for moment in &simulation.timeline {
         let colour = match moment.kind {
@@ -182,11 +177,8 @@ fn picture(simulation: &Simulation, top: &str, lines: &[Line<'_>]) -> String {
             }
         };
         let at = x(moment.at);
-        let _ = writeln!(
-            svg,
-            "<line x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"10\" y2=\"{HEIGHT}\" stroke=\"var(--{colour})\" stroke-dasharray=\"3 3\"><title>{}</title></line>",
-            escaped(&moment.text)
-        );
+        writeln!(svg, "<line x1=\"{at:.1}\" x2=\"{at:.1}\" y1=\"10\" y2=\"{HEIGHT}\" stroke=\"var(--{colour})\" stroke-dasharray=\"3 3\"><title>{}</title></line>",
+            escaped(&moment.text)).ok();
     }
     svg += "</svg>\n";
     svg

@@ -11,6 +11,9 @@ use crate::{
 /// So many values of a metric are shown.
 const VALUES: usize = 8;
 
+/// Pods in a sample.
+type Count = fn(&Sample) -> i32;
+
 /// A time since the beginning: `4.2s`, `1m05s`, `2h03m`.
 pub(super) fn time(seconds: f64) -> String {
     #[expect(
@@ -31,7 +34,7 @@ pub(super) fn time(seconds: f64) -> String {
 pub(super) fn page(simulation: &Simulation, width: usize) -> String {
     let parts = [
         head(simulation),
-        verdict(simulation),
+        verdict(simulation, width),
         picture(simulation, width),
         timeline(simulation, width),
         analyses(simulation, width),
@@ -100,13 +103,25 @@ pub(super) fn sentences(simulation: &Simulation) -> Vec<(MomentKind, String)> {
             MomentKind::Step,
             format!("aborted after {}: {}", time(aborted.at), aborted.cause),
         ));
+        let errors = if is_bad {
+            format!(", {:.0} of them with an error", aborted.errors)
+        } else {
+            String::new()
+        };
         all.push((
             MomentKind::Step,
             format!(
-                "by then the new version had answered {:.0} requests of users, {:.0} of them with an error",
-                aborted.requests_to_new, aborted.errors
+                "by then the new version had answered {:.0} requests of users{errors}",
+                aborted.requests_to_new
             ),
         ));
+    } else if is_bad && simulation.analyses.is_empty() {
+        let why = "nothing in this Rollout looks at how the new version answers: add an analysis";
+        all.push((MomentKind::Bad, why.to_owned()));
+    } else if is_bad && summary.requests.errors == 0.0 {
+        let why =
+            "its errors begin when the release is over; a longer pause, or a bake, would see them";
+        all.push((MomentKind::Bad, why.to_owned()));
     }
     let requests = &summary.requests;
     let mut counted = format!(
@@ -114,17 +129,17 @@ pub(super) fn sentences(simulation: &Simulation) -> Vec<(MomentKind, String)> {
         requests.total, requests.to_new
     );
     if requests.errors > 0.0 {
-        let _ = write!(counted, ", {:.0} errors", requests.errors);
+        write!(counted, ", {:.0} errors", requests.errors).ok();
     }
     if requests.lost >= 0.5 {
-        let _ = write!(counted, ", {:.0} found no pod", requests.lost);
+        write!(counted, ", {:.0} found no pod", requests.lost).ok();
     }
     all.push((MomentKind::Traffic, counted));
     let pods = &summary.pods;
     all.push((
         MomentKind::Pods,
         format!(
-            "{} pods declared, at most {} at a time; {} pod-hours more than without a release",
+            "{} pods declared, at most {} at a time; {:.2} pod-hours more than without a release",
             pods.declared, pods.most, pods.extra_hours
         ),
     ));
@@ -137,15 +152,21 @@ pub(super) fn sentences(simulation: &Simulation) -> Vec<(MomentKind, String)> {
     all
 }
 
-fn verdict(simulation: &Simulation) -> String {
+fn verdict(simulation: &Simulation, width: usize) -> String {
     let mut text = String::new();
     for (place, (kind, sentence)) in sentences(simulation).into_iter().enumerate() {
-        let line = if place == 0 {
-            format!("{} {}", mark(kind), paint(style(kind), &sentence))
-        } else {
-            format!("  {sentence}")
-        };
-        let _ = writeln!(text, "{line}");
+        for (at, line) in wrapped(&sentence, width.saturating_sub(4))
+            .iter()
+            .enumerate()
+        {
+            let line = match (place, at) {
+                (0, 0) => format!("{} {}", mark(kind), paint(style(kind), line)),
+                (0, _) => format!("  {}", paint(style(kind), line)),
+                (_, 0) => format!("  {line}"),
+                (_, _) => format!("    {line}"),
+            };
+            writeln!(text, "{line}").ok();
+        }
     }
     text
 }
@@ -177,23 +198,23 @@ fn picture(simulation: &Simulation, width: usize) -> String {
     let mut lines = chart::traffic(simulation, width);
     let below = lines.split_off(lines.len() - 2);
     for line in lines {
-        let _ = writeln!(text, "{line}");
+        writeln!(text, "{line}").ok();
     }
     if let Some((base, times)) = below.split_first().map(|(a, b)| (a, b.concat())) {
-        let _ = writeln!(text, "{base}");
+        writeln!(text, "{base}").ok();
         if !marks.is_empty() {
-            let _ = writeln!(text, "{:>8}  {marks}", "");
+            writeln!(text, "{:>8}  {marks}", "").ok();
         }
-        let _ = writeln!(text, "{}", paint(DIM, &times));
+        writeln!(text, "{}", paint(DIM, &times)).ok();
     }
-    let _ = writeln!(text, "{}", paint(BOLD, "Pods"));
-    let most = |count: fn(&Sample) -> i32| simulation.samples.iter().map(count).max().unwrap_or(0);
-    let (new, old): (fn(&Sample) -> i32, fn(&Sample) -> i32) =
-        (|sample| sample.new.available, |sample| sample.old.available);
+    writeln!(text, "{}", paint(BOLD, "Pods")).ok();
+    let most = |count: Count| simulation.samples.iter().map(count).max().unwrap_or(0);
+    let new: Count = |sample| sample.new.available;
+    let old: Count = |sample| sample.old.available;
     let all = most(new).max(most(old));
     for (label, count) in [("new", new), ("stable", old)] {
         let line = chart::pods(simulation, width, all, count);
-        let _ = writeln!(text, "{label:>6}{:>3} {line}", most(count));
+        writeln!(text, "{label:>6}{:>3} {line}", most(count)).ok();
     }
     text
 }
@@ -207,11 +228,12 @@ fn timeline(simulation: &Simulation, width: usize) -> String {
         let lines = wrapped(&moment.text, width.saturating_sub(13));
         for (place, line) in lines.iter().enumerate() {
             let painted = paint(style(moment.kind), line);
-            let _ = if place == 0 {
-                writeln!(text, "{shown:>8}  {} {painted}", mark(moment.kind))
+            let (shown, mark) = if place == 0 {
+                (shown, mark(moment.kind))
             } else {
-                writeln!(text, "{:>8}    {painted}", "")
+                ("", " ".to_owned())
             };
+            writeln!(text, "{shown:>8}  {mark} {painted}").ok();
         }
         last = at;
     }
@@ -238,24 +260,26 @@ fn analyses(simulation: &Simulation, width: usize) -> String {
             _ => MomentKind::Person,
         };
         let until = to.map_or_else(String::new, time);
-        let _ = writeln!(
+        writeln!(
             text,
             "  {} {name}  {}  {}",
             mark(kind),
             paint(style(kind), phase),
             paint(DIM, &format!("{} – {until}", time(*from))),
-        );
+        )
+        .ok();
         for metric in metrics {
-            let _ = writeln!(
+            writeln!(
                 text,
                 "    {}: {}",
                 metric.name,
                 values(&metric.measurements)
-            );
+            )
+            .ok();
         }
         if !message.is_empty() {
             for line in wrapped(message, width.saturating_sub(4)) {
-                let _ = writeln!(text, "    {}", paint(style(kind), &line));
+                writeln!(text, "    {}", paint(style(kind), &line)).ok();
             }
         }
     }
@@ -303,7 +327,7 @@ fn assumptions(simulation: &Simulation, width: usize) -> String {
             .enumerate()
         {
             let bullet = if place == 0 { "-" } else { " " };
-            let _ = writeln!(text, "  {bullet} {line}");
+            writeln!(text, "  {bullet} {line}").ok();
         }
     }
     text

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     analysis::{
-        judge::{Conditions, MetricValue, judge},
+        judge::{Condition, Conditions, MetricValue, judge},
         plan::Source,
     },
     api::analysis::MeasurementPhase,
@@ -47,9 +47,9 @@ pub(super) fn value(
 
 fn candidates(source: &Source, conditions: &Conditions) -> Vec<MetricValue> {
     let all = conditions.success.iter().chain(&conditions.failure);
-    let texts: Vec<&str> = all.clone().map(|condition| condition.text()).collect();
+    let texts: Vec<&str> = all.clone().map(Condition::text).collect();
     let width = all
-        .filter_map(|condition| condition.highest_index())
+        .filter_map(Condition::highest_index)
         .max()
         .map_or(1, |index| index + 1);
     let mut numbers = Vec::new();

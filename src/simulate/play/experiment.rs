@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Play, Who};
+use super::{Play, Who, moment};
 use crate::{
     api::{merge_patch, names::Kind},
-    caches,
     experiment::{decide::decide, observe::observe},
     rollout::decision::Next,
     simulate::SimulateError,
@@ -13,9 +12,8 @@ use crate::{
 
 impl Play<'_> {
     pub(super) fn look_at_experiment(&mut self, name: &str) -> Result<(), SimulateError> {
-        let resource = self.names.resource(Kind::Experiment);
         let store = &self.fed.caches().experiments;
-        let Some(experiment) = caches::get(store, &resource, &self.namespace, name) else {
+        let Some(experiment) = store.get(&self.namespace, name) else {
             return Ok(());
         };
         let now = self.world.time();
@@ -47,7 +45,7 @@ impl Play<'_> {
             }
         }
         if let Next::At(at) = decision.next {
-            let at = self.at(at) + Duration::from_millis(1);
+            let at = moment(at) + Duration::from_millis(1);
             self.wake(Who::Experiment(name.to_owned()), at.max(self.world.now()));
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Play, Who};
+use super::{Play, Who, moment, writes::may_go_on};
 use crate::{
     api::{
         names::Kind,
@@ -121,7 +121,7 @@ impl Play<'_> {
             return;
         };
         if let Some(patience) = self.options.promote_after {
-            let at = self.at(pause.start_time) + patience;
+            let at = moment(pause.start_time) + patience;
             if at >= self.world.now() {
                 self.wake(Who::Person, at);
             }
@@ -134,7 +134,7 @@ impl Play<'_> {
         let Some(pause) = status.pause_conditions.first() else {
             return Ok(());
         };
-        let since = self.at(pause.start_time);
+        let since = moment(pause.start_time);
         let patience = self.options.promote_after.unwrap_or(Duration::MAX);
         if pause.reason.asks_person() || self.world.now() < since.saturating_add(patience) {
             return Ok(());
@@ -151,7 +151,7 @@ impl Play<'_> {
         }}});
         let key = self.key(Kind::Rollout.plural(), &self.rollout);
         let outcome = self.merge_as(&Author::person(), &key, Subresource::None, &patch);
-        self.may_go_on(outcome, "promote")?;
+        may_go_on(outcome, "promote")?;
         self.tell(
             MomentKind::Person,
             "a person promotes it (--promote-after)".to_owned(),
@@ -181,7 +181,7 @@ impl Play<'_> {
         for key in lost {
             let outcome =
                 server::delete(&mut self.world, &Author::cluster(), &key, &Value::Null).map(drop);
-            self.may_go_on(outcome, "lose_node")?;
+            may_go_on(outcome, "lose_node")?;
             self.take_in();
         }
         Ok(())

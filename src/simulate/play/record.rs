@@ -12,7 +12,7 @@ use crate::{
     analysis::{decide::AnalysisDecision, observe::ObservedRun},
     api::{
         analysis::{AnalysisPhase, Measurement, MeasurementPhase},
-        rollout_status::RolloutStatus,
+        rollout_status::{PauseReason, RolloutStatus},
         strategy::Declared,
     },
     experiment::{decision::ExperimentDecision, snapshot::ExperimentSnapshot},
@@ -21,43 +21,35 @@ use crate::{
         decision::{Action, Decision, Note},
         snapshot::Snapshot,
     },
-    simulate::{
-        manifests::text,
-        scenario::Scenario,
-        story::{
-            Aborted, Analysis, MeasurementStory, MetricStory, Moment, MomentKind, Outcome,
-            PodCount, Pods, Requests, Sample, Simulation, Summary,
-        },
-        traffic::Seen,
+    simulate::story::{
+        Aborted, Analysis, MeasurementStory, MetricStory, Moment, MomentKind, Outcome, PodCount,
+        Pods, Requests, Sample, Simulation, Summary,
     },
 };
 
-/// Requests per second of testers at a preview Service.
-const TESTERS: f64 = 1.0;
 /// So long nothing has to happen until nothing is expected to happen any more.
-const QUIET: Duration = Duration::from_secs(1800);
-const HOUR: f64 = 3600.0;
+const QUIET: Duration = Duration::from_mins(30);
 
 /// What has been told so far.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     /// When the new version was declared.
-    begun: Option<Duration>,
+    pub(super) begun: Option<Duration>,
     from: String,
     to: String,
     timeline: Vec<Moment>,
     samples: Vec<Sample>,
     analyses: Vec<Analysis>,
     assumptions: BTreeMap<(String, String), String>,
-    requests: Requests,
+    pub(super) requests: Requests,
     aborted: Option<Aborted>,
-    most_pods: i32,
-    extra_hours: f64,
-    settled: Option<Duration>,
+    pub(super) most_pods: i32,
+    pub(super) extra_hours: f64,
+    pub(super) settled: Option<Duration>,
     step: Option<i32>,
     waits: String,
     changed: Duration,
-    has_testers: bool,
+    pub(super) has_testers: bool,
 }
 
 impl Record {
@@ -95,108 +87,6 @@ impl Play<'_> {
     /// Whether nothing has happened for long, and nothing of ours is going to.
     pub(super) fn is_over(&self) -> bool {
         self.due.is_empty() && self.world.now().saturating_sub(self.record.changed) > QUIET
-    }
-
-    /// Adds what users have sent up to `until`, when nothing has changed since the last time.
-    pub(super) fn count_requests(&mut self, until: Duration) {
-        let from = self.logged;
-        if until <= from {
-            return;
-        }
-        self.logged = until;
-        let seconds = (until - from).as_secs_f64();
-        let all = self.rps() * seconds;
-        let errors = self.error_share(from, until);
-        let answered = |requests: f64, errors: f64| Seen {
-            requests,
-            errors: requests * errors,
-        };
-        let users = answered(all * self.shares.new, errors);
-        let old = answered(all * self.shares.old, 0.0);
-        let testers = answered(self.testers() * seconds, errors);
-        self.log.add(from, until, users + testers, old);
-        let pods = self.pods();
-        let record = &mut self.record;
-        if record.begun.is_none() {
-            return;
-        }
-        record.has_testers |= testers.requests > 0.0;
-        record.most_pods = record.most_pods.max(pods.0);
-        record.extra_hours += f64::from((pods.0 - pods.1).max(0)) * seconds / HOUR;
-        if record.settled.is_some() {
-            return;
-        }
-        record.requests.total += all;
-        record.requests.to_new += users.requests;
-        record.requests.errors += users.errors;
-        record.requests.lost += (all - users.requests - old.requests).max(0.0);
-    }
-
-    /// Pods of all versions, and as many as are declared.
-    fn pods(&self) -> (i32, i32) {
-        let Some(seen) = &self.seen else {
-            return (0, 0);
-        };
-        let all = seen.replica_sets.iter().map(|set| set.current).sum();
-        let declared = seen.rollout.spec.as_ref().ok();
-        (all, declared.and_then(|spec| spec.replicas).unwrap_or(1))
-    }
-
-    /// The share of the new version's answers that are errors, on the average of its pods and of the time.
-    fn error_share(&self, from: Duration, to: Duration) -> f64 {
-        let after = match self.options.scenario {
-            Scenario::Bad => return self.options.error_rate,
-            Scenario::BadLater => self.options.after,
-            Scenario::Good
-            | Scenario::SlowStart
-            | Scenario::CrashLoop
-            | Scenario::NeverReady
-            | Scenario::NoTraffic
-            | Scenario::NoMetrics
-            | Scenario::NodeLoss => return 0.0,
-        };
-        let parts: Vec<f64> = self
-            .world
-            .store
-            .list("pods")
-            .filter(|(_, pod)| {
-                let labels = &pod["metadata"]["labels"];
-                labels[&self.names.pod_template_hash] == *self.new_hash
-            })
-            .map(|(_, pod)| {
-                let created = text(pod, "/metadata/creationTimestamp").parse::<Timestamp>();
-                let bad_from = created.map_or(to, |created| self.at(created) + after);
-                let bad = to.saturating_sub(bad_from.max(from));
-                bad.as_secs_f64() / (to - from).as_secs_f64()
-            })
-            .collect();
-        if parts.is_empty() {
-            return 0.0;
-        }
-        let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-        self.options.error_rate * parts.iter().sum::<f64>() / f64::from(count)
-    }
-
-    /// Requests of testers, where the new version can be tried before it serves.
-    fn testers(&self) -> f64 {
-        let Some(seen) = self.seen.as_ref().filter(|_| self.rps() > 0.0) else {
-            return 0.0;
-        };
-        let strategy = seen.rollout.spec.as_ref().ok();
-        let previewed = match strategy.and_then(|spec| spec.strategy.declared()) {
-            Some(Declared::BlueGreen(strategy)) => strategy.preview_service.is_some(),
-            Some(Declared::Canary(_)) | None => false,
-        };
-        let is_up = seen
-            .replica_sets
-            .iter()
-            .any(|set| set.pod_template_hash == self.new_hash && set.ready > 0);
-        let tried = !seen.experiments.is_empty();
-        if (previewed && is_up) || tried {
-            TESTERS
-        } else {
-            0.0
-        }
     }
 
     /// Traffic and pods as they are.
@@ -290,14 +180,14 @@ impl Play<'_> {
         }
         let pause = status.pause_conditions.first();
         let ends_by_itself = status.next.as_ref().is_some_and(|next| next.at.is_some());
-        let waits = pause.filter(|_| !ends_by_itself);
-        let waits = waits.map_or("", |pause| pause.reason.name());
+        let waits = pause.filter(|pause| pause.reason.asks_person() || !ends_by_itself);
+        let waits = waits.map_or("", |pause| asked(pause.reason));
         if waits != self.record.waits {
             waits.clone_into(&mut self.record.waits);
             if !waits.is_empty() {
                 self.tell(
                     MomentKind::Person,
-                    format!("it waits for a person ({waits})"),
+                    format!("it waits for a person: {waits}"),
                 );
             }
         }
@@ -348,7 +238,26 @@ impl Play<'_> {
         let kind = match action {
             Action::PatchReplicaSet { .. } => MomentKind::Pods,
             Action::PinService { .. } | Action::CreateExperiment { .. } => MomentKind::Step,
-            _ => return,
+            Action::CreateReplicaSet { .. }
+            | Action::AdoptReplicaSet { .. }
+            | Action::RecogniseReplicaSet { .. }
+            | Action::DeleteReplicaSet { .. }
+            | Action::CreateIngress { .. }
+            | Action::PatchIngress { .. }
+            | Action::PatchRoute { .. }
+            | Action::DeleteIngress { .. }
+            | Action::CreateService { .. }
+            | Action::DeleteService { .. }
+            | Action::TerminateExperiment { .. }
+            | Action::DeleteExperiment { .. }
+            | Action::ReadPodTemplate { .. }
+            | Action::CreateAnalysisRun { .. }
+            | Action::TerminateAnalysisRun { .. }
+            | Action::DeleteAnalysisRun { .. }
+            | Action::PatchPods { .. }
+            | Action::EvictPod { .. }
+            | Action::ScaleWorkload { .. }
+            | Action::RestoreWorkload { .. } => return,
         };
         let text = self.readable(&note.message);
         self.tell(kind, text);
@@ -481,6 +390,22 @@ impl Play<'_> {
             return text.to_owned();
         };
         let mut text = text.to_owned();
+        if !self.new_hash.is_empty() {
+            // Before its ReplicaSet is seen.
+            let name = format!("{}-{}", self.rollout, self.new_hash);
+            for long in [format!("ReplicaSet {name} (revision "), name.clone()] {
+                let Some((before, after)) = text.split_once(&long) else {
+                    continue;
+                };
+                let after = match after.split_once(')') {
+                    Some((_, after)) if long.ends_with('(') || long.ends_with(' ') => after,
+                    Some(_) | None => after,
+                };
+                if !after.starts_with('-') {
+                    text = format!("{before}the new version{after}");
+                }
+            }
+        }
         for set in &seen.replica_sets {
             let version = if set.pod_template_hash == self.new_hash {
                 "the new version"
@@ -521,7 +446,10 @@ impl Play<'_> {
         } else {
             Outcome::Unfinished
         };
-        let message = if status.message.is_empty() {
+        let pause = status.pause_conditions.first();
+        let message = if let Some(pause) = pause {
+            asked(pause.reason).to_owned()
+        } else if status.message.is_empty() {
             status.waiting_for.clone().unwrap_or_default()
         } else {
             status.message.clone()
@@ -609,6 +537,17 @@ fn measured(measurement: &Measurement, begun: Duration) -> Option<MeasurementSto
         phase: format!("{phase:?}"),
         message: measurement.message.clone(),
     })
+}
+
+/// What a person is asked.
+const fn asked(reason: PauseReason) -> &'static str {
+    match reason {
+        PauseReason::CanaryPauseStep => "the pause has no duration",
+        PauseReason::BlueGreenPause => "the switch is not automatic",
+        PauseReason::InconclusiveAnalysisRun => "an analysis cannot tell",
+        PauseReason::InconclusiveExperiment => "an Experiment cannot tell",
+        PauseReason::TrafficOverwritten => "somebody keeps changing the traffic",
+    }
 }
 
 /// A share as people write it.

@@ -1,11 +1,10 @@
 //! A look at the Rollout: observe, decide, carry out, write the status.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
-use super::{Play, Who};
+use super::{Play, Who, moment};
 use crate::{
     api::{names::Kind, object::CachedObject},
-    caches,
     rollout::{
         decide::{decide, note_of_action, wants_pods},
         decision::{Action, Next},
@@ -20,9 +19,8 @@ const LATE: Duration = Duration::from_millis(1);
 
 impl Play<'_> {
     pub(super) fn look_at_rollout(&mut self) -> Result<(), SimulateError> {
-        let resource = self.names.resource(Kind::Rollout);
         let store = &self.fed.caches().rollouts;
-        let Some(rollout) = caches::get(store, &resource, &self.namespace, &self.rollout) else {
+        let Some(rollout) = store.get(&self.namespace, &self.rollout) else {
             return Ok(());
         };
         let now = self.world.time();
@@ -38,6 +36,10 @@ impl Play<'_> {
             snapshot.attach_pods(pods.filter_map(|pod| observe::pod(&pod)).collect());
         }
         let decision = decide(&snapshot);
+        self.shares = traffic::shares(&snapshot, &self.new_hash);
+        let snapshot = Rc::new(snapshot);
+        self.seen = Some(snapshot.clone());
+        self.sample(&decision.status);
         let mut whole = true;
         for action in &decision.actions {
             if !self.carry_out(action)? {
@@ -66,7 +68,7 @@ impl Play<'_> {
         }
         let again = match decision.next {
             Next::OnChange => None,
-            Next::At(at) => Some(self.at(at) + LATE),
+            Next::At(at) => Some(moment(at) + LATE),
         };
         let reads = decision
             .actions
@@ -77,9 +79,6 @@ impl Play<'_> {
         } else if let Some(at) = again {
             self.wake(Who::Rollout, at.max(self.world.now() + LATE));
         }
-        self.shares = traffic::shares(&snapshot, &self.new_hash);
-        self.seen = Some(snapshot);
-        self.sample(&decision.status);
         self.expect_person(&decision.status);
         Ok(())
     }

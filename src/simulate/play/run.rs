@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Play, Who};
+use super::{Play, Who, moment, writes::may_go_on};
 use crate::{
     analysis::{
         act::status_patch,
@@ -57,7 +57,7 @@ impl Play<'_> {
         let due = match &decision.next {
             Next::Measured => Some(self.world.now() + super::NOTICE),
             Next::At { time, .. } | Next::Expires(time) => {
-                Some(self.at(*time) + Duration::from_millis(1))
+                Some(moment(*time) + Duration::from_millis(1))
             }
             Next::OnChange | Next::Ended => None,
         };
@@ -86,7 +86,7 @@ impl Play<'_> {
         if let Some(patch) = patch {
             let outcome = self.merge(&key, Subresource::Status, &patch);
             self.take_in();
-            if !self.may_go_on(outcome, "write_status")? {
+            if !may_go_on(outcome, "write_status")? {
                 return Ok(());
             }
             self.tell_run(run, decision);
@@ -95,12 +95,12 @@ impl Play<'_> {
             let key = self.key("jobs", &job.name);
             let options = json!({"preconditions": {"uid": job.uid}});
             let outcome = server::delete(&mut self.world, &self.author, &key, &options).map(drop);
-            self.may_go_on(outcome, "delete_job")?;
+            may_go_on(outcome, "delete_job")?;
         }
         if decision.expired {
             let outcome =
                 server::delete(&mut self.world, &self.author, &key, &Value::Null).map(drop);
-            self.may_go_on(outcome, "delete_analysis_run")?;
+            may_go_on(outcome, "delete_analysis_run")?;
         }
         self.take_in();
         Ok(())
@@ -179,7 +179,7 @@ impl Play<'_> {
         let resource = resources::named("jobs");
         let created = server::create(&mut self.world, &self.author, resource, &namespace, job);
         self.take_in();
-        self.may_go_on(created.map(drop), "create_job")?;
+        may_go_on(created.map(drop), "create_job")?;
         self.due
             .entry(Who::Job(name.clone(), succeeds))
             .or_insert(self.world.now() + JOB);
@@ -212,7 +212,7 @@ impl Play<'_> {
         let patch = json!({"status": {"conditions": [condition]}});
         let outcome = self.merge_as(&Author::cluster(), &key, Subresource::Status, &patch);
         self.take_in();
-        self.may_go_on(outcome, "end_job").map(drop)
+        may_go_on(outcome, "end_job").map(drop)
     }
 
     fn jobs_of(&self, run: &ObservedRun) -> Vec<JobView> {

@@ -45,23 +45,7 @@ impl Play<'_> {
             Rendered::Recognition { .. } => Ok(()),
         };
         self.take_in();
-        self.may_go_on(outcome, action.name())
-    }
-
-    /// Whether a write that was refused is a matter of time.
-    pub(super) fn may_go_on(
-        &self,
-        outcome: Result<(), Refused>,
-        what: &str,
-    ) -> Result<bool, SimulateError> {
-        match outcome {
-            Ok(()) => Ok(true),
-            Err(refused) if matches!(refused.code, CONFLICT | NOT_FOUND) => Ok(false),
-            Err(refused) => Err(SimulateError::Internal {
-                what: what.to_owned(),
-                message: refused.message,
-            }),
-        }
+        may_go_on(outcome, action.name())
     }
 
     fn write(&mut self, write: Write) -> Result<(), Refused> {
@@ -145,7 +129,7 @@ impl Play<'_> {
         let key = self.key(kind.plural(), name);
         let outcome = self.merge(&key, Subresource::Status, &patch);
         self.take_in();
-        self.may_go_on(outcome, "write_status")
+        may_go_on(outcome, "write_status")
     }
 
     fn read_pod_template(&mut self, action: &Action) {
@@ -187,5 +171,17 @@ fn invalid(message: String) -> Refused {
         code: 422,
         reason: "Invalid",
         message,
+    }
+}
+
+/// Whether a write that was refused is a matter of time: then what follows it has to wait.
+pub(super) fn may_go_on(outcome: Result<(), Refused>, what: &str) -> Result<bool, SimulateError> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(refused) if matches!(refused.code, CONFLICT | NOT_FOUND) => Ok(false),
+        Err(refused) => Err(SimulateError::Internal {
+            what: what.to_owned(),
+            message: refused.message,
+        }),
     }
 }
