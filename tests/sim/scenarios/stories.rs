@@ -31,6 +31,7 @@ fn routed(name: &'static str, story: Vec<Beat>) -> Scenario {
             grace: Duration::ZERO,
             bring_back: AT_ONCE,
             entry: Entry::Ingress("web".to_owned()),
+            ..Nature::default()
         },
         elect: false,
         answers: share_of_errors(0.0),
@@ -365,6 +366,7 @@ pub(super) fn pod_ratio() -> Scenario {
             grace: Duration::from_secs(3),
             bring_back: AT_ONCE,
             entry: Entry::Service("web".to_owned()),
+            ..Nature::default()
         },
         elect: false,
         answers: share_of_errors(0.0),
