@@ -28,9 +28,10 @@ use crate::{
     caches::fed::Fed,
     rollout::{observe::Memory, snapshot::Snapshot},
     sim::{
+        nature::{Nature, Span},
         resources, server,
         store::{Author, By, Change, Key},
-        world::{Entry, Event, Happened, Nature, World},
+        world::{Event, Happened, World},
     },
 };
 use record::Record;
@@ -55,8 +56,6 @@ enum Who {
     Experiment(String),
     /// An AnalysisRun is.
     Run(String),
-    /// A Job ends, and whether well.
-    Job(String, bool),
 }
 
 /// A release as it is played.
@@ -94,8 +93,8 @@ impl<'a> Play<'a> {
         let names = ApiNames::default();
         let nature = Nature {
             grace: grace(&manifests.rollout),
-            bring_back: Duration::ZERO,
-            entry: Entry::Service(String::new()),
+            start: about(options.pod_start),
+            ..Nature::default()
         };
         let epoch = Timestamp::UNIX_EPOCH;
         let mut play = Self {
@@ -228,9 +227,8 @@ impl<'a> Play<'a> {
                     Who::Rollout => self.look_at_rollout()?,
                     Who::Experiment(name) => self.look_at_experiment(name)?,
                     Who::Run(name) => self.look_at_run(name)?,
-                    Who::Job(name, succeeds) => self.end_job(name, *succeeds)?,
                     Who::Person => self.person_looks()?,
-                    Who::Fate => self.fate_strikes()?,
+                    Who::Fate => self.fate_strikes(),
                 }
                 self.take_in();
             }
@@ -312,6 +310,15 @@ impl<'a> Play<'a> {
             | Scenario::NoMetrics
             | Scenario::NodeLoss => self.options.rps,
         }
+    }
+}
+
+/// A fifth more or less than so long.
+fn about(time: Duration) -> Span {
+    let least = time.mul_f64(0.8);
+    Span {
+        least,
+        most: time.mul_f64(1.2),
     }
 }
 
