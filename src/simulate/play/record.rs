@@ -370,10 +370,11 @@ impl Play<'_> {
                 .iter()
                 .map(|metric| metric.measurements.len())
                 .sum();
+            let s = if count == 1 { "" } else { "s" };
             told.push((
                 kind,
                 format!(
-                    "analysis {} is {phase:?} after {count} measurements",
+                    "analysis {} is {phase:?} after {count} measurement{s}",
                     run.name
                 ),
             ));
