@@ -17,6 +17,7 @@ mod process;
 mod request;
 mod rules;
 mod run;
+mod scale;
 mod scenarios;
 mod shrink;
 mod summary;
