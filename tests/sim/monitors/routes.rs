@@ -71,7 +71,7 @@ impl Routes {
                 .map(|route| route.name.as_str())
                 .collect();
             for route in routing.routes() {
-                weights.extend(routes.route(view, namespace, declared, (&route.name, &managed)));
+                weights.extend(routes.route(view, namespace, declared, (route.name, &managed)));
             }
         }
         routes.canary_weight = weights.iter().copied().max().unwrap_or(0);

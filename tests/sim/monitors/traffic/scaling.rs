@@ -47,7 +47,7 @@ impl OfRelease for Scaling {
         let lost = before.current() != after.current()
             || after.step() < before.step()
             || after.status.attempt != before.status.attempt;
-        told.check("T17", lost == false || after.status.abort, || {
+        told.check("T17", !lost || after.status.abort, || {
             format!(
                 "after a change of size step {} of attempt {} of {} becomes step {} of attempt {} of {}",
                 before.step(), before.status.attempt, before.current(), after.step(), after.status.attempt, after.current()
