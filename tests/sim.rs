@@ -19,6 +19,7 @@ mod request;
 
 mod run;
 mod scenarios;
+mod shrink;
 mod summary;
 mod transport;
 mod watch;
