@@ -13,9 +13,10 @@ mod conformance;
 mod discovery;
 mod entropy;
 mod faults;
+mod monitors;
 mod process;
 mod request;
-mod rules;
+
 mod run;
 mod scale;
 mod scenarios;

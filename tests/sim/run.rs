@@ -277,6 +277,7 @@ async fn live(shared: Shared, scenario: Scenario) -> Outcome {
     }
     tasks.shutdown().await;
     let mut world = shared.lock();
+    world.finish();
     Outcome {
         writes: std::mem::take(&mut world.writes.list),
         deaths: std::mem::take(&mut world.writes.deaths),
@@ -284,7 +285,7 @@ async fn live(shared: Shared, scenario: Scenario) -> Outcome {
         counts: std::mem::take(&mut world.counts),
         complaints: std::mem::take(&mut world.complaints),
         trace: std::mem::take(&mut world.trace),
-        tested: std::mem::take(&mut world.rules.tested),
+        tested: std::mem::take(&mut world.monitors.told.tested),
         looks: world.proxy.looks,
         lasted: world.now() - age,
     }
