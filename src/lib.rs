@@ -18,4 +18,5 @@ pub mod controller;
 pub mod experiment;
 pub mod rollout;
 pub mod runtime;
+pub mod sim;
 pub mod traffic;

@@ -9,23 +9,15 @@
     reason = "a model: its times only grow, its numbers are small, and it tells how far a long run is"
 )]
 
-mod actors;
 mod conformance;
 mod discovery;
 mod entropy;
 mod faults;
-mod managed_fields;
 mod process;
-mod proxy;
 mod request;
-mod resources;
 mod rules;
 mod run;
 mod scenarios;
-mod schema;
-mod selector;
-mod server;
-mod store;
 mod summary;
 mod transport;
 mod watch;

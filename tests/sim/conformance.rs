@@ -11,12 +11,16 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::{
-    actors, entropy, resources, transport,
-    world::{Entry, Nature, Shared, World},
+    entropy, transport,
+    world::{self, Run, Shared},
 };
 use tidegate::{
     api::names::{ApiNames, Kind},
     caches,
+    sim::{
+        resources,
+        world::{Entry, Nature},
+    },
 };
 
 struct Server {
@@ -55,10 +59,10 @@ fn ask<T: Send + 'static>(ask: impl AsyncFnOnce(Server) -> T + Send + 'static) -
         let nature = Nature {
             grace: Duration::ZERO,
             bring_back: Duration::ZERO,
-            entry: Entry::Service("none"),
+            entry: Entry::Service("none".to_owned()),
         };
-        let shared = World::begin(1, "2026-01-02T03:04:05Z".parse().expect("a time"), nature);
-        let actors = tokio::spawn(actors::live(shared.clone()));
+        let shared = Run::begin(1, "2026-01-02T03:04:05Z".parse().expect("a time"), nature);
+        let actors = tokio::spawn(world::live(shared.clone()));
         let server = Server {
             client: transport::client(&shared),
             shared: shared.clone(),

@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::resources;
+use tidegate::sim::resources;
 
 /// The answer, if the request asks for the resources of a group.
 pub(super) fn answer(method: &Method, path: &str) -> Option<(u16, Value)> {

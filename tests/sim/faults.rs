@@ -1,10 +1,8 @@
 //! The writes of the controller, and the world just before and just after each: what a process finds that replaces one which
 //! died there, with the write lost or with its answer lost.
 
-use super::{
-    request::ApiRequest,
-    world::{Snapshot, World},
-};
+use super::world::{Run, Snapshot};
+use tidegate::sim::request::ApiRequest;
 
 /// When the controller dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,17 +39,17 @@ pub(super) fn counts(request: &ApiRequest) -> bool {
 }
 
 /// Notes the write, and a death before it.
-pub(super) fn before(world: &mut World, request: &ApiRequest) {
+pub(super) fn before(world: &mut Run, request: &ApiRequest) {
     world.writes.list.push(request.shown.clone());
     note(world, Crash::Before);
 }
 
 /// Notes a death after the last write.
-pub(super) fn after(world: &mut World) {
+pub(super) fn after(world: &mut Run) {
     note(world, Crash::After);
 }
 
-fn note(world: &mut World, crash: Crash) {
+fn note(world: &mut Run, crash: Crash) {
     if !world.writes.watched {
         return;
     }

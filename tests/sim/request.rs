@@ -4,71 +4,11 @@ use http::{Method, Request};
 use kube::client::Body;
 use reqwest::Url;
 use serde_json::Value;
-
-use super::{
-    resources::{self, Resource},
+use tidegate::sim::{
+    request::{ApiRequest, PatchType, Subresource, Verb, Watch},
+    resources,
     selector::Selector,
-    store::Key,
 };
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Subresource {
-    None,
-    Status,
-    Scale,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PatchType {
-    Merge,
-    Json,
-}
-
-#[derive(Debug)]
-pub(super) enum Verb {
-    Get,
-    List(Selector),
-    Watch(Watch),
-    Create(Value),
-    Replace(Value),
-    Patch(PatchType, Value),
-    Delete(Value),
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Watch {
-    pub(super) selector: Selector,
-    pub(super) from: u64,
-    pub(super) seconds: u64,
-    pub(super) bookmarks: bool,
-}
-
-#[derive(Debug)]
-pub(super) struct ApiRequest {
-    pub(super) resource: &'static Resource,
-    /// Empty: all namespaces, or a kind that has none.
-    pub(super) namespace: String,
-    /// Empty for a collection.
-    pub(super) name: String,
-    pub(super) subresource: Subresource,
-    pub(super) verb: Verb,
-    pub(super) manager: String,
-    /// One line for traces.
-    pub(super) shown: String,
-}
-
-impl ApiRequest {
-    pub(super) fn key(&self) -> Key {
-        Key::new(self.resource.plural, &self.namespace, &self.name)
-    }
-
-    pub(super) fn mutates(&self) -> bool {
-        match self.verb {
-            Verb::Get | Verb::List(_) | Verb::Watch(_) => false,
-            Verb::Create(_) | Verb::Replace(_) | Verb::Patch(..) | Verb::Delete(_) => true,
-        }
-    }
-}
 
 #[derive(Default)]
 struct Parameters {

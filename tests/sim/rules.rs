@@ -11,12 +11,13 @@ mod tests;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{
+use facts::Facts;
+use jiff::Timestamp;
+use tidegate::sim::{
     proxy,
-    store::{By, Change, Store},
+    store::{By, Change, Objects},
     world::{Entry, Nature},
 };
-use facts::Facts;
 
 /// The least time that pods go on after the last route to them is gone.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -56,7 +57,13 @@ impl Rules {
     }
 
     /// The rules that this change breaks.
-    pub(super) fn check(&mut self, store: &Store, change: &Change, now: Duration) -> Vec<String> {
+    pub(super) fn check(
+        &mut self,
+        store: &Objects,
+        change: &Change,
+        now: Duration,
+        time: Timestamp,
+    ) -> Vec<String> {
         if !matches!(
             change.key.plural,
             "rollouts" | "replicasets" | "services" | "ingresses" | "analysisruns"
@@ -71,7 +78,7 @@ impl Rules {
                 proxy::Shares::new()
             }
         };
-        let after = Facts::gather(store, shares, store.time(now));
+        let after = Facts::gather(store, shares, time);
         let before = std::mem::replace(&mut self.last, after.clone());
         for (hash, weight) in before.weights() {
             if weight > 0 {

@@ -8,18 +8,23 @@ use std::{
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tidegate::runtime::clock::Clock;
+use tidegate::{
+    runtime::clock::Clock,
+    sim::{
+        request::Subresource,
+        resources, server,
+        store::{Author, Key},
+        world::Nature,
+    },
+};
 use tokio::time::Instant;
 
 use super::{
-    actors, entropy,
+    entropy,
     faults::Death,
     process::{self, Answers},
-    request::Subresource,
-    resources, server,
-    store::{Author, Key},
     summary::{self, Counts},
-    world::{Nature, Shared, World},
+    world::{self, Run, Shared},
 };
 
 /// The longest that anything may take.
@@ -67,12 +72,17 @@ impl Stage {
     /// As `kubectl create`.
     pub(super) fn create(&self, manifest: Value) {
         let text = |field: &str| manifest[field].as_str().unwrap_or_default().to_owned();
-        let resource = resources::of_kind(&text("apiVersion"), &text("kind"));
+        let resource = resources::of_kind(&text("apiVersion"), &text("kind"))
+            .expect("a kind that is modelled");
         let mut world = self.shared.lock();
         let namespace = if resource.namespaced { "default" } else { "" };
-        if let Err(refused) =
-            server::create(&mut world, &Author::person(), resource, namespace, manifest)
-        {
+        if let Err(refused) = server::create(
+            &mut world.world,
+            &Author::person(),
+            resource,
+            namespace,
+            manifest,
+        ) {
             world.complain(format_args!("a manifest was refused: {}", refused.message));
         }
     }
@@ -83,7 +93,7 @@ impl Stage {
         world.note(format_args!("a person patches {plural}/{name} {patch}"));
         let key = Key::new(plural, "default", name);
         let outcome = server::update(
-            &mut world,
+            &mut world.world,
             &Author::person(),
             resources::named(plural),
             &key,
@@ -191,7 +201,7 @@ impl Outcome {
 pub(super) fn play(scenario: &Scenario, seed: u64, watched: bool) -> Outcome {
     let scenario = scenario.clone();
     entropy::seeded(seed, move || async move {
-        let shared = World::begin(seed, beginning(), scenario.nature.clone());
+        let shared = Run::begin(seed, beginning(), scenario.nature.clone());
         shared.lock().writes.watched = watched;
         live(shared, scenario).await
     })
@@ -201,7 +211,7 @@ pub(super) fn play(scenario: &Scenario, seed: u64, watched: bool) -> Outcome {
 pub(super) fn resume(scenario: &Scenario, seed: u64, death: Death) -> Outcome {
     let scenario = scenario.clone();
     entropy::seeded(seed, move || async move {
-        let shared = World::resume(death.world);
+        let shared = Run::resume(death.world);
         shared
             .lock()
             .note(format_args!("## dies {:?} {}", death.crash, death.write));
@@ -218,7 +228,7 @@ async fn live(shared: Shared, scenario: Scenario) -> Outcome {
         shared: shared.clone(),
     };
     let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(actors::live(shared.clone()));
+    tasks.spawn(world::live(shared.clone()));
     let (age, of_process) = (shared.lock().now(), shared.clone());
     let clock = Clock::following_tokio(shared.lock().store.time(age));
     tasks.spawn(async move {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::store::{By, Change, Store};
+use tidegate::sim::store::{By, Change, Store};
 
 const HASH: &str = "tidegate.dev/pod-template-hash";
 const WEIGHT: &str = "nginx.ingress.kubernetes.io/canary-weight";

@@ -4,13 +4,11 @@ use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use kube::Client;
 
-use super::{
-    discovery, faults,
-    request::{self, ApiRequest, Verb},
+use super::{discovery, faults, request, watch, world::Shared};
+use tidegate::sim::{
+    request::{ApiRequest, Verb},
     server,
     store::{Author, By},
-    watch,
-    world::Shared,
 };
 
 /// A client of the server.
@@ -61,7 +59,7 @@ fn meet(shared: &Shared, request: &ApiRequest) -> (u16, serde_json::Value) {
         by: By::Controller,
         manager: request.manager.clone(),
     };
-    let outcome = server::handle(&mut world, &author, request);
+    let outcome = server::handle(&mut world.world, &author, request);
     let (code, body) = outcome.unwrap_or_else(|refused| (refused.code, refused.body()));
     // Events carry the machine's time: the trace has only that there was one.
     if request.resource.plural == "events" {

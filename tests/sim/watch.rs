@@ -7,11 +7,11 @@ use futures::stream;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::{
+use super::world::Shared;
+use tidegate::sim::{
     request::{ApiRequest, Watch},
     server::Refused,
     store::Change,
-    world::Shared,
 };
 
 /// How often a quiet watch says how far it is.

@@ -1,50 +1,28 @@
-//! The simulated cluster: the store, who reacts to changes, and everybody who watches over them.
+//! A run: the simulated cluster, and everybody who watches over it.
 //!
 //! Not here: how requests reach it (`transport`) and how the controller is run (`process`).
 
 use std::{
-    collections::BTreeMap,
+    ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use jiff::Timestamp;
-use serde_json::Value;
+use tidegate::sim::{
+    store::Objects,
+    world::{Happened, Nature, World},
+};
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
 
-use super::{
-    actors::{self, Due},
-    faults::Writes,
-    proxy::Proxy,
-    rules::Rules,
-    store::{Author, Change, Key, Store},
-    summary::Counts,
-};
+use super::{faults::Writes, rules::Rules, summary::Counts};
 
-/// How a cluster behaves, where scenarios differ.
-#[derive(Clone, Debug)]
-pub(super) struct Nature {
-    /// How long a pod goes on serving after it was told to end.
-    pub(super) grace: Duration,
-    /// How long it may take until a controller brings back traffic that it has to, an election included.
-    pub(super) bring_back: Duration,
-    /// Whether requests come in through an Ingress, or else to the Service of this name.
-    pub(super) entry: Entry,
-}
-
-/// Where requests come in.
-#[derive(Clone, Debug)]
-pub(super) enum Entry {
-    /// The Ingress of this name.
-    Ingress(&'static str),
-    /// The Service of this name.
-    Service(&'static str),
-}
-
-pub(super) struct World {
+/// The world, and what is known about what happened in it.
+pub(super) struct Run {
+    pub(super) world: World,
     /// When this runtime took the world over, and how old the world was then.
     origin: Instant,
     age: Duration,
@@ -52,11 +30,8 @@ pub(super) struct World {
     pub(super) changes: u64,
     /// How far the story is.
     pub(super) beat: usize,
-    pub(super) nature: Nature,
-    pub(super) store: Store,
-    pub(super) agenda: BTreeMap<(Duration, u64), Due>,
-    entries: u64,
-    pub(super) proxy: Proxy,
+    /// The objects as far as the events have been read.
+    seen: Objects,
     pub(super) rules: Rules,
     pub(super) writes: Writes,
     pub(super) counts: Counts,
@@ -64,7 +39,6 @@ pub(super) struct World {
     pub(super) trace: Vec<String>,
     /// What must not have happened.
     pub(super) complaints: Vec<String>,
-    pub(super) random: fastrand::Rng,
     signals: Arc<Signals>,
 }
 
@@ -77,176 +51,213 @@ pub(super) struct Signals {
     pub(super) planned: Notify,
 }
 
-/// The world, shared. Cheap to clone.
+/// The run, shared. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Shared {
-    world: Arc<Mutex<World>>,
+    run: Arc<Mutex<Run>>,
     pub(super) signals: Arc<Signals>,
 }
 
 impl Shared {
-    pub(super) fn lock(&self) -> MutexGuard<'_, World> {
-        self.world.lock().expect("nobody panics with the world")
+    fn new(run: Run) -> Self {
+        let signals = run.signals.clone();
+        Self {
+            run: Arc::new(Mutex::new(run)),
+            signals,
+        }
+    }
+
+    /// The run at this moment. What is done with it is judged, and told to who waits, when the guard goes.
+    pub(super) fn lock(&self) -> Guard<'_> {
+        let mut run = self.run.lock().expect("nobody panics with the world");
+        let now = run.age + run.origin.elapsed();
+        run.world.set_now(now);
+        Guard {
+            planned: run.world.planned(),
+            version: run.world.store.version(),
+            run,
+        }
     }
 }
 
-/// A world at a moment, without anybody in it.
+/// The run while it is looked at or changed.
+pub(super) struct Guard<'a> {
+    run: MutexGuard<'a, Run>,
+    planned: u64,
+    version: u64,
+}
+
+impl Deref for Guard<'_> {
+    type Target = Run;
+    fn deref(&self) -> &Run {
+        &self.run
+    }
+}
+
+impl DerefMut for Guard<'_> {
+    fn deref_mut(&mut self) -> &mut Run {
+        &mut self.run
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.run.settle();
+        let version = self.run.world.store.version();
+        if version != self.version {
+            self.run.signals.committed.send_replace(version);
+        }
+        if self.run.world.planned() != self.planned {
+            self.run.signals.planned.notify_one();
+        }
+    }
+}
+
+impl Deref for Run {
+    type Target = World;
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl DerefMut for Run {
+    fn deref_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+}
+
+/// A run at a moment, without anybody in it.
 pub(super) struct Snapshot {
     /// How many changes there were before it.
     pub(super) changes: u64,
-    age: Duration,
+    world: World,
     beat: usize,
-    nature: Nature,
-    store: Store,
-    agenda: BTreeMap<(Duration, u64), Due>,
-    entries: u64,
-    proxy: Proxy,
+    seen: Objects,
     rules: Rules,
     counts: Counts,
     trace: Vec<String>,
-    random: fastrand::Rng,
 }
 
 /// Lines of the trace that a snapshot keeps.
 const REMEMBERED: usize = 6;
 
-impl World {
-    /// The world as it is now.
-    pub(super) fn snapshot(&self) -> Snapshot {
+impl Run {
+    /// Everything as it is now.
+    pub(super) fn snapshot(&mut self) -> Snapshot {
+        self.settle();
         Snapshot {
             changes: self.changes,
-            age: self.now(),
+            world: self.world.copy(),
             beat: self.beat,
-            nature: self.nature.clone(),
-            store: self.store.compacted_copy(),
-            agenda: self.agenda.clone(),
-            entries: self.entries,
-            proxy: self.proxy.clone(),
+            seen: self.seen.clone(),
             rules: self.rules.clone(),
             counts: self.counts.clone(),
             trace: self.trace[self.trace.len().saturating_sub(REMEMBERED)..].to_vec(),
-            random: self.random.clone(),
         }
     }
 
     /// Goes on from a snapshot.
     pub(super) fn resume(snapshot: Snapshot) -> Shared {
-        let signals = Arc::<Signals>::default();
         let mut rules = snapshot.rules;
         rules.excuse();
-        let world = Self {
+        Shared::new(Self {
             origin: Instant::now(),
-            age: snapshot.age,
+            age: snapshot.world.now(),
             changes: snapshot.changes,
             beat: snapshot.beat,
-            nature: snapshot.nature,
-            store: snapshot.store,
-            agenda: snapshot.agenda,
-            entries: snapshot.entries,
-            proxy: snapshot.proxy,
+            world: snapshot.world,
+            seen: snapshot.seen,
             rules,
             writes: Writes::default(),
             counts: snapshot.counts,
             trace: snapshot.trace,
             complaints: Vec::new(),
-            random: snapshot.random,
-            signals: signals.clone(),
-        };
-        Shared {
-            world: Arc::new(Mutex::new(world)),
-            signals,
-        }
+            signals: Arc::default(),
+        })
     }
 
     pub(super) fn begin(seed: u64, epoch: Timestamp, nature: Nature) -> Shared {
-        let signals = Arc::<Signals>::default();
-        let world = Self {
+        Shared::new(Self {
             origin: Instant::now(),
             age: Duration::ZERO,
             changes: 0,
             beat: 0,
-            proxy: Proxy::new(nature.entry.clone()),
             rules: Rules::new(&nature),
-            nature,
-            store: Store::new(epoch),
-            agenda: BTreeMap::new(),
-            entries: 0,
+            seen: Objects::default(),
+            world: World::new(seed, epoch, nature),
             writes: Writes::default(),
             counts: Counts::default(),
             trace: Vec::new(),
             complaints: Vec::new(),
-            random: fastrand::Rng::with_seed(seed),
-            signals: signals.clone(),
-        };
-        Shared {
-            world: Arc::new(Mutex::new(world)),
-            signals,
-        }
-    }
-
-    /// Time since the beginning.
-    pub(super) fn now(&self) -> Duration {
-        self.age + self.origin.elapsed()
+            signals: Arc::default(),
+        })
     }
 
     pub(super) fn note(&mut self, line: impl std::fmt::Display) {
-        let at = self.now().as_millis();
-        self.trace.push(format!("{at:>7} {line}"));
+        self.settle();
+        let at = self.world.now();
+        self.trace_at(at, line);
+    }
+
+    fn trace_at(&mut self, at: Duration, line: impl std::fmt::Display) {
+        self.trace.push(format!("{:>7} {line}", at.as_millis()));
     }
 
     /// Notes what must not happen; the run fails with it.
     pub(super) fn complain(&mut self, what: impl std::fmt::Display) {
-        self.note(format_args!("!! {what}"));
-        let at = self.now().as_millis();
-        self.complaints.push(format!("at {at} ms: {what}"));
+        self.settle();
+        let at = self.world.now();
+        self.complain_at(at, what);
     }
 
-    /// Five characters as in generated names.
-    pub(super) fn suffix(&mut self) -> String {
-        (0..5).map(|_| self.random.lowercase()).collect()
+    fn complain_at(&mut self, at: Duration, what: impl std::fmt::Display) {
+        self.trace_at(at, format_args!("!! {what}"));
+        self.complaints
+            .push(format!("at {} ms: {what}", at.as_millis()));
     }
 
-    /// A time between the two, in milliseconds.
-    pub(super) fn between(&mut self, least: u64, most: u64) -> Duration {
-        Duration::from_millis(self.random.u64(least..=most))
-    }
-
-    /// Puts something on the agenda, unless the same is there already.
-    pub(super) fn plan(&mut self, after: Duration, due: Due) {
-        if self.agenda.values().any(|planned| *planned == due) {
-            return;
-        }
-        self.entries += 1;
-        self.agenda.insert((self.now() + after, self.entries), due);
-        self.signals.planned.notify_one();
-    }
-
-    /// Stores the object. Returns it as stored, or `None` if nothing changed.
-    pub(super) fn commit(&mut self, author: &Author, key: &Key, object: Value) -> Option<Value> {
-        let change = self.store.put(self.now(), author, key, object)?;
-        self.told(&change);
-        Some(change.object.as_ref().clone())
-    }
-
-    pub(super) fn remove(&mut self, author: &Author, key: &Key) {
-        if let Some(change) = self.store.remove(self.now(), author, key) {
-            self.told(&change);
+    /// Reads what has happened: the rules are asked about each change at the moment of that change.
+    pub(super) fn settle(&mut self) {
+        for event in std::mem::take(&mut self.world.events) {
+            match event.what {
+                Happened::Change(change) => {
+                    if !matches!(change.key.plural, "events" | "leases") {
+                        self.changes += 1;
+                    }
+                    self.seen.apply(&change);
+                    self.counts.count(&change);
+                    let time = self.world.store.time(event.at);
+                    for what in self.rules.check(&self.seen, &change, event.at, time) {
+                        self.complain_at(event.at, what);
+                    }
+                }
+                Happened::Lost(what) | Happened::Complaint(what) => {
+                    self.complain_at(event.at, what);
+                }
+                Happened::Note(line) => self.trace_at(event.at, line),
+            }
         }
     }
+}
 
-    fn told(&mut self, change: &Change) {
-        if !matches!(change.key.plural, "events" | "leases") {
-            self.changes += 1;
+/// Does what is due in the world when it is due, for ever.
+pub(super) async fn live(shared: Shared) {
+    loop {
+        let next = {
+            let mut run = shared.lock();
+            let next = run.world.act();
+            next.map(|at| at.saturating_sub(run.world.now()))
+        };
+        let timer = async {
+            match next {
+                Some(left) => tokio::time::sleep(left).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = shared.signals.planned.notified() => {}
+            () = timer => {}
         }
-        actors::react(self, change);
-        self.counts.count(change);
-        self.proxy.follow(&self.store, change);
-        let now = self.now();
-        let mut broken = self.rules.check(&self.store, change, now);
-        broken.extend(self.proxy.lost(&self.store, now));
-        for what in broken {
-            self.complain(what);
-        }
-        self.signals.committed.send_replace(change.version);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::sim::{proxy::Shares, store::Store};
+use tidegate::sim::{proxy::Shares, store::Objects};
 
 const HASH: &str = "tidegate.dev/pod-template-hash";
 const EXPERIMENT: &str = "tidegate.dev/experiment-name";
@@ -46,7 +46,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    pub(super) fn gather(store: &Store, shares: Shares, now: Timestamp) -> Self {
+    pub(super) fn gather(store: &Objects, shares: Shares, now: Timestamp) -> Self {
         let Some((_, rollout)) = store.list("rollouts").next() else {
             return Self::default();
         };
@@ -157,7 +157,7 @@ impl Facts {
 }
 
 /// The analysis before the switch has said yes.
-fn is_proven(store: &Store, current: &str) -> bool {
+fn is_proven(store: &Objects, current: &str) -> bool {
     store.list("analysisruns").any(|(_, run)| {
         let labels = &run["metadata"]["labels"];
         labels[HASH] == current
@@ -167,7 +167,7 @@ fn is_proven(store: &Store, current: &str) -> bool {
 }
 
 /// The phase of the analysis of a step, if there is one.
-fn step_run(store: &Store, current: &str, step: usize) -> Option<String> {
+fn step_run(store: &Objects, current: &str, step: usize) -> Option<String> {
     store
         .list("analysisruns")
         .map(|(_, run)| run)

@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::sim::{
-    entropy, resources,
-    scenarios::manifests,
-    server,
+use tidegate::sim::{
+    resources, server,
     store::{Author, By, Key},
-    world::{Entry, Nature, Shared, World},
+    world::{Entry, Nature},
+};
+
+use crate::sim::{
+    entropy,
+    scenarios::manifests,
+    world::{Run, Shared},
 };
 
 const HASH: &str = "tidegate.dev/pod-template-hash";
@@ -33,10 +37,10 @@ fn create(shared: &Shared, manifest: Value) {
         .as_str()
         .expect("a version")
         .to_owned();
-    let resource = resources::of_kind(&version, &kind);
+    let resource = resources::of_kind(&version, &kind).expect("a kind that is modelled");
     let mut world = shared.lock();
     server::create(
-        &mut world,
+        &mut world.world,
         &Author::cluster(),
         resource,
         "default",
@@ -57,9 +61,9 @@ fn mid_canary() -> Shared {
     let nature = Nature {
         grace: Duration::ZERO,
         bring_back: Duration::from_secs(3),
-        entry: Entry::Ingress("web"),
+        entry: Entry::Ingress("web".to_owned()),
     };
-    let shared = World::begin(1, "2026-01-02T03:04:05Z".parse().expect("a time"), nature);
+    let shared = Run::begin(1, "2026-01-02T03:04:05Z".parse().expect("a time"), nature);
     let steps =
         json!([{"setWeight": 25}, {"pause": {"duration": 60}}, {"setWeight": 50}, {"pause": {}}]);
     let canary =

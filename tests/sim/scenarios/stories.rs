@@ -3,13 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
-use tidegate::analysis::judge::MetricValue;
+use tidegate::{
+    analysis::judge::MetricValue,
+    sim::world::{Entry, Nature},
+};
 
 use super::manifests;
 use crate::sim::{
     process::Answers,
     run::{Beat, Get, Scenario, Stage},
-    world::{Entry, Nature},
 };
 
 /// How long a controller that is there may take.
@@ -28,7 +30,7 @@ fn routed(name: &'static str, story: Vec<Beat>) -> Scenario {
         nature: Nature {
             grace: Duration::ZERO,
             bring_back: AT_ONCE,
-            entry: Entry::Ingress("web"),
+            entry: Entry::Ingress("web".to_owned()),
         },
         elect: false,
         answers: share_of_errors(0.0),
@@ -362,7 +364,7 @@ pub(super) fn pod_ratio() -> Scenario {
         nature: Nature {
             grace: Duration::from_secs(3),
             bring_back: AT_ONCE,
-            entry: Entry::Service("web"),
+            entry: Entry::Service("web".to_owned()),
         },
         elect: false,
         answers: share_of_errors(0.0),

@@ -2,18 +2,27 @@
 
 /// One kind.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Resource {
-    pub(super) group: &'static str,
-    pub(super) version: &'static str,
-    pub(super) plural: &'static str,
-    pub(super) kind: &'static str,
-    pub(super) namespaced: bool,
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four independent facts about a kind"
+)]
+pub struct Resource {
+    /// API group; empty for the core.
+    pub group: &'static str,
+    /// Version.
+    pub version: &'static str,
+    /// Name in URLs.
+    pub plural: &'static str,
+    /// Name in manifests.
+    pub kind: &'static str,
+    /// Whether its objects are in namespaces.
+    pub namespaced: bool,
     /// Whether the status is a subresource.
-    pub(super) status: bool,
+    pub status: bool,
     /// Whether changes of the spec are counted in `metadata.generation`.
-    pub(super) generation: bool,
+    pub generation: bool,
     /// Whether there is a scale subresource.
-    pub(super) scale: bool,
+    pub scale: bool,
 }
 
 const fn of(
@@ -52,7 +61,8 @@ impl Resource {
         self
     }
 
-    pub(super) fn api_version(&self) -> String {
+    /// `group/version`, as in manifests.
+    pub fn api_version(&self) -> String {
         if self.group.is_empty() {
             self.version.to_owned()
         } else {
@@ -110,28 +120,35 @@ static ALL: &[Resource] = &[
 ];
 
 /// The kind behind a URL.
-pub(super) fn find(group: &str, version: &str, plural: &str) -> Option<&'static Resource> {
+pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Resource> {
     ALL.iter().find(|resource| {
         (resource.group, resource.version, resource.plural) == (group, version, plural)
     })
 }
 
 /// The kinds of a group.
-pub(super) fn of_group(group: &str, version: &str) -> impl Iterator<Item = &'static Resource> {
+pub fn of_group(group: &str, version: &str) -> impl Iterator<Item = &'static Resource> {
     ALL.iter()
         .filter(move |resource| (resource.group, resource.version) == (group, version))
 }
 
 /// The kind with this name in URLs; they are distinct here.
-pub(super) fn named(plural: &str) -> &'static Resource {
+///
+/// # Panics
+///
+/// If there is none: names of kinds are written into the program.
+#[expect(
+    clippy::panic,
+    reason = "a name of a kind is a constant of the program"
+)]
+pub fn named(plural: &str) -> &'static Resource {
     ALL.iter()
         .find(|resource| resource.plural == plural)
         .unwrap_or_else(|| panic!("no resource {plural} is modelled"))
 }
 
-/// The kind of a manifest.
-pub(super) fn of_kind(api_version: &str, kind: &str) -> &'static Resource {
+/// The kind of a manifest, if it is modelled.
+pub fn of_kind(api_version: &str, kind: &str) -> Option<&'static Resource> {
     ALL.iter()
         .find(|resource| resource.kind == kind && resource.api_version() == api_version)
-        .unwrap_or_else(|| panic!("{api_version} {kind} is not modelled"))
 }

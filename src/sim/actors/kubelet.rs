@@ -13,14 +13,14 @@ use crate::sim::{
 /// How long the name of a pod outlives its process.
 const LINGERING: Duration = Duration::from_millis(300);
 
-pub(super) fn react(world: &mut World, change: &Change) {
+pub fn react(world: &mut World, change: &Change) {
     if change.key.plural == "pods" && change.before.is_none() {
         let after = world.between(500, 2_500);
         world.plan(after, Due::Ready(change.key.clone()));
     }
 }
 
-pub(super) fn ready(world: &mut World, key: &Key) {
+pub fn ready(world: &mut World, key: &Key) {
     let Some(mut pod) = world.store.get(key).cloned() else {
         return;
     };
@@ -33,7 +33,7 @@ pub(super) fn ready(world: &mut World, key: &Key) {
 }
 
 /// Tells a pod to end.
-pub(in crate::sim) fn end(world: &mut World, key: &Key) {
+pub fn end(world: &mut World, key: &Key) {
     let Some(mut pod) = world.store.get(key).cloned() else {
         return;
     };
@@ -48,24 +48,24 @@ pub(in crate::sim) fn end(world: &mut World, key: &Key) {
     world.commit(&Author::cluster(), key, pod);
 }
 
-pub(super) fn gone(world: &mut World, key: &Key) {
+pub fn gone(world: &mut World, key: &Key) {
     world.remove(&Author::cluster(), key);
 }
 
-pub(in crate::sim) fn is_ending(pod: &Value) -> bool {
+pub fn is_ending(pod: &Value) -> bool {
     pod["metadata"].get("deletionTimestamp").is_some()
 }
 
-pub(in crate::sim) fn is_ready(pod: &Value) -> bool {
+pub fn is_ready(pod: &Value) -> bool {
     ready_at(pod).is_some() && !is_ending(pod)
 }
 
-pub(in crate::sim) fn ready_at(pod: &Value) -> Option<Duration> {
+pub fn ready_at(pod: &Value) -> Option<Duration> {
     pod["status"]["readyAt"].as_u64().map(Duration::from_millis)
 }
 
 /// Whether a request that arrives now is answered.
-pub(in crate::sim) fn serves(pod: &Value, now: Duration) -> bool {
+pub fn serves(pod: &Value, now: Duration) -> bool {
     let until = pod["status"]["servesUntil"]
         .as_u64()
         .map(Duration::from_millis);

@@ -14,14 +14,18 @@ use super::{
 
 /// Why a request was refused: what is in the `Status`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) code: u16,
-    pub(super) reason: &'static str,
-    pub(super) message: String,
+pub struct Refused {
+    /// HTTP status code.
+    pub code: u16,
+    /// A word for machines.
+    pub reason: &'static str,
+    /// A sentence for people.
+    pub message: String,
 }
 
 impl Refused {
-    pub(super) fn body(&self) -> Value {
+    /// The `Status` object of the answer.
+    pub fn body(&self) -> Value {
         json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "code": self.code, "reason": self.reason, "message": self.message,
@@ -60,7 +64,7 @@ fn conflict<T>(key: &Key) -> Result<T, Refused> {
 }
 
 /// Carries out everything but a watch.
-pub(super) fn handle(
+pub fn handle(
     world: &mut World,
     author: &Author,
     request: &ApiRequest,
@@ -105,12 +109,17 @@ pub(super) fn handle(
         )
         .map(|object| (200, object)),
         Verb::Delete(options) => delete(world, author, &key, options).map(|status| (200, status)),
-        Verb::Watch(_) => unreachable!("watches are answered by `watch`"),
+        // A stream is not an answer: whoever has the connection follows the store.
+        Verb::Watch(_) => refuse(
+            405,
+            "MethodNotAllowed",
+            "a watch is no request with one answer",
+        ),
     }
 }
 
 /// Creates an object.
-pub(super) fn create(
+pub fn create(
     world: &mut World,
     author: &Author,
     resource: &'static Resource,
@@ -164,9 +173,10 @@ pub(super) fn create(
         fields.remove("status");
     }
     check(&key, &object)?;
+    // A new object is always a change.
     Ok(world
         .commit(author, &key, object)
-        .expect("a new object is a change"))
+        .map_or(Value::Null, |stored| stored.as_ref().clone()))
 }
 
 fn check(key: &Key, object: &Value) -> Result<(), Refused> {
@@ -191,7 +201,7 @@ fn apply(type_: PatchType, object: &Value, patch: &Value) -> Result<Value, Refus
 }
 
 /// Changes an object, or a part of it.
-pub(super) fn update(
+pub fn update(
     world: &mut World,
     author: &Author,
     resource: &'static Resource,
@@ -241,7 +251,9 @@ pub(super) fn update(
         }
     };
     check(key, &object)?;
-    let stored = world.commit(author, key, object).unwrap_or(current);
+    let stored = world
+        .commit(author, key, object)
+        .map_or(current, |stored| stored.as_ref().clone());
     Ok(match subresource {
         Subresource::Scale => scale_of(&stored),
         Subresource::None | Subresource::Status => stored,
@@ -267,7 +279,7 @@ fn scale_of(object: &Value) -> Value {
 }
 
 /// Deletes an object. What it owns is left to the garbage collector, unless it is to be orphaned.
-pub(super) fn delete(
+pub fn delete(
     world: &mut World,
     author: &Author,
     key: &Key,
@@ -303,7 +315,7 @@ pub(super) fn delete(
 }
 
 fn orphan(world: &mut World, owner: &Value) {
-    let owned: Vec<(Key, Value)> = world
+    let freed: Vec<(Key, Value)> = world
         .store
         .all()
         .filter_map(|(key, object)| {
@@ -314,7 +326,7 @@ fn orphan(world: &mut World, owner: &Value) {
             (owners.len() < count).then(|| (key.clone(), object))
         })
         .collect();
-    for (key, object) in owned {
+    for (key, object) in freed {
         world.commit(&Author::cluster(), &key, object);
     }
 }

@@ -2,27 +2,31 @@
 //!
 //! Not here: CEL rules, bounds, defaults.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::LazyLock};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use serde_json::Value;
 
+use crate::api::{crds, names::ApiNames};
+
+#[expect(
+    clippy::expect_used,
+    reason = "the definitions are constants of the program, and tests write them"
+)]
 static SCHEMAS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
-    fs::read_dir(folder)
-        .expect("the folder crds")
-        .map(|entry| {
-            let text = fs::read_to_string(entry.expect("an entry").path()).expect("a CRD");
-            let crd: Value = serde_saphyr::from_str(&text).expect("YAML");
-            let plural = crd["spec"]["names"]["plural"].as_str().expect("a plural");
-            let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-            assert!(schema.is_object(), "the CRD of {plural} has no schema");
-            (plural.to_owned(), schema.clone())
+    crds::crds(&ApiNames::default())
+        .expect("the definitions of this program")
+        .into_iter()
+        .filter_map(|crd| serde_json::to_value(crd).ok())
+        .filter_map(|crd| {
+            let plural = crd["spec"]["names"]["plural"].as_str()?.to_owned();
+            let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema")?;
+            Some((plural, schema.clone()))
         })
         .collect()
 });
 
 /// The first place at which `object` does not fit, if its kind is one of ours.
-pub(super) fn misfit(plural: &str, object: &Value) -> Option<String> {
+pub fn misfit(plural: &str, object: &Value) -> Option<String> {
     let schema = SCHEMAS.get(plural)?;
     let fields = object.as_object()?;
     ["spec", "status"].into_iter().find_map(|part| {

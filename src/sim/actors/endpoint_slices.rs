@@ -11,14 +11,14 @@ use crate::sim::{
     world::World,
 };
 
-pub(super) fn react(world: &mut World, change: &Change) {
+pub fn react(world: &mut World, change: &Change) {
     if matches!(change.key.plural, "pods" | "services") {
         let after = world.between(50, 400);
         world.plan(after, Due::EndpointSlices(change.key.namespace.clone()));
     }
 }
 
-pub(super) fn sync(world: &mut World, namespace: &str) {
+pub fn sync(world: &mut World, namespace: &str) {
     let services: Vec<(Key, Value)> = world
         .store
         .list("services")
@@ -45,7 +45,7 @@ pub(super) fn sync(world: &mut World, namespace: &str) {
                 })
             })
             .collect();
-        write(world, &key, &service, endpoints);
+        write(world, &key, &service, &endpoints);
     }
 }
 
@@ -55,7 +55,7 @@ fn selects(selector: &BTreeMap<String, String>, pod: &Value) -> bool {
         .all(|(name, value)| pod["metadata"]["labels"][name].as_str() == Some(value))
 }
 
-fn write(world: &mut World, service: &Key, object: &Value, endpoints: Vec<Value>) {
+fn write(world: &mut World, service: &Key, object: &Value, endpoints: &[Value]) {
     let author = Author::cluster();
     let key = Key::new(
         "endpointslices",

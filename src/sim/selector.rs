@@ -4,8 +4,9 @@
 
 use serde_json::Value;
 
+/// A label selector.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Selector(Vec<Requirement>);
+pub struct Selector(Vec<Requirement>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Requirement {
@@ -16,7 +17,8 @@ enum Requirement {
 }
 
 impl Selector {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a selector. An error names what is not modelled.
+    pub fn parse(text: &str) -> Result<Self, String> {
         if text.contains(['(', ' ']) {
             return Err(format!("label selector {text}"));
         }
@@ -39,7 +41,8 @@ impl Selector {
         ))
     }
 
-    pub(super) fn matches(&self, object: &Value) -> bool {
+    /// Whether the labels of the object fulfil it.
+    pub fn matches(&self, object: &Value) -> bool {
         let label = |key: &str| {
             object
                 .pointer("/metadata/labels")

@@ -10,7 +10,7 @@ use crate::sim::{
     world::World,
 };
 
-pub(super) fn react(world: &mut World, change: &Change) {
+pub fn react(world: &mut World, change: &Change) {
     let owned = !change.object["metadata"]["ownerReferences"].is_null();
     if change.deleted || (owned && change.before.is_none()) {
         let after = world.between(50, 300);
@@ -18,7 +18,7 @@ pub(super) fn react(world: &mut World, change: &Change) {
     }
 }
 
-pub(super) fn collect(world: &mut World) {
+pub fn collect(world: &mut World) {
     let uids: BTreeSet<String> = world
         .store
         .all()

@@ -12,7 +12,7 @@ use crate::sim::{
     world::World,
 };
 
-pub(super) fn react(world: &mut World, change: &Change) {
+pub fn react(world: &mut World, change: &Change) {
     let set = match change.key.plural {
         "replicasets" => Some(change.key.name.clone()),
         "pods" => owner(&change.object),
@@ -31,7 +31,7 @@ fn owner(pod: &Value) -> Option<String> {
         .map(str::to_owned)
 }
 
-pub(super) fn sync(world: &mut World, key: &Key) {
+pub fn sync(world: &mut World, key: &Key) {
     let Some(set) = world.store.get(key).cloned() else {
         return;
     };
@@ -122,7 +122,7 @@ fn write_counts(world: &mut World, key: &Key, set: &Value) {
         .filter(|at| *at > now)
         .min()
     {
-        world.plan(next - now, Due::ReplicaSet(key.clone()));
+        world.plan(next.saturating_sub(now), Due::ReplicaSet(key.clone()));
     }
     let mut object = set.clone();
     object["status"] = json!({

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 const TRACKED: [(&str, &str); 2] = [("spec", "selector"), ("metadata", "annotations")];
 
 /// Notes in `object` what `manager` has changed of the tracked fields.
-pub(super) fn note(object: &mut Value, before: Option<&Value>, manager: &str, time: &str) {
+pub fn note(object: &mut Value, before: Option<&Value>, manager: &str, time: &str) {
     for (part, field) in TRACKED {
         let new = &object[part][field];
         if *new == Value::Null || before.is_some_and(|before| before[part][field] == *new) {
@@ -17,8 +17,9 @@ pub(super) fn note(object: &mut Value, before: Option<&Value>, manager: &str, ti
         if !entries.is_array() {
             *entries = json!([]);
         }
-        let entries = entries.as_array_mut().expect("an array");
-        entries.retain(|old| old["fieldsV1"] != path);
-        entries.push(entry);
+        if let Some(entries) = entries.as_array_mut() {
+            entries.retain(|old| old["fieldsV1"] != path);
+            entries.push(entry);
+        }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     actors::pod_serves,
-    store::{Change, Key, Store},
+    store::{Change, Key, Objects},
     world::Entry,
 };
 
@@ -18,9 +18,9 @@ const WEIGHT_TOTAL: &str = "nginx.ingress.kubernetes.io/canary-weight-total";
 const CANARY: &str = "nginx.ingress.kubernetes.io/canary";
 
 /// Shares of the traffic by Service; they add up to the whole.
-pub(super) type Shares = BTreeMap<String, i64>;
+pub type Shares = BTreeMap<String, i64>;
 
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 /// Values with the time since which each held; the last one holds now.
 struct Timeline<T>(Vec<(Duration, T)>);
 
@@ -42,19 +42,21 @@ impl<T: PartialEq> Timeline<T> {
     }
 }
 
-#[derive(Clone)]
-pub(super) struct Proxy {
+/// All proxies together.
+#[derive(Clone, Debug)]
+pub struct Proxy {
     entry: Entry,
     shares: Timeline<Shares>,
     endpoints: BTreeMap<Key, Timeline<Vec<String>>>,
     /// Requests come in.
-    pub(super) open: bool,
+    pub open: bool,
     /// How many combinations of views were looked at, so that a check that checks nothing is seen.
-    pub(super) looks: u64,
+    pub looks: u64,
 }
 
 impl Proxy {
-    pub(super) fn new(entry: Entry) -> Self {
+    /// Proxies that know nothing yet.
+    pub fn new(entry: Entry) -> Self {
         Self {
             entry,
             shares: Timeline(Vec::new()),
@@ -64,7 +66,8 @@ impl Proxy {
         }
     }
 
-    pub(super) fn follow(&mut self, store: &Store, change: &Change) {
+    /// Takes a change into account.
+    pub fn follow(&mut self, store: &Objects, change: &Change) {
         match change.key.plural {
             "ingresses" | "services" => match shares(store, &self.entry) {
                 Ok(shares) => self.shares.set(change.at, shares),
@@ -82,7 +85,7 @@ impl Proxy {
     }
 
     /// The ways in which a request may be lost now.
-    pub(super) fn lost(&mut self, store: &Store, now: Duration) -> Vec<String> {
+    pub fn lost(&mut self, store: &Objects, now: Duration) -> Vec<String> {
         if !self.open {
             return Vec::new();
         }
@@ -130,10 +133,10 @@ fn ready_pods(slice: &Value) -> Vec<String> {
 }
 
 /// How the traffic is shared among Services by what the store says now. An error says what is wrong with a weight.
-pub(super) fn shares(store: &Store, entry: &Entry) -> Result<Shares, String> {
+pub fn shares(store: &Objects, entry: &Entry) -> Result<Shares, String> {
     let ingress = match entry {
-        Entry::Service(name) => return Ok(Shares::from([((*name).to_owned(), 100)])),
-        Entry::Ingress(name) => *name,
+        Entry::Service(name) => return Ok(Shares::from([(name.clone(), 100)])),
+        Entry::Ingress(name) => name,
     };
     let Some(stable) = store.get(&Key::new("ingresses", "default", ingress)) else {
         return Ok(Shares::new());
