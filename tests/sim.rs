@@ -18,6 +18,7 @@ mod request;
 mod rules;
 mod run;
 mod scenarios;
+mod shrink;
 mod summary;
 mod transport;
 mod watch;

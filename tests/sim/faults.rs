@@ -1,6 +1,9 @@
 //! The writes of the controller, and the world just before and just after each: what a process finds that replaces one which
 //! died there, with the write lost or with its answer lost.
 
+pub(super) mod draw;
+pub(super) mod plan;
+
 use super::world::{Run, Snapshot};
 use tidegate::sim::request::ApiRequest;
 

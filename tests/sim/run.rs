@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate::{
     runtime::clock::Clock,
     sim::{
@@ -107,6 +107,22 @@ impl Stage {
         if let Err(refused) = outcome {
             world.complain(format_args!("a patch was refused: {}", refused.message));
         }
+    }
+
+    /// As `kubectl delete`.
+    pub(super) fn delete(&self, plural: &'static str, name: &str, policy: &str) {
+        let mut world = self.shared.lock();
+        world.note(format_args!("a person deletes {plural}/{name}"));
+        let key = Key::new(plural, "default", name);
+        let options = json!({ "propagationPolicy": policy });
+        if let Err(refused) = server::delete(&mut world.world, &Author::person(), &key, &options) {
+            world.complain(format_args!("a deletion was refused: {}", refused.message));
+        }
+    }
+
+    /// From here on no requests come in: what is deleted serves nobody.
+    pub(super) fn close_traffic(&self) {
+        self.shared.lock().proxy.open = false;
     }
 
     /// From here on requests come in.

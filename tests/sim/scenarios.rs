@@ -22,7 +22,7 @@ fn fault_free(scenario: &run::Scenario) -> run::Outcome {
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    let scenario = stories::canary();
+    let scenario = stories::canary::canary();
     let hashes = [1, 1, 2].map(|seed| run::play(&scenario, seed, false).hash());
     assert_eq!(
         (hashes[0] == hashes[1], hashes[0] == hashes[2]),
@@ -33,7 +33,7 @@ fn the_same_seed_gives_the_same_run() {
 /// The negative control: pods that end at once, behind a Service that is all there is, lose requests.
 #[test]
 fn lost_requests_are_seen() {
-    let mut scenario = stories::pod_ratio();
+    let mut scenario = stories::canary::pod_ratio();
     scenario.nature.grace = Duration::ZERO;
     let outcome = run::play(&scenario, 1, false);
     let others: Vec<&String> = outcome
@@ -46,47 +46,47 @@ fn lost_requests_are_seen() {
 
 #[test]
 fn a_canary_survives_a_crash_at_every_write() {
-    crash::everywhere(&stories::canary());
+    crash::everywhere(&stories::canary::canary());
 }
 
 #[test]
 fn a_canary_without_a_router_survives_a_crash_at_every_write() {
-    crash::everywhere(&stories::pod_ratio());
+    crash::everywhere(&stories::canary::pod_ratio());
 }
 
 #[test]
 fn a_failed_analysis_survives_a_crash_at_every_write() {
-    crash::everywhere(&stories::failed_analysis());
+    crash::everywhere(&stories::canary::failed_analysis());
 }
 
 #[test]
 fn an_abort_by_request_survives_a_crash_at_every_write() {
-    crash::everywhere(&stories::requested_abort());
+    crash::everywhere(&stories::abort::requested_abort());
 }
 
 #[test]
 fn an_abort_under_leader_election_survives_a_crash_at_every_write() {
-    crash::everywhere(&stories::abort_under_election());
+    crash::everywhere(&stories::abort::abort_under_election());
 }
 
 #[test]
 fn a_new_revision_in_mid_flight_survives_a_crash_at_every_write() {
-    crash::everywhere(&stories::overtaken());
+    crash::everywhere(&stories::canary::overtaken());
 }
 
 #[test]
 fn a_bake_survives_a_crash_at_every_write() {
-    crash::everywhere(&stories::bake());
+    crash::everywhere(&stories::bake::bake());
 }
 
 #[test]
 fn a_bake_that_goes_back_survives_a_crash_at_every_write() {
-    crash::everywhere(&stories::bake_back());
+    crash::everywhere(&stories::bake::bake_back());
 }
 
 #[test]
 fn an_abort_with_dynamic_stable_scale_survives_a_crash_at_every_write() {
-    crash::everywhere(&stories::dynamic_abort());
+    crash::everywhere(&stories::abort::dynamic_abort());
 }
 
 #[test]
@@ -95,20 +95,35 @@ fn an_experiment_step_survives_a_crash_at_every_write() {
         "spec.strategy.canary.steps[].experiment",
         "Experiment spec.templates[].service",
     ]);
-    crash::everywhere(&stories::good_experiment());
+    crash::everywhere(&stories::experiment::good_experiment());
 }
 
 #[test]
 fn a_failed_experiment_survives_a_crash_at_every_write() {
-    crash::everywhere(&stories::failed_experiment());
+    crash::everywhere(&stories::experiment::failed_experiment());
 }
 
 #[test]
 fn a_switch_survives_a_crash_at_every_write() {
-    crash::everywhere(&stories::blue_green());
+    crash::everywhere(&stories::blue_green::blue_green());
 }
 
 #[test]
 fn a_switch_back_survives_a_crash_at_every_write() {
-    crash::everywhere(&stories::blue_green_back());
+    crash::everywhere(&stories::blue_green::blue_green_back());
+}
+
+#[test]
+fn a_promotion_in_full_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::promotion::promote_full());
+}
+
+#[test]
+fn a_deletion_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::deletion::whole());
+}
+
+#[test]
+fn a_deletion_with_orphans_survives_a_crash_at_every_write() {
+    crash::everywhere(&stories::deletion::orphans());
 }
