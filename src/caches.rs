@@ -2,6 +2,7 @@
 //!
 //! Not here: what is made of the objects (`rollout::observe`).
 
+pub mod fed;
 mod prune;
 mod routes;
 mod wake;

@@ -55,6 +55,18 @@ struct Optional {
 }
 
 impl Routes {
+    /// Kinds that are served, with what is in them.
+    pub(super) fn filled(stores: BTreeMap<RouteKind, Store<CachedObject>>) -> Self {
+        let filled = |store| Optional {
+            store,
+            availability: watch::channel(Availability::Filled).1,
+        };
+        let stores = stores.into_iter();
+        Self(Arc::new(
+            stores.map(|(kind, store)| (kind, filled(store))).collect(),
+        ))
+    }
+
     /// The store of a kind.
     pub fn store(&self, kind: RouteKind) -> Option<&Store<CachedObject>> {
         self.0.get(&kind).map(|optional| &optional.store)

@@ -43,6 +43,22 @@ struct OnDemand {
 }
 
 impl Workloads {
+    /// Stores that are filled.
+    pub(super) fn filled(
+        stores: BTreeMap<WorkloadKind, Store<CachedObject>>,
+        marked: Store<CachedObject>,
+    ) -> Self {
+        let filled = |store| OnDemand {
+            store,
+            state: watch::channel(State::Filled).1,
+        };
+        let kinds = stores.into_iter();
+        Self {
+            kinds: Arc::new(kinds.map(|(kind, store)| (kind, filled(store))).collect()),
+            marked,
+        }
+    }
+
     /// The store of a kind, once it is filled.
     pub fn store(&self, kind: WorkloadKind) -> Option<&Store<CachedObject>> {
         let on_demand = self.kinds.get(&kind)?;
