@@ -8,7 +8,7 @@
 pub enum Mutant {
     /// A Service is narrowed to a version before any of its pods is available.
     A1ServiceBeforePods,
-    /// The guard before the switch of the stable Service says "done" while it means "wait".
+    /// The guard before the promotion says "done" while it means "wait".
     A2WaitIsDone,
     /// Pods that are asked for count like pods that are available.
     A3DesiredForAvailable,

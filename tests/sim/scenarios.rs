@@ -3,6 +3,8 @@
 mod crash;
 mod incidents;
 pub(super) mod manifests;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod stories;
 
 use std::time::Duration;

@@ -104,7 +104,7 @@ fn weight_now(pass: &mut Pass<'_>) -> i32 {
         Mode::Stable | Mode::Aborted if live == 0 => 0,
         // The end of a release: the pods carry what they carry until the stable Service leads to them.
         Mode::Stable if behind.as_ref() == Some(&stable_hash) => {
-            if services::stable_serves(pass) || mutated(Mutant::A2WaitIsDone) {
+            if services::stable_serves(pass) {
                 0
             } else {
                 carried(pass, live)

@@ -35,6 +35,8 @@ pub(super) struct Facts {
     pub(super) proven: bool,
     /// All traffic goes over at once.
     pub(super) switched: bool,
+    /// The stable version shrinks with its traffic.
+    pub(super) dynamic: bool,
     pub(super) sets: BTreeMap<String, Set>,
     pub(super) services: BTreeSet<String>,
     pub(super) stable_pin: Option<String>,
@@ -106,6 +108,7 @@ impl Facts {
             step_run: step_run(store, &current, step),
             proven: blue_green["prePromotionAnalysis"].is_null() || is_proven(store, &current),
             switched: !blue_green.is_null(),
+            dynamic: canary["dynamicStableScale"] == true,
             current,
             sets,
             services: services.keys().map(|name| (*name).to_owned()).collect(),

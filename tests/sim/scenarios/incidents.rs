@@ -3,12 +3,12 @@
 //!
 //! Not here: the same by rule (`rollout::decide::tests`), and the bugs themselves put back (`mutants`).
 
-mod capacity;
-mod convergence;
-mod flagger;
-mod routing;
-pub(super) mod stages;
-mod verdicts;
+pub(super) mod capacity;
+pub(super) mod convergence;
+pub(super) mod flagger;
+pub(super) mod routing;
+mod stages;
+pub(super) mod verdicts;
 
 use std::time::Duration;
 
@@ -62,6 +62,12 @@ impl Incident {
         let alone = stories::canary::pod_ratio();
         self.scenario.nature = alone.nature;
         self.scenario.story[2] = Beat::Pause(Duration::from_secs(2));
+        self
+    }
+
+    /// Pods go on serving for a while when they are told to end: some go while their Service has traffic.
+    fn graceful(mut self) -> Self {
+        self.scenario.nature.grace = Duration::from_secs(3);
         self
     }
 
@@ -122,10 +128,11 @@ impl Incident {
         let (found, outcome) = self.found(1);
         assert!(
             found.is_empty(),
-            "{}:\n{}\n\n{:#?}\n\n{}",
+            "{}:\n{}\n\n{:#?}\n{}\n\n{}",
             self.scenario.name,
             found.join("\n"),
             outcome.counts,
+            at_end(&outcome, "rollouts/web")["status"],
             outcome.tail(60)
         );
     }
@@ -150,9 +157,13 @@ fn all<'a>(outcome: &'a Outcome, prefix: &str) -> Vec<(&'a str, &'a Value)> {
         .collect()
 }
 
-/// The weights that the canary had, in order.
+/// The weights that the canary had after the 0 that it began with, in order.
 fn weights(outcome: &Outcome) -> Vec<i64> {
-    numbers(&done(outcome, "ingresses/web-web-canary"), "weight ")
+    let mut weights = numbers(&done(outcome, "ingresses/web-web-canary"), "weight ");
+    if !weights.is_empty() {
+        weights.remove(0);
+    }
+    weights
 }
 
 /// The sizes that were written to the ReplicaSet of this image, in order.

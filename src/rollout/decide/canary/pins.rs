@@ -86,7 +86,13 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
             Some(_) | None => stable,
         },
         Mode::Stepping | Mode::Full => {
-            let available = pass.revisions.new.map_or(0, |new| new.available);
+            let available = pass.revisions.new.map_or(0, |new| {
+                if mutated(Mutant::A3DesiredForAvailable) {
+                    new.replicas
+                } else {
+                    new.available
+                }
+            });
             let want = threshold::enough(pass, scale::pods_for(pass, steps::goal_weight(pass)));
             let new =
                 (want > 0 && available >= want && pass.hold.is_none()).then(|| new_hash.clone());

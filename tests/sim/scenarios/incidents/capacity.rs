@@ -29,6 +29,7 @@ pub(in crate::sim::scenarios) fn dynamic() -> Incident {
         let fields = json!({"dynamicStableScale": true, "scaleDownDelaySeconds": null});
         stages::canary_with(stage, &fields);
     })
+    .graceful()
     .updated()
     .finished()
     .so("the old version shrank step by step", |outcome| {
@@ -65,6 +66,7 @@ fn incident_a7_weight_goes_back_only_to_as_many_stable_pods_as_carry_it() {
         });
         stages::canary_with(stage, &canary);
     })
+    .graceful()
     .updated()
     .until("most of the traffic", |get| weight(get) == 800)
     .until("a small stable version", |get| {
@@ -108,6 +110,7 @@ fn incident_a12_a_rollback_gives_a_small_stable_version_no_more_than_it_carries(
         });
         stages::canary_with(stage, &canary);
     })
+    .graceful()
     .updated()
     .until("the pause", stages::is_paused)
     .until("a small stable version", |get| {
@@ -243,6 +246,7 @@ fn incident_a25_a_new_size_in_mid_flight_loses_neither_step_nor_weight() {
             &json!([{"setWeight": 20}, {"pause": {"duration": "40s"}}, {"setWeight": 60}]),
         );
     })
+    .graceful()
     .updated()
     .until("the pause", stages::is_paused)
     .act(|stage| stages::spec(stage, &json!({"replicas": 9})))

@@ -18,6 +18,7 @@ pub(in crate::sim::scenarios) fn abort_of_a_shrunk_stable() -> Incident {
         });
         stages::canary_with(stage, &canary);
     })
+    .graceful()
     .updated()
     .until("the pause", is_paused)
     .until("a small stable version", |get| {

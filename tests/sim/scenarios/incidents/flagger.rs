@@ -1,6 +1,6 @@
 //! What went wrong with Flagger: F1, F3 to F12, F15.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     Incident, all, at_end, created, done, in_order, pods, rises, sizes,
@@ -83,24 +83,26 @@ fn incident_f5_the_weight_goes_on_from_where_it_was_to_the_end() {
 
 #[test]
 fn incident_f6_a_metric_without_a_provider_is_no_success() {
-    Incident::of("F6", |stage| {
-        stages::template(
-            stage,
-            "hollow",
-            &json!([{"name": "hollow", "provider": {}}]),
-        );
-        let analysis = json!({"templates": [{"templateName": "hollow"}]});
-        stages::steps(stage, &json!([{"setWeight": 20}, {"analysis": analysis}]));
-    })
-    .act(|stage| image(stage, "web:2"))
-    .pause(120)
-    .so("it is named, and nothing becomes stable by it", |outcome| {
-        let status = &at_end(outcome, "rollouts/web")["status"];
-        pods(outcome, "web:1") == 5
-            && status["stableRS"] != status["currentPodHash"]
-            && status.to_string().contains("hollow")
-    })
-    .is_green();
+    Incident::of("F6", stages::canary)
+        .act(|stage| {
+            stages::template(
+                stage,
+                "hollow",
+                &json!([{"name": "hollow", "provider": {}}]),
+            );
+            let analysis = json!({"templates": [{"templateName": "hollow"}]});
+            let steps = json!([{"setWeight": 20}, {"analysis": analysis}]);
+            stages::spec(stage, &json!({"strategy": {"canary": {"steps": steps}}}));
+        })
+        .act(|stage| image(stage, "web:2"))
+        .pause(120)
+        .so("it is named, and nothing becomes stable by it", |outcome| {
+            let status = &at_end(outcome, "rollouts/web")["status"];
+            pods(outcome, "web:1") == 5
+                && status["stableRS"] != status["currentPodHash"]
+                && status.to_string().contains("hollow")
+        })
+        .is_green();
 }
 
 #[test]
@@ -203,19 +205,24 @@ fn incident_f12_a_rollout_that_is_deleted_puts_back_what_it_changed() {
     Incident::of("F12", stages::canary)
         .updated()
         .until("the first weight", |get| weight(get) == 20)
-        .act(|stage| stage.delete("rollouts", "web", "Orphan"))
-        .until("the end of the weight", |get| {
-            get("ingresses/web-web-canary").is_null()
+        .act(|stage| {
+            stage.close_traffic();
+            stage.delete("rollouts", "web", "Background");
         })
-        .so(
-            "the pods serve on, and nothing is ours any more",
-            |outcome| {
-                let label = &at_end(outcome, "services/web-canary")["metadata"]["labels"];
-                all(outcome, "replicasets/").len() == 2
-                    && *label == Value::Null
-                    && pods(outcome, "web:1") == 5
-            },
-        )
+        .until("everything to be put back", |get| {
+            let selector = &get("services/web-canary")["spec"]["selector"];
+            get("ingresses/web-web-canary").is_null() && *selector == json!({"app": "web"})
+        })
+        .so("the Services are as users declared them", |outcome| {
+            ["services/web-stable", "services/web-canary"]
+                .iter()
+                .all(|path| {
+                    let service = at_end(outcome, path);
+                    let label = &service["metadata"]["labels"]["tidegate.dev/managed-by-rollout"];
+                    service["spec"]["selector"] == json!({"app": "web"}) && label.is_null()
+                })
+                && all(outcome, "replicasets/").is_empty()
+        })
         .is_green();
 }
 

@@ -204,6 +204,7 @@ fn incident_a17_after_an_abort_no_route_leads_to_the_canary() {
 #[test]
 fn incident_a18_weights_stay_within_their_total_when_an_abort_meets_a_scale_down() {
     Incident::of("A18", stages::canary)
+        .graceful()
         .updated()
         .until("half of the traffic", |get| weight(get) == 50)
         .act(|stage| {
