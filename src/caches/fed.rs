@@ -4,19 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use kube::{
-    core::ApiResource,
-    runtime::{
-        reflector::{Store, store::Writer},
-        watcher::Event,
-    },
-};
+use kube::{core::ApiResource, runtime::watcher::Event};
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{
-    Caches, Routes, Workloads, endpoint_slices, ingresses, jobs, pods, prune, replica_sets,
-    services,
+    Cache, Caches, Filler, Routes, SERVICE_NAME, Workloads, endpoint_slices, ingresses, jobs, pods,
+    prune, replica_sets, services,
 };
 use crate::api::{
     gateway_api::RouteKind,
@@ -37,7 +31,7 @@ struct Feed {
     /// A label that objects must have (`true`), or must not have.
     label: Option<(String, bool)>,
     prune: fn(&mut Value),
-    writer: Writer<CachedObject>,
+    filler: Filler,
 }
 
 #[derive(Default)]
@@ -50,14 +44,15 @@ impl Feeds {
         resource: ApiResource,
         label: Option<(String, bool)>,
         prune: fn(&mut Value),
-    ) -> Store<CachedObject> {
-        let writer = Writer::new(resource);
-        let store = writer.as_reader();
+    ) -> Cache {
+        let service = (plural == "endpointslices").then_some(SERVICE_NAME);
+        let filler = Filler::indexed(resource, service);
+        let store = filler.cache();
         self.0.push(Feed {
             plural,
             label,
             prune,
-            writer,
+            filler,
         });
         store
     }
@@ -152,7 +147,7 @@ impl Fed {
             let mut kept = object.clone();
             (feed.prune)(&mut kept);
             let kept = CachedObject::new(kept);
-            feed.writer.apply_watcher_event(&if selected && !deleted {
+            feed.filler.apply(&if selected && !deleted {
                 Event::Apply(kept)
             } else {
                 Event::Delete(kept)
@@ -166,10 +161,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::caches::select;
 
-    fn names_in(store: &Store<CachedObject>) -> Vec<String> {
-        select(store, "shop", |_| true)
+    fn names_in(store: &Cache) -> Vec<String> {
+        store
+            .select("shop", |_| true)
             .iter()
             .map(|object| object.name().to_owned())
             .collect()

@@ -12,7 +12,6 @@ use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
     core::{ApiResource, Request},
-    runtime::reflector::Store,
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -23,7 +22,7 @@ use crate::{
         names::{ApiNames, FIELD_MANAGER, Kind},
         object::CachedObject,
     },
-    caches::{self, Caches},
+    caches::{self, Cache, Caches},
     runtime::{
         client::{ApiError, Failure, with_deadline},
         lease::{Fence, LostLease},
@@ -245,7 +244,7 @@ impl Writer {
         action: &'static str,
         resource: &ApiResource,
         new: &New<'_>,
-        all: Option<&Store<CachedObject>>,
+        all: Option<&Cache>,
     ) -> Result<Acted, ActError> {
         let New {
             namespace,
@@ -290,7 +289,7 @@ impl Writer {
                 // Perhaps our own, created before a crash or by a write whose answer was lost.
                 let existing = if let Some(all) = all {
                     // A cache that does not show it yet will.
-                    caches::get(all, resource, namespace, name).ok_or_else(|| failed(error))?
+                    all.get(namespace, name).ok_or_else(|| failed(error))?
                 } else {
                     let limit = self.bound(action, name)?;
                     Arc::new(with_deadline(limit, api.get(name)).await.map_err(failed)?)
@@ -437,7 +436,7 @@ impl Writer {
 }
 
 /// The cache that has every object of a kind. ReplicaSets are watched by label.
-fn all<'a>(caches: &'a Caches, resource: &ApiResource) -> Option<&'a Store<CachedObject>> {
+fn all<'a>(caches: &'a Caches, resource: &ApiResource) -> Option<&'a Cache> {
     match resource.kind.as_str() {
         "Ingress" => Some(&caches.ingresses),
         "Service" => Some(&caches.services),

@@ -112,6 +112,16 @@ static ALL: &[Resource] = &[
     of("networking.k8s.io", "v1", "ingresses", "Ingress")
         .with_status()
         .with_generation(),
+    of("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
+        .with_status()
+        .with_generation(),
+    of(
+        "autoscaling",
+        "v2",
+        "horizontalpodautoscalers",
+        "HorizontalPodAutoscaler",
+    )
+    .with_status(),
     of("batch", "v1", "jobs", "Job")
         .with_status()
         .with_generation(),

@@ -60,6 +60,7 @@ fn ask<T: Send + 'static>(ask: impl AsyncFnOnce(Server) -> T + Send + 'static) -
             grace: Duration::ZERO,
             bring_back: Duration::ZERO,
             entry: Entry::Service("none".to_owned()),
+            ..Nature::default()
         };
         let shared = Run::begin(1, "2026-01-02T03:04:05Z".parse().expect("a time"), nature);
         let actors = tokio::spawn(world::live(shared.clone()));

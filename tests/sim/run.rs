@@ -142,7 +142,7 @@ impl Stage {
 
     /// From here on requests come in.
     pub(super) fn open_traffic(&self) {
-        self.shared.lock().proxy.open = true;
+        self.shared.lock().open_traffic();
     }
 
     /// Plays the story from where the world stands in it.

@@ -62,6 +62,7 @@ fn mid_canary() -> Shared {
         grace: Duration::ZERO,
         bring_back: Duration::from_secs(3),
         entry: Entry::Ingress("web".to_owned()),
+        ..Nature::default()
     };
     let shared = Run::begin(1, "2026-01-02T03:04:05Z".parse().expect("a time"), nature);
     let steps =

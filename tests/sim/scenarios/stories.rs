@@ -37,6 +37,7 @@ pub(super) fn routed(name: &'static str, story: Vec<Beat>) -> Scenario {
             grace: Duration::ZERO,
             bring_back: AT_ONCE,
             entry: Entry::Ingress("web".to_owned()),
+            ..Nature::default()
         },
         elect: false,
         answers: share_of_errors(0.0),
