@@ -34,8 +34,6 @@ pub enum Mutant {
     A33TerminatedIsSuccess,
     /// Who has promoted cannot abort any more.
     A37PromoteBeatsAbort,
-    /// A write that was computed from an old version of its object is written all the same.
-    A41BlindWrite,
     /// The time at which an old version may go is lost.
     A47DeadlineLost,
     /// The verdict on one version counts for the next.
@@ -44,7 +42,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 16] = [
         Self::A1ServiceBeforePods,
         Self::A2WaitIsDone,
         Self::A3DesiredForAvailable,
@@ -59,7 +57,6 @@ impl Mutant {
         Self::A31FailureWithheld,
         Self::A33TerminatedIsSuccess,
         Self::A37PromoteBeatsAbort,
-        Self::A41BlindWrite,
         Self::A47DeadlineLost,
         Self::F9EvidenceOfTheLastRevision,
     ];

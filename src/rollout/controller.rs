@@ -28,7 +28,6 @@ use crate::{
         workload::WorkloadKind,
     },
     caches::{self, Caches},
-    mutants::{Mutant, mutated},
     runtime::{
         backoff::Backoff, client::Failure, clock::Clock, events::EventSink,
         instruments::Instruments,
@@ -178,7 +177,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     if !context.writer.names.serves(labels) {
         return Ok(Requeue::await_change());
     }
-    if !shows_own_writes(rollout, context) && !mutated(Mutant::A41BlindWrite) {
+    if !shows_own_writes(rollout, context) {
         return Ok(Requeue::requeue(BEHIND));
     }
     let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);

@@ -12,7 +12,6 @@ use crate::{
         workload::{AtRest, WorkloadKind},
     },
     caches,
-    mutants::{Mutant, mutated},
     rollout::{
         decision::{Action, Target},
         status,
@@ -197,9 +196,7 @@ pub fn status_patch(
 
 /// The patch with its precondition.
 pub(super) fn over(resource_version: &str, mut patch: Value) -> Value {
-    if !mutated(Mutant::A41BlindWrite) {
-        patch["metadata"]["resourceVersion"] = json!(resource_version);
-    }
+    patch["metadata"]["resourceVersion"] = json!(resource_version);
     patch
 }
 
