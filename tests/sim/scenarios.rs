@@ -1,7 +1,10 @@
 //! The releases that are played, and what is asked of each: fault-free, twice, and with a crash at every write.
 
 mod crash;
+mod incidents;
 pub(super) mod manifests;
+#[cfg(feature = "mutants")]
+mod mutants;
 pub(super) mod stories;
 
 use std::time::Duration;
