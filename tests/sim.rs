@@ -14,6 +14,7 @@ mod discovery;
 mod entropy;
 mod faults;
 mod monitors;
+mod plays;
 mod process;
 mod request;
 

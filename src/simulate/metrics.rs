@@ -286,3 +286,6 @@ fn meaning(query: &str, question: &Question<'_>) -> Meaning {
     }
     Meaning::Unknown
 }
+
+#[cfg(test)]
+mod tests;
