@@ -9,11 +9,14 @@
     reason = "a model: its times only grow, its numbers are small, and it tells how far a long run is"
 )]
 
+mod command;
 mod conformance;
 mod discovery;
 mod entropy;
 mod faults;
+mod parallel;
 mod process;
+mod random;
 mod request;
 mod rules;
 mod run;

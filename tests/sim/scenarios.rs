@@ -1,6 +1,7 @@
 //! The releases that are played, and what is asked of each: fault-free, twice, and with a crash at every write.
 
-mod crash;
+pub(super) mod catalogue;
+pub(super) mod crash;
 pub(super) mod manifests;
 mod stories;
 

@@ -18,7 +18,11 @@ use tokio::{
     time::Instant,
 };
 
-use super::{faults::Writes, rules::Rules, summary::Counts};
+use super::{
+    faults::{Faults, deaths::Writes},
+    rules::Rules,
+    summary::Counts,
+};
 
 /// The world, and what is known about what happened in it.
 pub(super) struct Run {
@@ -34,6 +38,9 @@ pub(super) struct Run {
     seen: Objects,
     pub(super) rules: Rules,
     pub(super) writes: Writes,
+    pub(super) faults: Faults,
+    /// Moments that people waited for in vain.
+    pub(super) missed: usize,
     pub(super) counts: Counts,
     /// Everything that happened, in order.
     pub(super) trace: Vec<String>,
@@ -49,6 +56,8 @@ pub(super) struct Signals {
     pub(super) committed: watch::Sender<u64>,
     /// There is something new on the agenda.
     pub(super) planned: Notify,
+    /// There is something to do for the supervisor of the processes.
+    pub(super) orders: Notify,
 }
 
 /// The run, shared. Cheap to clone.
@@ -169,6 +178,8 @@ impl Run {
             seen: snapshot.seen,
             rules,
             writes: Writes::default(),
+            faults: Faults::default(),
+            missed: 0,
             counts: snapshot.counts,
             trace: snapshot.trace,
             complaints: Vec::new(),
@@ -186,6 +197,8 @@ impl Run {
             seen: Objects::default(),
             world: World::new(seed, epoch, nature),
             writes: Writes::default(),
+            faults: Faults::default(),
+            missed: 0,
             counts: Counts::default(),
             trace: Vec::new(),
             complaints: Vec::new(),
@@ -226,6 +239,10 @@ impl Run {
                     }
                     self.seen.apply(&change);
                     self.counts.count(&change);
+                    if self.faults.last(event.at) {
+                        // While things go wrong nobody is in time.
+                        self.rules.excuse();
+                    }
                     let time = self.world.store.time(event.at);
                     for what in self.rules.check(&self.seen, &change, event.at, time) {
                         self.complain_at(event.at, what);
