@@ -70,7 +70,7 @@ impl Draw {
         if !self.endless && outcome.missed == 0 {
             wrong.extend(summary::differences(
                 &undisturbed_end(&self.scenario()),
-                &outcome.end,
+                &summary::essence(&outcome.end),
             ));
         }
         wrong
@@ -122,7 +122,7 @@ fn undisturbed_end(scenario: &Scenario) -> End {
     static ENDS: Mutex<BTreeMap<&str, End>> = Mutex::new(BTreeMap::new());
     let known = ENDS.lock().expect("no panic").get(scenario.name).cloned();
     known.unwrap_or_else(|| {
-        let end = Arc::new(run::play(scenario, 1, false).end);
+        let end = Arc::new(summary::essence(&run::play(scenario, 1, false).end));
         ENDS.lock()
             .expect("no panic")
             .insert(scenario.name, end.clone());

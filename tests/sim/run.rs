@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tidegate::sim::{
     request::Subresource,
@@ -209,12 +209,23 @@ impl Stage {
         while Instant::now() < deadline {
             tokio::time::sleep(QUIET).await;
             let now = writes();
-            if now == before {
+            if now == before && !self.waits() {
                 return Ok(());
             }
             before = now;
         }
         Err(Stuck("the controller does not come to rest".to_owned()))
+    }
+
+    /// Whether a Rollout says that something is still to come, on the clock that the controller has.
+    fn waits(&self) -> bool {
+        let run = self.shared.lock();
+        let now = run.time() + SignedDuration::from_millis(run.faults.skew);
+        run.store.list("rollouts").any(|(_, rollout)| {
+            let next = rollout["status"]["next"]["at"].as_str();
+            let next = next.and_then(|at| at.parse::<Timestamp>().ok());
+            next.is_some_and(|at| at > now)
+        })
     }
 
     /// It stays at rest, and says what it is at rest with.

@@ -84,6 +84,13 @@ fn frozen(shared: &Shared, process: &Process) -> Option<Duration> {
     run.faults.frozen(process.id, now).map(|end| end - now)
 }
 
+/// So many milliseconds, but not longer than anything may go wrong.
+fn within(shared: &Shared, millis: u64) -> Duration {
+    let run = shared.lock();
+    let left = run.faults.until().saturating_sub(run.now());
+    Duration::from_millis(millis).min(left)
+}
+
 /// Has the request meet what struck it.
 async fn suffer(
     shared: &Shared,
@@ -110,15 +117,15 @@ async fn suffer(
         What::Duplicate { after } => {
             let answered = reach(shared, process, &request);
             if request.mutates() {
-                let shared = shared.clone();
+                let (shared, after) = (shared.clone(), within(shared, after));
                 tokio::spawn(async move {
-                    tokio::time::sleep(Duration::from_millis(after)).await;
+                    tokio::time::sleep(after).await;
                     drop(meet(&shared, &request));
                 });
             }
             Ok(answered)
         }
-        What::Delay { by } => late(shared, process, request, Duration::from_millis(by)).await,
+        What::Delay { by } => late(shared, process, request, within(shared, by)).await,
         What::Refuse {
             code,
             moment,
