@@ -2,22 +2,20 @@
 //!
 //! Not here: what is made of the objects (`rollout::observe`).
 
+mod cache;
+pub mod fed;
 mod prune;
 mod routes;
 mod wake;
 mod workloads;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures::StreamExt;
 use kube::{
     Api, Client,
     core::{ApiResource, GroupVersionKind},
-    runtime::{
-        WatchStreamExt,
-        reflector::{self, Store, store::Writer},
-        watcher,
-    },
+    runtime::{WatchStreamExt, watcher},
 };
 use serde_json::Value;
 use tokio::{sync::watch, task::JoinSet, time::Instant};
@@ -32,6 +30,8 @@ use crate::{
     runtime::write_log::{Cached, WriteLog},
 };
 
+pub use cache::Cache;
+use cache::Filler;
 pub use routes::Routes;
 use wake::{Changed, Stores};
 pub use wake::{Wakes, Woken};
@@ -39,6 +39,8 @@ pub use workloads::Workloads;
 
 /// Behind load balancers that drop idle connections silently, a shorter watch bounds how long a cache can be stale.
 const WATCH_SECONDS: u32 = 200;
+/// The label by which an EndpointSlice names its Service.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// Objects of one answer to a list: whole ones are in memory until they are pruned.
 const PAGE: u32 = 100;
 
@@ -67,31 +69,31 @@ pub struct Caches {
     /// Whether the Rollouts have been listed. Of several that wait for one store kube wakes only the last.
     rollouts_listed: watch::Receiver<bool>,
     /// Rollouts.
-    pub rollouts: Store<CachedObject>,
+    pub rollouts: Cache,
     /// ReplicaSets with our hash label.
-    pub replica_sets: Store<CachedObject>,
+    pub replica_sets: Cache,
     /// Services.
-    pub services: Store<CachedObject>,
+    pub services: Cache,
     /// EndpointSlices.
-    pub endpoint_slices: Store<CachedObject>,
+    pub endpoint_slices: Cache,
     /// Ingresses.
-    pub ingresses: Store<CachedObject>,
+    pub ingresses: Cache,
     /// Routes of the Gateway API, where the cluster has them.
     pub routes: Routes,
     /// Workloads that Rollouts take their pod template from.
     pub workloads: Workloads,
     /// AnalysisRuns.
-    pub analysis_runs: Store<CachedObject>,
+    pub analysis_runs: Cache,
     /// Jobs of metrics, by their label.
-    pub jobs: Store<CachedObject>,
+    pub jobs: Cache,
     /// Pods of such Jobs, by the same label.
-    pub job_pods: Store<CachedObject>,
+    pub job_pods: Cache,
     /// Experiments.
-    pub experiments: Store<CachedObject>,
+    pub experiments: Cache,
     /// AnalysisTemplates.
-    pub templates: Store<CachedObject>,
+    pub templates: Cache,
     /// ClusterAnalysisTemplates; `None` when only one namespace is served.
-    pub cluster_templates: Option<Store<CachedObject>>,
+    pub cluster_templates: Option<Cache>,
 }
 
 /// A resource outside our group.
@@ -130,7 +132,7 @@ fn endpoint_slices() -> ApiResource {
 
 struct Watch {
     api: Api<CachedObject>,
-    resource: ApiResource,
+    filler: Filler,
     config: watcher::Config,
     prune: fn(&mut Value),
     changed: Changed,
@@ -155,9 +157,10 @@ pub fn start(
     let routes = routes::start(client, scope, wakes, tasks);
     let mut watch = |resource: ApiResource, config, prune: fn(&mut Value), changed| {
         let api = scope.api(client, &resource);
+        let label = (resource.plural == "endpointslices").then_some(SERVICE_NAME);
         let watch = Watch {
             api,
-            resource,
+            filler: Filler::indexed(resource, label),
             config,
             prune,
             changed,
@@ -242,45 +245,76 @@ pub fn start(
     caches
 }
 
-async fn tell_first_list(store: Store<CachedObject>, listed: watch::Sender<bool>) {
-    if store.wait_until_ready().await.is_ok() {
+async fn tell_first_list(cache: Cache, listed: watch::Sender<bool>) {
+    if cache.store().wait_until_ready().await.is_ok() {
         listed.send_replace(true);
     }
 }
 
-fn begin(watch: Watch, wakes: Wakes, tasks: &mut JoinSet<()>) -> Store<CachedObject> {
-    let writer = Writer::new(watch.resource.clone());
-    let reader = writer.as_reader();
+fn begin(watch: Watch, wakes: Wakes, tasks: &mut JoinSet<()>) -> Cache {
+    let Watch {
+        api,
+        mut filler,
+        config,
+        prune,
+        changed,
+    } = watch;
+    let cache = filler.cache();
     tasks.spawn(async move {
-        let Watch {
-            api,
-            resource,
-            config,
-            prune,
-            changed,
-        } = watch;
-        let mut events = reflector::reflector(
-            writer,
-            watcher(api, config)
-                .default_backoff()
-                .modify(move |object| *object = object.pruned(prune)),
-        )
-        .boxed();
+        let mut events = watcher(api, config)
+            .default_backoff()
+            .modify(move |object| *object = object.pruned(prune))
+            .boxed();
         while let Some(event) = events.next().await {
             match event {
-                Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => {
-                    wakes.wake(changed, &object);
+                Ok(event) => {
+                    filler.apply(&event);
+                    match event {
+                        watcher::Event::Apply(object) | watcher::Event::Delete(object) => {
+                            wakes.wake(changed, &object);
+                        }
+                        watcher::Event::InitDone => wakes.wake_all(),
+                        watcher::Event::Init | watcher::Event::InitApply(_) => {}
+                    }
                 }
-                Ok(watcher::Event::InitDone) => wakes.wake_all(),
-                Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
-                Err(error) => tracing::warn!(kind = resource.kind, "watch interrupted: {error}"),
+                Err(error) => {
+                    tracing::warn!(kind = filler.kind(), "watch interrupted: {error}");
+                }
             }
         }
     });
-    reader
+    cache
 }
 
 impl Caches {
+    /// How many objects are kept, and how many bytes their JSON has.
+    pub fn size(&self) -> (usize, usize) {
+        let fixed = [
+            &self.rollouts,
+            &self.replica_sets,
+            &self.services,
+            &self.endpoint_slices,
+            &self.ingresses,
+            &self.analysis_runs,
+            &self.jobs,
+            &self.job_pods,
+            &self.experiments,
+            &self.templates,
+            &self.workloads.marked,
+        ];
+        let routes = RouteKind::ALL.map(|kind| self.routes.store(kind));
+        let workloads = WorkloadKind::ALL.map(|kind| self.workloads.store(kind));
+        let optional = routes.into_iter().chain(workloads).flatten();
+        let all = fixed
+            .into_iter()
+            .chain(optional)
+            .chain(&self.cluster_templates);
+        all.map(Cache::size)
+            .fold((0, 0), |(objects, bytes), (more, bytes_more)| {
+                (objects + more, bytes + bytes_more)
+            })
+    }
+
     /// Waits until every store has been filled once. Returns the kinds that are still missing after `patience`.
     pub async fn ready(&self, patience: Duration) -> Result<(), Vec<&'static str>> {
         let mut stores = vec![
@@ -309,7 +343,7 @@ impl Caches {
         }
         for (kind, store) in stores {
             if !matches!(
-                tokio::time::timeout_at(deadline, store.wait_until_ready()).await,
+                tokio::time::timeout_at(deadline, store.store().wait_until_ready()).await,
                 Ok(Ok(()))
             ) {
                 missing.push(kind);
@@ -335,17 +369,6 @@ impl Caches {
     }
 }
 
-/// Objects of a store in one namespace that fulfil `wanted`, by name.
-pub fn select(
-    store: &Store<CachedObject>,
-    namespace: &str,
-    wanted: impl Fn(&CachedObject) -> bool,
-) -> Vec<Arc<CachedObject>> {
-    let mut found = store.state_filter(|object| object.namespace() == namespace && wanted(object));
-    found.sort_by(|a, b| a.name().cmp(b.name()));
-    found
-}
-
 /// Whether a cached object shows what we wrote to it last: deciding on less would decide it twice.
 pub fn shows_own_write(log: &WriteLog, kind: &str, object: &CachedObject) -> bool {
     let cached = Cached {
@@ -359,19 +382,4 @@ pub fn shows_own_write(log: &WriteLog, kind: &str, object: &CachedObject) -> boo
         Some(cached),
         Instant::now(),
     )
-}
-
-/// The object of that name.
-pub fn get(
-    store: &Store<CachedObject>,
-    resource: &ApiResource,
-    namespace: &str,
-    name: &str,
-) -> Option<Arc<CachedObject>> {
-    let reference = reflector::ObjectRef::<CachedObject>::new_with(name, resource.clone());
-    store.get(&if namespace.is_empty() {
-        reference
-    } else {
-        reference.within(namespace)
-    })
 }

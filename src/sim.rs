@@ -7,6 +7,8 @@
 
 pub mod actors;
 pub mod managed_fields;
+pub mod metrics;
+pub mod nature;
 pub mod proxy;
 pub mod request;
 pub mod resources;
@@ -14,4 +16,8 @@ pub mod schema;
 pub mod selector;
 pub mod server;
 pub mod store;
+pub mod traffic;
 pub mod world;
+
+#[cfg(test)]
+mod tests;

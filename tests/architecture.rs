@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 /// Modules that decide, render or describe: a file, or everything in the folder beside it.
-const PURE: [&str; 17] = [
+const PURE: [&str; 18] = [
     "src/rollout/decide",
+    "src/rollout/act/write",
     "src/rollout/decision",
     "src/rollout/snapshot",
     "src/analysis/decide",

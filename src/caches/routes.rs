@@ -9,20 +9,13 @@ use futures::StreamExt;
 use kube::{
     Client,
     core::ApiResource,
-    runtime::{
-        WatchStreamExt,
-        reflector::{Store, store::Writer},
-        watcher,
-    },
+    runtime::{WatchStreamExt, watcher},
 };
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
-use super::{Scope, WATCH_SECONDS, Wakes, prune, wake::Changed};
+use super::{Cache, Filler, Scope, WATCH_SECONDS, Wakes, prune, wake::Changed};
 use crate::{
-    api::{
-        gateway_api::{GROUP, RouteKind, VERSION},
-        object::CachedObject,
-    },
+    api::gateway_api::{GROUP, RouteKind, VERSION},
     runtime::client::{Failure, with_deadline},
 };
 
@@ -50,13 +43,25 @@ pub struct Routes(Arc<BTreeMap<RouteKind, Optional>>);
 
 #[derive(Debug)]
 struct Optional {
-    store: Store<CachedObject>,
+    store: Cache,
     availability: watch::Receiver<Availability>,
 }
 
 impl Routes {
+    /// Kinds that are served, with what is in them.
+    pub(super) fn filled(stores: BTreeMap<RouteKind, Cache>) -> Self {
+        let filled = |store| Optional {
+            store,
+            availability: watch::channel(Availability::Filled).1,
+        };
+        let stores = stores.into_iter();
+        Self(Arc::new(
+            stores.map(|(kind, store)| (kind, filled(store))).collect(),
+        ))
+    }
+
     /// The store of a kind.
-    pub fn store(&self, kind: RouteKind) -> Option<&Store<CachedObject>> {
+    pub fn store(&self, kind: RouteKind) -> Option<&Cache> {
         self.0.get(&kind).map(|optional| &optional.store)
     }
 
@@ -88,10 +93,10 @@ pub(super) fn start(
     tasks: &mut JoinSet<()>,
 ) -> Routes {
     let all = RouteKind::ALL.into_iter().map(|kind| {
-        let store = Writer::new(kind.resource());
+        let store = Filler::new(kind.resource());
         let (availability, known) = watch::channel(Availability::Unknown);
         let optional = Optional {
-            store: store.as_reader(),
+            store: store.cache(),
             availability: known,
         };
         let follower = Follower {
@@ -113,7 +118,7 @@ struct Follower {
     client: Client,
     scope: Scope,
     wakes: Wakes,
-    store: Writer<CachedObject>,
+    store: Filler,
     availability: watch::Sender<Availability>,
 }
 
@@ -174,7 +179,7 @@ impl Follower {
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
-                    self.store.apply_watcher_event(&event);
+                    self.store.apply(&event);
                     match event {
                         watcher::Event::Apply(object) | watcher::Event::Delete(object) => {
                             self.wakes.wake(Changed::Route(self.kind), &object);
@@ -200,8 +205,8 @@ impl Follower {
     fn becomes_absent(&mut self) {
         let before = self.availability.send_replace(Availability::Absent);
         if before == Availability::Filled {
-            self.store.apply_watcher_event(&watcher::Event::Init);
-            self.store.apply_watcher_event(&watcher::Event::InitDone);
+            self.store.apply(&watcher::Event::Init);
+            self.store.apply(&watcher::Event::InitDone);
             self.wakes.wake_all();
         }
     }

@@ -7,14 +7,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use kube::{
-    Resource,
-    core::ApiResource,
-    runtime::reflector::{ObjectRef, Store},
-};
+use kube::{Resource, core::ApiResource, runtime::reflector::ObjectRef};
 use tokio::sync::{Notify, mpsc};
 
-use super::{Routes, workloads::names_kind};
+use super::{Cache, Routes, SERVICE_NAME, workloads::names_kind};
 use crate::api::{
     gateway_api::RouteKind,
     names::{ApiNames, Kind},
@@ -23,8 +19,8 @@ use crate::api::{
     workload::WorkloadKind,
 };
 
-/// The label by which an EndpointSlice names its Service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// In place of a namespace: any.
+const EVERYWHERE: &str = "";
 
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,13 +107,13 @@ struct RouteQueue {
 /// The stores in which those are found that a change concerns.
 #[derive(Clone, Debug)]
 pub(super) struct Stores {
-    pub(super) rollouts: Store<CachedObject>,
-    pub(super) analysis_runs: Store<CachedObject>,
-    pub(super) experiments: Store<CachedObject>,
-    pub(super) services: Store<CachedObject>,
-    pub(super) templates: Store<CachedObject>,
-    pub(super) cluster_templates: Option<Store<CachedObject>>,
-    pub(super) marked_workloads: Store<CachedObject>,
+    pub(super) rollouts: Cache,
+    pub(super) analysis_runs: Cache,
+    pub(super) experiments: Cache,
+    pub(super) services: Cache,
+    pub(super) templates: Cache,
+    pub(super) cluster_templates: Option<Cache>,
+    pub(super) marked_workloads: Cache,
     pub(super) routes: Routes,
 }
 
@@ -175,29 +171,29 @@ impl Wakes {
         let Some(stores) = self.0.stores.get() else {
             return;
         };
-        for rollout in stores.rollouts.state() {
+        for rollout in stores.rollouts.all() {
             self.0.rollouts.push(rollout.name(), rollout.namespace());
         }
-        for run in stores.analysis_runs.state() {
+        for run in stores.analysis_runs.all() {
             self.0.analysis_runs.push(run.name(), run.namespace());
         }
-        for experiment in stores.experiments.state() {
+        for experiment in stores.experiments.all() {
             let (name, namespace) = (experiment.name(), experiment.namespace());
             self.0.experiments.push(name, namespace);
         }
         for service in stores
             .services
-            .state_filter(|service| self.marked_by(service).is_some())
+            .within(EVERYWHERE, |service| self.marked_by(service).is_some())
         {
             self.0
                 .marked_services
                 .push(service.name(), service.namespace());
         }
         for (kind, queue) in &self.0.routes {
-            self.wake_marked_routes(*kind, |route| self.marked_by(route).is_some());
+            self.wake_marked_routes(*kind, EVERYWHERE, |route| self.marked_by(route).is_some());
             queue.mentioned.notify_one();
         }
-        self.wake_marked_workloads(|workload| self.marked_by(workload).is_some());
+        self.wake_marked_workloads(EVERYWHERE, |workload| self.marked_by(workload).is_some());
         for notify in self.0.names_workload.values() {
             notify.notify_one();
         }
@@ -211,11 +207,11 @@ impl Wakes {
         }
     }
 
-    fn wake_marked_workloads(&self, which: impl Fn(&CachedObject) -> bool) {
+    fn wake_marked_workloads(&self, namespace: &str, which: impl Fn(&CachedObject) -> bool) {
         let Some(stores) = self.0.stores.get() else {
             return;
         };
-        for workload in stores.marked_workloads.state_filter(which) {
+        for workload in stores.marked_workloads.within(namespace, which) {
             self.0
                 .marked_workloads
                 .push(workload.name(), workload.namespace());
@@ -232,20 +228,23 @@ impl Wakes {
 
     /// Whether a Rollout may name this kind of route.
     pub(super) fn is_named(&self, kind: RouteKind) -> bool {
-        self.0.stores.get().is_some_and(|stores| {
-            stores
-                .rollouts
-                .find(|rollout| mentions(rollout, kind))
-                .is_some()
-        })
+        self.0
+            .stores
+            .get()
+            .is_some_and(|stores| stores.rollouts.has(|rollout| mentions(rollout, kind)))
     }
 
-    fn wake_marked_routes(&self, kind: RouteKind, which: impl Fn(&CachedObject) -> bool) {
+    fn wake_marked_routes(
+        &self,
+        kind: RouteKind,
+        namespace: &str,
+        which: impl Fn(&CachedObject) -> bool,
+    ) {
         let store = self.0.stores.get().and_then(|all| all.routes.store(kind));
         let (Some(store), Some(queue)) = (store, self.0.routes.get(&kind)) else {
             return;
         };
-        for route in store.state_filter(which) {
+        for route in store.within(namespace, which) {
             queue.marked.push(route.name(), route.namespace());
         }
     }
@@ -258,15 +257,15 @@ impl Wakes {
                 self.wake_sharing(object);
                 self.wake_marked(name, namespace);
                 for (kind, queue) in &self.0.routes {
-                    self.wake_marked_routes(*kind, |route| {
-                        route.namespace() == namespace && self.marked_by(route) == Some(name)
+                    self.wake_marked_routes(*kind, namespace, |route| {
+                        self.marked_by(route) == Some(name)
                     });
                     if mentions(object, *kind) {
                         queue.mentioned.notify_one();
                     }
                 }
-                self.wake_marked_workloads(|workload| {
-                    workload.namespace() == namespace && self.marked_by(workload) == Some(name)
+                self.wake_marked_workloads(namespace, |workload| {
+                    self.marked_by(workload) == Some(name)
                 });
                 for (kind, notify) in &self.0.names_workload {
                     if names_kind(object, *kind) {
@@ -290,7 +289,7 @@ impl Wakes {
             Changed::OfMetric => {
                 let labels = object.meta().labels.as_ref();
                 if let Some(uid) = labels.and_then(|labels| labels.get(&self.0.run_uid)) {
-                    self.wake_run(uid);
+                    self.wake_run(namespace, uid);
                 }
             }
             Changed::Experiment => {
@@ -343,7 +342,7 @@ impl Wakes {
                 .into_iter()
                 .flatten()
                 .flat_map(|store| {
-                    store.state_filter(|other| {
+                    store.within(EVERYWHERE, |other| {
                         let may_use = namespace.is_empty()
                             || other.namespace().is_empty()
                             || other.namespace() == namespace;
@@ -376,8 +375,8 @@ impl Wakes {
         let Some(stores) = self.0.stores.get() else {
             return;
         };
-        let marked = stores.services.state_filter(|service| {
-            service.namespace() == namespace && self.marked_by(service) == Some(rollout)
+        let marked = stores.services.select(namespace, |service| {
+            self.marked_by(service) == Some(rollout)
         });
         for service in marked {
             self.0.marked_services.push(service.name(), namespace);
@@ -390,9 +389,8 @@ impl Wakes {
             return;
         };
         let owner = run.controller().map(|owner| owner.uid.as_str());
-        let may_need = stores.rollouts.state_filter(|rollout| {
-            rollout.namespace() == run.namespace()
-                && Some(rollout.uid()) != owner
+        let may_need = stores.rollouts.select(run.namespace(), |rollout| {
+            Some(rollout.uid()) != owner
                 && run
                     .name()
                     .strip_prefix(rollout.name())
@@ -403,11 +401,14 @@ impl Wakes {
         }
     }
 
-    fn wake_run(&self, uid: &str) {
+    fn wake_run(&self, namespace: &str, uid: &str) {
         let Some(stores) = self.0.stores.get() else {
             return;
         };
-        if let Some(run) = stores.analysis_runs.find(|run| run.uid() == uid) {
+        for run in stores
+            .analysis_runs
+            .select(namespace, |run| run.uid() == uid)
+        {
             self.0.analysis_runs.push(run.name(), run.namespace());
         }
     }
@@ -428,7 +429,7 @@ impl Wakes {
         let Some(stores) = self.0.stores.get() else {
             return;
         };
-        let found = super::get(&stores.services, &super::services(), namespace, service);
+        let found = stores.services.get(namespace, service);
         if let Some(service) = found {
             self.wake_owner(&service);
         }
@@ -439,16 +440,15 @@ impl Wakes {
         let Some(stores) = self.0.stores.get() else {
             return;
         };
-        let mentioning = stores.rollouts.state_filter(|rollout| {
-            (namespace.is_empty() || rollout.namespace() == namespace) && rollout.mentions(name)
-        });
+        let mentioning = stores
+            .rollouts
+            .within(namespace, |rollout| rollout.mentions(name));
         for rollout in mentioning {
             self.0.rollouts.push(rollout.name(), rollout.namespace());
         }
-        let mentioning = stores.experiments.state_filter(|experiment| {
-            (namespace.is_empty() || experiment.namespace() == namespace)
-                && experiment.mentions(name)
-        });
+        let mentioning = stores
+            .experiments
+            .within(namespace, |experiment| experiment.mentions(name));
         for experiment in mentioning {
             let (name, namespace) = (experiment.name(), experiment.namespace());
             self.0.experiments.push(name, namespace);

@@ -8,15 +8,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures::StreamExt;
 use kube::{
     Client,
-    runtime::{
-        WatchStreamExt,
-        reflector::{Store, store::Writer},
-        watcher,
-    },
+    runtime::{WatchStreamExt, watcher},
 };
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{PAGE, Scope, WATCH_SECONDS, Wakes, prune, wake::Changed};
+use super::{Cache, Filler, PAGE, Scope, WATCH_SECONDS, Wakes, prune, wake::Changed};
 use crate::api::{names::ApiNames, object::CachedObject, workload::WorkloadKind};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,18 +29,31 @@ enum State {
 pub struct Workloads {
     kinds: Arc<BTreeMap<WorkloadKind, OnDemand>>,
     /// Deployments that carry our mark: name, mark and size.
-    pub marked: Store<CachedObject>,
+    pub marked: Cache,
 }
 
 #[derive(Debug)]
 struct OnDemand {
-    store: Store<CachedObject>,
+    store: Cache,
     state: watch::Receiver<State>,
 }
 
 impl Workloads {
+    /// Stores that are filled.
+    pub(super) fn filled(stores: BTreeMap<WorkloadKind, Cache>, marked: Cache) -> Self {
+        let filled = |store| OnDemand {
+            store,
+            state: watch::channel(State::Filled).1,
+        };
+        let kinds = stores.into_iter();
+        Self {
+            kinds: Arc::new(kinds.map(|(kind, store)| (kind, filled(store))).collect()),
+            marked,
+        }
+    }
+
     /// The store of a kind, once it is filled.
-    pub fn store(&self, kind: WorkloadKind) -> Option<&Store<CachedObject>> {
+    pub fn store(&self, kind: WorkloadKind) -> Option<&Cache> {
         let on_demand = self.kinds.get(&kind)?;
         (*on_demand.state.borrow() == State::Filled).then_some(&on_demand.store)
     }
@@ -66,18 +75,18 @@ pub(super) struct Start<'a> {
     pub(super) scope: &'a Scope,
     pub(super) names: &'a ApiNames,
     pub(super) wakes: &'a Wakes,
-    pub(super) rollouts: &'a Store<CachedObject>,
+    pub(super) rollouts: &'a Cache,
     pub(super) rollouts_listed: watch::Receiver<bool>,
-    pub(super) marked: Store<CachedObject>,
+    pub(super) marked: Cache,
 }
 
 /// Starts to follow every kind that a Rollout names, now or later.
 pub(super) fn start(with: Start<'_>, tasks: &mut JoinSet<()>) -> Workloads {
     let kinds = WorkloadKind::ALL.into_iter().map(|kind| {
-        let store = Writer::new(kind.resource());
+        let store = Filler::new(kind.resource());
         let (state, known) = watch::channel(State::Unknown);
         let on_demand = OnDemand {
-            store: store.as_reader(),
+            store: store.cache(),
             state: known,
         };
         let config = watcher::Config::default()
@@ -114,10 +123,10 @@ struct Follower {
     client: Client,
     scope: Scope,
     wakes: Wakes,
-    rollouts: Store<CachedObject>,
+    rollouts: Cache,
     rollouts_listed: watch::Receiver<bool>,
     config: watcher::Config,
-    store: Writer<CachedObject>,
+    store: Filler,
     state: watch::Sender<State>,
 }
 
@@ -132,11 +141,7 @@ impl Follower {
         if !listed {
             return;
         }
-        while self
-            .rollouts
-            .find(|rollout| names_kind(rollout, self.kind))
-            .is_none()
-        {
+        while !self.rollouts.has(|rollout| names_kind(rollout, self.kind)) {
             self.state.send_replace(State::NotNeeded);
             self.wakes.names_workload(self.kind).await;
         }
@@ -148,7 +153,7 @@ impl Follower {
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
-                    self.store.apply_watcher_event(&event);
+                    self.store.apply(&event);
                     match event {
                         watcher::Event::Apply(object) | watcher::Event::Delete(object) => {
                             self.wakes.wake(Changed::Workload, &object);

@@ -2,7 +2,11 @@
 //!
 //! Not here: the reconciles.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{Stream, StreamExt};
 use kube::{
@@ -10,7 +14,7 @@ use kube::{
     runtime::{
         Controller,
         controller::{self, Action as Requeue},
-        reflector::{ObjectRef, Store},
+        reflector::ObjectRef,
     },
 };
 use serde_json::Value;
@@ -26,7 +30,7 @@ use crate::{
         object::CachedObject,
         workload::WorkloadKind,
     },
-    caches::{self, Caches, services},
+    caches::{self, Cache, Caches, services},
     experiment::controller as experiment,
     rollout::{controller as rollout, workload_restore},
     runtime::{
@@ -48,12 +52,12 @@ const BEHIND: Duration = Duration::from_secs(2);
 
 /// A control loop over a store that is filled, and told of changes, by `crate::caches`.
 fn over(
-    store: Store<CachedObject>,
+    cache: &Cache,
     resource: ApiResource,
     woken: UnboundedReceiver<ObjectRef<CachedObject>>,
     shutdown: &CancellationToken,
 ) -> Controller<CachedObject> {
-    Controller::for_stream_with(futures::stream::pending(), store, resource)
+    Controller::for_stream_with(futures::stream::pending(), cache.store().clone(), resource)
         .with_config(
             controller::Config::default()
                 .debounce(DEBOUNCE)
@@ -71,7 +75,7 @@ pub(super) async fn rollouts(
 ) {
     let resource = context.writer.names.resource(Kind::Rollout);
     let store = context.caches.rollouts.clone();
-    let results = over(store, resource, woken, shutdown).run(
+    let results = over(&store, resource, woken, shutdown).run(
         rollout::reconcile,
         |object, error, context| rollout::after_failure(&object, error, &context),
         context.clone(),
@@ -87,14 +91,16 @@ pub(super) async fn rollouts(
 }
 
 fn forget_the_gone(context: &rollout::Context) {
-    let live = context.caches.rollouts.state();
+    let rollouts = &context.caches.rollouts;
+    let live: BTreeSet<String> = rollouts
+        .all()
+        .iter()
+        .map(|object| object.uid().to_owned())
+        .collect();
+    context.memories.retain(|uid| live.contains(uid));
     context
-        .memories
-        .retain(|uid| live.iter().any(|object| object.uid() == uid));
-    context.instruments.retain(|namespace, name| {
-        live.iter()
-            .any(|object| object.namespace() == namespace && object.name() == name)
-    });
+        .instruments
+        .retain(|namespace, name| rollouts.get(namespace, name).is_some());
 }
 
 /// Every Experiment, when it or something that belongs to it changes.
@@ -105,7 +111,7 @@ pub(super) async fn experiments(
 ) {
     let resource = context.writer.names.resource(Kind::Experiment);
     let store = context.caches.experiments.clone();
-    let results = over(store, resource, woken, shutdown).run(
+    let results = over(&store, resource, woken, shutdown).run(
         experiment::reconcile,
         |object, error, context| experiment::after_failure(&object, error, &context),
         context.clone(),
@@ -115,7 +121,7 @@ pub(super) async fn experiments(
         // The only error that is not told where it arises: the object has vanished.
         if let Err(error) = result {
             tracing::debug!("{error}");
-            let live = context.caches.experiments.state();
+            let live = context.caches.experiments.all();
             context
                 .refusals
                 .retain(|uid| live.iter().any(|object| object.uid() == uid));
@@ -159,12 +165,12 @@ fn failure(error: &ReconcileError) -> Failure {
 /// Every AnalysisRun, when it changes and when a measurement is due.
 pub(super) async fn analysis_runs(
     runs: Arc<Runs>,
-    store: Store<CachedObject>,
+    store: Cache,
     woken: UnboundedReceiver<ObjectRef<CachedObject>>,
     shutdown: &CancellationToken,
 ) {
     let resource = runs.names.resource(Kind::AnalysisRun);
-    let results = over(store, resource, woken, shutdown).run(
+    let results = over(&store, resource, woken, shutdown).run(
         look_at_run,
         |run, error, runs| after_run_failure(&run, error, &runs),
         runs,
@@ -239,7 +245,7 @@ const JOB: &str = "Job";
 fn shows_jobs(object: &Value, run: &CachedObject, runs: &Runs, now: Instant) -> bool {
     let namespace = run.namespace();
     analysis::jobs::awaited(object).iter().all(|name| {
-        let job = caches::get(&runs.caches.jobs, &caches::jobs(), namespace, name);
+        let job = runs.caches.jobs.get(namespace, name);
         let cached = job.as_ref().map(|job| Cached {
             uid: job.uid(),
             resource_version: job.resource_version(),
@@ -250,21 +256,14 @@ fn shows_jobs(object: &Value, run: &CachedObject, runs: &Runs, now: Instant) -> 
 
 /// The run's own Jobs with their pods.
 fn jobs_of(run: &CachedObject, caches: &Caches) -> Vec<JobView> {
-    let owned_by = |object: &CachedObject, uid: &str| {
-        object.controller().is_some_and(|owner| owner.uid == uid)
-    };
-    caches::select(&caches.jobs, run.namespace(), |job| {
-        owned_by(job, run.uid())
-    })
-    .iter()
-    .map(|job| {
-        let pods = caches::select(&caches.job_pods, run.namespace(), |pod| {
-            owned_by(pod, job.uid())
-        });
-        let pods: Vec<Value> = pods.iter().map(|pod| pod.value()).collect();
-        analysis::jobs::view(&job.value(), &pods)
-    })
-    .collect()
+    let jobs = caches.jobs.owned_by(run.uid());
+    jobs.iter()
+        .map(|job| {
+            let pods = caches.job_pods.owned_by(job.uid());
+            let pods: Vec<Value> = pods.iter().map(|pod| pod.value()).collect();
+            analysis::jobs::view(&job.value(), &pods)
+        })
+        .collect()
 }
 
 fn after_run_failure(run: &CachedObject, error: &ReconcileError, runs: &Runs) -> Requeue {
@@ -288,7 +287,7 @@ pub(super) async fn restores(
     shutdown: &CancellationToken,
 ) {
     let store = context.caches.services.clone();
-    let results = over(store, services(), woken, shutdown).run(
+    let results = over(&store, services(), woken, shutdown).run(
         restore::reconcile,
         |_, error, _| restore::after_failure(error),
         context,
@@ -303,7 +302,7 @@ pub(super) async fn workload_restores(
     shutdown: &CancellationToken,
 ) {
     let store = context.caches.workloads.marked.clone();
-    let results = over(store, WorkloadKind::Deployment.resource(), woken, shutdown).run(
+    let results = over(&store, WorkloadKind::Deployment.resource(), woken, shutdown).run(
         workload_restore::reconcile,
         |_, error, _| workload_restore::after_failure(error),
         context,
@@ -323,7 +322,7 @@ pub(super) async fn route_restores(
             kind,
             restore: restore.clone(),
         };
-        let results = over(store, kind.resource(), woken, shutdown).run(
+        let results = over(&store, kind.resource(), woken, shutdown).run(
             restore::routes::reconcile,
             |_, error, _| restore::after_failure(error),
             Arc::new(context),

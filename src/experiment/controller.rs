@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     decide::{decide, note_of_action},
     decision::ExperimentDecision,
-    observe::{UnreadableExperiment, is_owned, observe},
+    observe::{UnreadableExperiment, observe},
     snapshot::{ExperimentSnapshot, Refused},
 };
 use crate::{
@@ -230,7 +230,6 @@ fn shows_own_writes(experiment: &CachedObject, context: &Context) -> bool {
     let log = &context.writer.write_log;
     let shows = |kind: &str, object: &CachedObject| caches::shows_own_write(log, kind, object);
     let caches = &context.caches;
-    let owned = |object: &CachedObject| is_owned(object, experiment);
     shows(KIND, experiment)
         && [
             ("ReplicaSet", &caches.replica_sets),
@@ -239,7 +238,7 @@ fn shows_own_writes(experiment: &CachedObject, context: &Context) -> bool {
         ]
         .into_iter()
         .all(|(kind, store)| {
-            let objects = caches::select(store, experiment.namespace(), owned);
+            let objects = store.owned_by(experiment.uid());
             objects.iter().all(|object| shows(kind, object))
         })
 }

@@ -18,7 +18,7 @@ use crate::{
         names::{ApiNames, Kind},
         object::CachedObject,
     },
-    caches::{self, Caches},
+    caches::Caches,
     rollout::observe::{analysis_run, endpoints, read, replica_set, templates},
 };
 
@@ -54,11 +54,12 @@ pub fn observe(
         }
         None => ExperimentStatus::default(),
     };
-    let owned = |object: &CachedObject| is_owned(object, experiment);
     Ok(ExperimentSnapshot {
         now,
         names: names.clone(),
-        replica_sets: caches::select(&caches.replica_sets, namespace, owned)
+        replica_sets: caches
+            .replica_sets
+            .owned_by(experiment.uid())
             .iter()
             .map(|set| replica_set(&set.value(), names))
             .collect(),
@@ -67,9 +68,10 @@ pub fn observe(
             namespace,
             spec.as_ref().map(template_refs).unwrap_or_default(),
             caches,
-            names,
         ),
-        analysis_runs: caches::select(&caches.analysis_runs, namespace, owned)
+        analysis_runs: caches
+            .analysis_runs
+            .owned_by(experiment.uid())
             .iter()
             .map(|run| analysis_run(&run.value(), names))
             .collect(),
@@ -115,7 +117,7 @@ fn services(
         .flat_map(|spec| &spec.templates)
         .filter_map(|template| service_name(experiment.name(), template))
         .collect();
-    let found = caches::select(&caches.services, namespace, |service| {
+    let found = caches.services.select(namespace, |service| {
         wanted.contains(service.name()) || is_owned(service, experiment)
     });
     let view = |service: &CachedObject| {

@@ -4,6 +4,7 @@
 //! Nothing else writes for a Rollout. Not here: any decision.
 
 mod pods;
+pub mod write;
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,23 +12,17 @@ use kube::{
     Api, Client,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
     core::{ApiResource, Request},
-    runtime::reflector::Store,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{
-    decision::{Action, Target},
-    status,
-};
+use super::decision::{Action, Target};
 use crate::{
     api::{
         names::{ApiNames, FIELD_MANAGER, Kind},
         object::CachedObject,
-        strategy::ServiceRole,
-        workload::{AtRest, WorkloadKind},
     },
-    caches::{self, Caches},
+    caches::{self, Cache, Caches},
     runtime::{
         client::{ApiError, Failure, with_deadline},
         lease::{Fence, LostLease},
@@ -37,6 +32,7 @@ use crate::{
 
 use pods::Pods;
 pub use pods::list as list_pods;
+use write::{Body, Rendered, Write, status_patch, write_of};
 
 /// Longest time for one write.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -147,131 +143,76 @@ impl Writer {
         caches: &Caches,
     ) -> Result<Acted, ActError> {
         let word = action.name();
-        let resource = self.resource(action);
-        match action {
-            Action::CreateReplicaSet { name, object }
-            | Action::CreateIngress { name, object }
-            | Action::CreateService { name, object }
-            | Action::CreateExperiment { name, object }
-            | Action::CreateAnalysisRun { name, object } => {
+        match write_of(action, &self.names) {
+            Rendered::Write(write) => self.send(word, write, namespace, owner_uid, caches).await,
+            // What is read is not written; whoever asked for it keeps it (`pod_template`).
+            Rendered::Read => Ok(Acted::Nothing),
+            Rendered::Recognition {
+                object,
+                hash,
+                candidates,
+            } => self.recognise(namespace, object, hash, candidates).await,
+            Rendered::Pods {
+                replica_set,
+                label,
+                patch,
+            } => {
+                let pods = Pods {
+                    namespace,
+                    replica_set,
+                    label,
+                };
+                self.patch_pods(word, &pods, &patch).await
+            }
+            Rendered::Eviction(target) => self.evict(word, namespace, target).await,
+        }
+    }
+
+    async fn send(
+        &self,
+        word: &'static str,
+        write: Write,
+        namespace: &str,
+        owner_uid: &str,
+        caches: &Caches,
+    ) -> Result<Acted, ActError> {
+        let Write {
+            resource,
+            name,
+            body,
+        } = write;
+        match body {
+            Body::Create(object) => {
                 let new = New {
                     namespace,
-                    name,
-                    object,
+                    name: &name,
+                    object: &object,
                     owner_uid,
                 };
                 self.create(word, &resource, &new, all(caches, &resource))
                     .await
             }
-            // What is read is not written; whoever asked for it keeps it (`pod_template`).
-            Action::ReadPodTemplate { name: _ } => Ok(Acted::Nothing),
-            Action::AdoptReplicaSet { target, owner } => {
-                let patch = json!({ "metadata": { "ownerReferences": [owner] } });
-                self.patch(word, &resource, namespace, target, patch).await
-            }
-            Action::RecogniseReplicaSet {
-                object,
-                hash,
-                candidates,
-            } => self.recognise(namespace, object, hash, candidates).await,
-            Action::PatchReplicaSet {
-                target,
-                replicas,
-                annotations,
-                template,
-            } => {
-                let patch = resized(*replicas, annotations, template);
-                self.patch(word, &resource, namespace, target, patch).await
-            }
-            Action::PinService {
-                target,
-                pod_template_hash,
-                role,
-                rollout,
-            } => {
-                let patch = pinned(&self.names, pod_template_hash, *role, rollout);
-                self.patch(word, &resource, namespace, target, patch).await
-            }
-            Action::PatchIngress { target, patch } => {
-                self.patch(word, &resource, namespace, target, patch.clone())
+            Body::Merge(patch) => {
+                let patch = Patch::Merge(patch);
+                self.send_patch(word, &resource, namespace, &name, &patch)
                     .await
             }
-            Action::PatchRoute {
-                kind: _,
-                target,
-                patch,
-            } => {
-                let patch = Patch::Json(patch.clone());
-                self.send_patch(word, &resource, namespace, target, &patch)
+            Body::Json(patch) => {
+                let patch = Patch::Json(patch);
+                self.send_patch(word, &resource, namespace, &name, &patch)
                     .await
             }
-            Action::TerminateExperiment { target } | Action::TerminateAnalysisRun { target } => {
-                let patch = json!({ "spec": { "terminate": true } });
-                self.patch(word, &resource, namespace, target, patch).await
-            }
-            Action::DeleteReplicaSet { target }
-            | Action::DeleteIngress { target }
-            | Action::DeleteService { target }
-            | Action::DeleteExperiment { target }
-            | Action::DeleteAnalysisRun { target } => {
-                self.delete(word, &resource, namespace, target).await
-            }
-            Action::PatchPods {
-                target,
-                pod_template_hash,
-                metadata,
+            Body::Delete {
+                uid,
+                resource_version,
             } => {
-                let pods = Pods {
-                    namespace,
-                    replica_set: target,
-                    label: format!("{}={pod_template_hash}", self.names.pod_template_hash),
+                let preconditions = Preconditions {
+                    uid,
+                    resource_version: Some(resource_version),
                 };
-                self.patch_pods(word, &pods, metadata).await
+                self.delete(word, &resource, namespace, &name, preconditions)
+                    .await
             }
-            Action::EvictPod { target } => self.evict(word, namespace, target).await,
-            Action::ScaleWorkload {
-                target,
-                from: _,
-                at_rest,
-                rollout,
-            } => {
-                let patch = scaled(&self.names, *at_rest, rollout);
-                self.patch(word, &resource, namespace, target, patch).await
-            }
-            Action::RestoreWorkload { target, replicas } => {
-                let patch = given_back(&self.names, *replicas);
-                self.patch(word, &resource, namespace, target, patch).await
-            }
-        }
-    }
-
-    /// The kind of object that an action is about.
-    fn resource(&self, action: &Action) -> ApiResource {
-        match action {
-            Action::CreateReplicaSet { .. }
-            | Action::PatchReplicaSet { .. }
-            | Action::AdoptReplicaSet { .. }
-            | Action::RecogniseReplicaSet { .. }
-            | Action::DeleteReplicaSet { .. }
-            | Action::PatchPods { .. }
-            | Action::ReadPodTemplate { .. } => caches::replica_sets(),
-            Action::EvictPod { .. } => caches::pods(),
-            Action::ScaleWorkload { .. } | Action::RestoreWorkload { .. } => {
-                WorkloadKind::Deployment.resource()
-            }
-            Action::PinService { .. }
-            | Action::CreateService { .. }
-            | Action::DeleteService { .. } => caches::services(),
-            Action::CreateIngress { .. }
-            | Action::PatchIngress { .. }
-            | Action::DeleteIngress { .. } => caches::ingresses(),
-            Action::PatchRoute { kind, .. } => kind.resource(),
-            Action::CreateExperiment { .. }
-            | Action::TerminateExperiment { .. }
-            | Action::DeleteExperiment { .. } => self.names.resource(Kind::Experiment),
-            Action::CreateAnalysisRun { .. }
-            | Action::TerminateAnalysisRun { .. }
-            | Action::DeleteAnalysisRun { .. } => self.names.resource(Kind::AnalysisRun),
         }
     }
 
@@ -303,7 +244,7 @@ impl Writer {
         action: &'static str,
         resource: &ApiResource,
         new: &New<'_>,
-        all: Option<&Store<CachedObject>>,
+        all: Option<&Cache>,
     ) -> Result<Acted, ActError> {
         let New {
             namespace,
@@ -348,7 +289,7 @@ impl Writer {
                 // Perhaps our own, created before a crash or by a write whose answer was lost.
                 let existing = if let Some(all) = all {
                     // A cache that does not show it yet will.
-                    caches::get(all, resource, namespace, name).ok_or_else(|| failed(error))?
+                    all.get(namespace, name).ok_or_else(|| failed(error))?
                 } else {
                     let limit = self.bound(action, name)?;
                     Arc::new(with_deadline(limit, api.get(name)).await.map_err(failed)?)
@@ -375,10 +316,10 @@ impl Writer {
         resource: &ApiResource,
         namespace: &str,
         target: &Target,
-        mut patch: Value,
+        patch: Value,
     ) -> Result<Acted, ActError> {
-        patch["metadata"]["resourceVersion"] = json!(target.resource_version);
-        self.send_patch(action, resource, namespace, target, &Patch::Merge(patch))
+        let patch = Patch::Merge(write::over(&target.resource_version, patch));
+        self.send_patch(action, resource, namespace, &target.name, &patch)
             .await
     }
 
@@ -388,17 +329,17 @@ impl Writer {
         action: &'static str,
         resource: &ApiResource,
         namespace: &str,
-        target: &Target,
+        name: &str,
         patch: &Patch<Value>,
     ) -> Result<Acted, ActError> {
         let params = PatchParams::apply(FIELD_MANAGER);
-        let limit = self.bound(action, &target.name)?;
+        let limit = self.bound(action, name)?;
         let api = self.api(resource, namespace);
-        let patched = with_deadline(limit, api.patch(&target.name, &params, patch))
+        let patched = with_deadline(limit, api.patch(name, &params, patch))
             .await
             .map_err(|source| ActError::Api {
                 action,
-                name: target.name.clone(),
+                name: name.to_owned(),
                 source,
             })?;
         self.wrote(resource, namespace, &patched);
@@ -410,36 +351,28 @@ impl Writer {
         action: &'static str,
         resource: &ApiResource,
         namespace: &str,
-        target: &Target,
+        name: &str,
+        preconditions: Preconditions,
     ) -> Result<Acted, ActError> {
-        let uid = Some(target.uid.clone()).filter(|uid| !uid.is_empty());
-        let preconditions = Preconditions {
-            uid: uid.clone(),
-            resource_version: Some(target.resource_version.clone()),
-        };
+        let uid = preconditions.uid.clone();
         let params = DeleteParams {
             preconditions: Some(preconditions),
             ..DeleteParams::background()
         };
-        let limit = self.bound(action, &target.name)?;
+        let limit = self.bound(action, name)?;
         let api = self.api(resource, namespace);
-        match with_deadline(limit, api.delete(&target.name, &params)).await {
+        match with_deadline(limit, api.delete(name, &params)).await {
             Ok(_) => {
                 if let Some(uid) = uid {
-                    self.write_log.deleted(
-                        &resource.kind,
-                        namespace,
-                        &target.name,
-                        &uid,
-                        Instant::now(),
-                    );
+                    self.write_log
+                        .deleted(&resource.kind, namespace, name, &uid, Instant::now());
                 }
                 Ok(Acted::Done)
             }
             Err(error) if error.failure() == Failure::NotFound => Ok(Acted::Nothing),
             Err(source) => Err(ActError::Api {
                 action,
-                name: target.name.clone(),
+                name: name.to_owned(),
                 source,
             }),
         }
@@ -471,20 +404,19 @@ impl Writer {
         &self,
         kind: Kind,
         object: &CachedObject,
-        mut difference: Value,
+        difference: Value,
     ) -> Result<(), ActError> {
         const ACTION: &str = "write_status";
         let resource = &self.names.resource(kind);
-        status::in_the_shape_of(&self.names, kind, &mut difference);
-        let patch = json!({ "metadata": { "resourceVersion": object.resource_version() }, "status": difference });
+        let patch = status_patch(&self.names, kind, object.resource_version(), difference);
         let params = PatchParams::apply(FIELD_MANAGER);
         let limit = self.bound(ACTION, object.name())?;
         let api = self.api(resource, object.namespace());
-        let patch = Patch::Merge(&patch);
+        let sent = Patch::Merge(&patch);
         let patched = if self.names.has_status_subresource(kind) {
-            with_deadline(limit, api.patch_status(object.name(), &params, &patch)).await
+            with_deadline(limit, api.patch_status(object.name(), &params, &sent)).await
         } else {
-            with_deadline(limit, api.patch(object.name(), &params, &patch)).await
+            with_deadline(limit, api.patch(object.name(), &params, &sent)).await
         };
         let patched = patched.map_err(|source| ActError::Api {
             action: ACTION,
@@ -492,7 +424,7 @@ impl Writer {
             source,
         })?;
         self.wrote(resource, object.namespace(), &patched);
-        match dropped(&difference, &patched.value()["status"]) {
+        match dropped(&patch["status"], &patched.value()["status"]) {
             None => Ok(()),
             Some(field) => Err(ActError::Dropped {
                 resource: format!("{}.{}", resource.plural, resource.group),
@@ -504,7 +436,7 @@ impl Writer {
 }
 
 /// The cache that has every object of a kind. ReplicaSets are watched by label.
-fn all<'a>(caches: &'a Caches, resource: &ApiResource) -> Option<&'a Store<CachedObject>> {
+fn all<'a>(caches: &'a Caches, resource: &ApiResource) -> Option<&'a Cache> {
     match resource.kind.as_str() {
         "Ingress" => Some(&caches.ingresses),
         "Service" => Some(&caches.services),
@@ -527,67 +459,10 @@ fn dropped<'a>(difference: &'a Value, stored: &Value) -> Option<&'a str> {
         .map(|(field, _)| field.as_str())
 }
 
-/// The merge patch that sizes and annotates a ReplicaSet.
-fn resized(
-    replicas: Option<i32>,
-    annotations: &[(String, Option<String>)],
-    template: &Value,
-) -> Value {
-    let mut patch = json!({});
-    if !template.is_null() {
-        patch["spec"]["template"] = template.clone();
-    }
-    if let Some(replicas) = replicas {
-        patch["spec"]["replicas"] = replicas.into();
-    }
-    for (key, value) in annotations {
-        patch["metadata"]["annotations"][key.as_str()] = json!(value);
-    }
-    patch
-}
-
-/// The merge patch that scales a workload, and marks it.
-fn scaled(names: &ApiNames, at_rest: AtRest, rollout: &str) -> Value {
-    json!({
-        "metadata": {
-            "labels": { (names.managed_by_rollout.clone()): rollout },
-            "annotations": { (names.replicas_at_rest.clone()): at_rest.text() },
-        },
-        "spec": { "replicas": at_rest.scaled_to },
-    })
-}
-
-/// The merge patch that takes the mark of a workload away, and gives it this size, if any.
-fn given_back(names: &ApiNames, replicas: Option<i32>) -> Value {
-    let mut patch = json!({
-        "metadata": {
-            "labels": { (names.managed_by_rollout.clone()): null },
-            "annotations": { (names.replicas_at_rest.clone()): null },
-        },
-    });
-    if let Some(replicas) = replicas {
-        patch["spec"]["replicas"] = replicas.into();
-    }
-    patch
-}
-
-/// The merge patch that points a Service at one version, and marks it.
-fn pinned(names: &ApiNames, pod_template_hash: &str, role: ServiceRole, rollout: &str) -> Value {
-    let mut annotations = json!({ (names.role.clone()): role.name() });
-    if let Some(key) = &names.managed_by {
-        annotations[key] = json!(rollout);
-    }
-    json!({
-        "metadata": {
-            "labels": { (names.managed_by_rollout.clone()): rollout },
-            "annotations": annotations,
-        },
-        "spec": { "selector": { (names.pod_template_hash.clone()): pod_template_hash } },
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

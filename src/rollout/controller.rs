@@ -340,34 +340,37 @@ fn learn(
 fn shows_own_writes(rollout: &CachedObject, context: &Context) -> bool {
     let log = &context.writer.write_log;
     let shows = |kind: &str, object: &CachedObject| caches::shows_own_write(log, kind, object);
-    let owned = |object: &CachedObject| {
-        object
-            .controller()
-            .is_some_and(|owner| owner.uid == rollout.uid())
-    };
     let namespace = rollout.namespace();
     let caches = &context.caches;
     shows("Rollout", rollout)
-        && caches::select(&caches.replica_sets, namespace, owned)
+        && caches
+            .replica_sets
+            .owned_by(rollout.uid())
             .iter()
             .all(|object| shows("ReplicaSet", object))
-        && caches::select(&caches.ingresses, namespace, owned)
+        && caches
+            .ingresses
+            .owned_by(rollout.uid())
             .iter()
             .all(|object| shows("Ingress", object))
-        && caches::select(&caches.analysis_runs, namespace, owned)
+        && caches
+            .analysis_runs
+            .owned_by(rollout.uid())
             .iter()
             .all(|object| shows("AnalysisRun", object))
-        && caches::select(&caches.experiments, namespace, owned)
+        && caches
+            .experiments
+            .owned_by(rollout.uid())
             .iter()
             .all(|object| shows("Experiment", object))
-        && caches::select(&caches.services, namespace, |service| {
-            rollout.mentions(service.name())
-        })
-        .iter()
-        .all(|object| shows("Service", object))
+        && caches
+            .services
+            .select(namespace, |service| rollout.mentions(service.name()))
+            .iter()
+            .all(|object| shows("Service", object))
         && WorkloadKind::ALL.into_iter().all(|kind| {
             let named = caches.workloads.store(kind).map(|store| {
-                caches::select(store, namespace, |workload| {
+                store.select(namespace, |workload| {
                     rollout.mentions("workloadRef") && rollout.mentions(workload.name())
                 })
             });
@@ -377,9 +380,10 @@ fn shows_own_writes(rollout: &CachedObject, context: &Context) -> bool {
                 .all(|object| shows(kind.name(), object))
         })
         && RouteKind::ALL.into_iter().all(|kind| {
-            let named = caches.routes.store(kind).map(|store| {
-                caches::select(store, namespace, |route| rollout.mentions(route.name()))
-            });
+            let named = caches
+                .routes
+                .store(kind)
+                .map(|store| store.select(namespace, |route| rollout.mentions(route.name())));
             named
                 .iter()
                 .flatten()

@@ -22,7 +22,7 @@ use crate::{
         canary::PodTemplateMetadata,
         ephemeral_metadata::EphemeralMetadata,
         gateway_api::RouteKind,
-        names::{ApiNames, Kind},
+        names::ApiNames,
         object::CachedObject,
         request,
         rollout::RolloutSpec,
@@ -30,7 +30,7 @@ use crate::{
         strategy::{Declared, ServiceRole, services_named},
         traffic_routing::TrafficRouting,
     },
-    caches::{self, Caches},
+    caches::Caches,
     traffic::ingress_nginx::canary_ingress_name,
 };
 
@@ -82,12 +82,6 @@ pub fn observe(
     let spec = read::<RolloutSpec>(&object, "/spec");
     let strategy = spec.as_ref().ok().and_then(|spec| spec.strategy.declared());
     let routing = strategy.and_then(Declared::traffic_routing);
-    let owned = |object: &CachedObject| {
-        object
-            .controller()
-            .is_some_and(|owner| owner.uid == rollout.uid())
-    };
-    let replica_sets = caches::select(&caches.replica_sets, namespace, |_| true);
     let workload = workload::workload(namespace, spec.as_ref().ok(), caches, names);
     let of_workload = match &workload {
         Workload::Found(workload) => workload.selector.clone(),
@@ -98,9 +92,7 @@ pub fn observe(
         .ok()
         .and_then(|spec| spec.selector.clone().or(of_workload)?.match_labels)
         .unwrap_or_default();
-    let (own, foreign): (Vec<_>, Vec<_>) = replica_sets
-        .into_iter()
-        .partition(|set| owned(set) || is_orphan(set, rollout.name(), &labels, names));
+    let (replica_sets, foreign) = replica_sets(rollout, &labels, caches, names);
     let mut status = match object.get("status") {
         Some(status) => RolloutStatus::deserialize(status).map_err(|source| UnreadableStatus {
             name: rollout.name().to_owned(),
@@ -122,15 +114,8 @@ pub fn observe(
         watched_since: memory.since,
         names: names.clone(),
         workload,
-        replica_sets: own
-            .iter()
-            .map(|set| replica_set(&set.value(), names))
-            .collect(),
-        foreign_replica_sets: foreign
-            .iter()
-            .map(|set| set.name().to_owned())
-            .chain(memory.taken.clone())
-            .collect(),
+        replica_sets,
+        foreign_replica_sets: foreign.into_iter().chain(memory.taken.clone()).collect(),
         services: services(rollout, strategy, caches, names),
         ingresses: ingresses(rollout, routing, caches),
         routes: routes(namespace, routing, caches),
@@ -145,15 +130,18 @@ pub fn observe(
                 .map(super::decide::template_refs)
                 .unwrap_or_default(),
             caches,
-            names,
         ),
-        analysis_runs: caches::select(&caches.analysis_runs, namespace, owned)
+        analysis_runs: caches
+            .analysis_runs
+            .owned_by(rollout.uid())
             .iter()
             .map(|run| analysis_run(&run.value(), names))
             .collect(),
         pods: None,
         eviction_refused: memory.eviction_refused.clone(),
-        experiments: caches::select(&caches.experiments, namespace, owned)
+        experiments: caches
+            .experiments
+            .owned_by(rollout.uid())
             .iter()
             .map(|one| experiment(&one.value(), names))
             .collect(),
@@ -243,6 +231,33 @@ fn is_orphan(
             .all(|(key, value)| labels.get(key) == Some(value))
 }
 
+/// The ReplicaSets of the Rollout, and the names of others that it may need.
+fn replica_sets(
+    rollout: &CachedObject,
+    labels: &BTreeMap<String, String>,
+    caches: &Caches,
+    names: &ApiNames,
+) -> (Vec<ReplicaSetView>, Vec<String>) {
+    let prefix = format!("{}-", rollout.name());
+    let is_own = |set: &CachedObject| {
+        let owner = set.controller();
+        owner.is_some_and(|owner| owner.uid == rollout.uid())
+    };
+    let of_others = |set: &CachedObject| !is_own(set) && set.name().starts_with(&prefix);
+    let others = caches.replica_sets.select(rollout.namespace(), of_others);
+    let (orphans, foreign): (Vec<_>, Vec<_>) = others
+        .into_iter()
+        .partition(|set| is_orphan(set, rollout.name(), labels, names));
+    let own = caches.replica_sets.owned_by(rollout.uid());
+    (
+        own.iter()
+            .chain(&orphans)
+            .map(|set| replica_set(&set.value(), names))
+            .collect(),
+        foreign.iter().map(|set| set.name().to_owned()).collect(),
+    )
+}
+
 pub(crate) fn replica_set(object: &Value, names: &ApiNames) -> ReplicaSetView {
     let replicas = object
         .pointer("/spec/replicas")
@@ -308,7 +323,7 @@ fn services(
     wanted
         .into_iter()
         .filter_map(|name| {
-            let object = caches::get(&caches.services, &caches::services(), namespace, name)?;
+            let object = caches.services.get(namespace, name)?;
             let value = object.value();
             let selector = value
                 .pointer("/spec/selector")
@@ -343,7 +358,7 @@ fn older_user(rollout: &CachedObject, service: &str, caches: &Caches) -> Option<
         )
     };
     let own_age = age(rollout, &rollout.value());
-    let mentioning = caches::select(&caches.rollouts, rollout.namespace(), |other| {
+    let mentioning = caches.rollouts.select(rollout.namespace(), |other| {
         other.mentions(service) && other.uid() != rollout.uid()
     });
     mentioning
@@ -356,12 +371,7 @@ fn older_user(rollout: &CachedObject, service: &str, caches: &Caches) -> Option<
 }
 
 pub(crate) fn endpoints(namespace: &str, service: &str, caches: &Caches) -> Vec<EndpointView> {
-    let slices = caches::select(&caches.endpoint_slices, namespace, |slice| {
-        let labels = kube::Resource::meta(slice).labels.as_ref();
-        labels
-            .and_then(|labels| labels.get("kubernetes.io/service-name"))
-            .is_some_and(|name| name == service)
-    });
+    let slices = caches.endpoint_slices.labelled(namespace, service);
     let mut endpoints: Vec<EndpointView> = slices
         .iter()
         .flat_map(|slice| {
@@ -403,7 +413,7 @@ fn ingresses(
         .map(|name| canary_ingress_name(rollout.name(), name))
         .chain(stable.iter().map(|name| (*name).to_owned()))
         .collect();
-    let objects = caches::select(&caches.ingresses, rollout.namespace(), |object| {
+    let objects = caches.ingresses.select(rollout.namespace(), |object| {
         wanted.contains(object.name())
             || object
                 .controller()
@@ -437,7 +447,7 @@ fn routes(
     targets
         .filter_map(|target| {
             let store = caches.routes.store(target.kind)?;
-            let object = caches::get(store, &target.kind.resource(), namespace, target.name)?;
+            let object = store.get(namespace, target.name)?;
             let value = object.value();
             let view = RouteView {
                 name: object.name().to_owned(),
@@ -458,18 +468,15 @@ pub(crate) fn templates(
     namespace: &str,
     references: Vec<TemplateKey>,
     caches: &Caches,
-    names: &ApiNames,
 ) -> Templates {
     templates::reach(references, |key| {
         let object = if key.cluster_scope {
             let Some(store) = &caches.cluster_templates else {
                 return Some(Err(NO_CLUSTER_TEMPLATES.to_owned()));
             };
-            let kind = names.resource(Kind::ClusterAnalysisTemplate);
-            caches::get(store, &kind, "", &key.name)
+            store.get("", &key.name)
         } else {
-            let kind = names.resource(Kind::AnalysisTemplate);
-            caches::get(&caches.templates, &kind, namespace, &key.name)
+            caches.templates.get(namespace, &key.name)
         }?;
         Some(read(&object.value(), "/spec"))
     })
@@ -478,7 +485,7 @@ pub(crate) fn templates(
 /// AnalysisRuns of others whose names begin as those of this Rollout do.
 fn foreign_runs(rollout: &CachedObject, caches: &Caches) -> Vec<String> {
     let prefix = format!("{}-", rollout.name());
-    let runs = caches::select(&caches.analysis_runs, rollout.namespace(), |run| {
+    let runs = caches.analysis_runs.select(rollout.namespace(), |run| {
         let controller = run.controller().map(|owner| owner.uid.as_str());
         run.name().starts_with(&prefix) && controller != Some(rollout.uid())
     });

@@ -76,12 +76,7 @@ pub async fn reconcile(
     let Some(rollout) = text("/metadata/labels", &names.managed_by_rollout) else {
         return Ok(Requeue::await_change());
     };
-    let wanted = caches::get(
-        &context.caches.rollouts,
-        &names.resource(crate::api::names::Kind::Rollout),
-        namespace,
-        &rollout,
-    );
+    let wanted = context.caches.rollouts.get(namespace, &rollout);
     if wanted.is_some_and(|rollout| asks_for(&rollout.value(), deployment.name())) {
         return Ok(Requeue::await_change());
     }

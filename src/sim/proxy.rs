@@ -1,87 +1,106 @@
-//! The proxies: where a request that comes in now may go. Each of them follows Ingresses and EndpointSlices up to a second
-//! late, so that everything that held during the last second may still hold for one of them.
+//! The proxies: where a request that comes in now may go. Each of them follows Ingresses, HTTPRoutes and EndpointSlices up to
+//! a second late, so that everything that held during the last second may still hold for one of them.
+//!
+//! Not here: how many requests there are (`traffic`).
+
+mod routing;
+mod timeline;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
+pub use self::routing::{Routing, Shares, routing, shares};
+use self::timeline::Timeline;
 use super::{
-    actors::pod_serves,
+    actors::kubelet,
+    nature::{Entry, Mood, Nature},
     store::{Change, Key, Objects},
-    world::Entry,
 };
 
-/// How late a proxy may be.
-const LAG: Duration = Duration::from_secs(1);
-const WEIGHT: &str = "nginx.ingress.kubernetes.io/canary-weight";
-const WEIGHT_TOTAL: &str = "nginx.ingress.kubernetes.io/canary-weight-total";
-const CANARY: &str = "nginx.ingress.kubernetes.io/canary";
+/// The namespace of everything that traffic is led by.
+pub const NAMESPACE: &str = "default";
 
-/// Shares of the traffic by Service; they add up to the whole.
-pub type Shares = BTreeMap<String, i64>;
-
-#[derive(Clone, Debug)]
-/// Values with the time since which each held; the last one holds now.
-struct Timeline<T>(Vec<(Duration, T)>);
-
-impl<T: PartialEq> Timeline<T> {
-    fn set(&mut self, at: Duration, value: T) {
-        if self.0.last().is_none_or(|(_, last)| *last != value) {
-            self.0.push((at, value));
-        }
-    }
-
-    /// What held at some moment of the last `LAG`.
-    fn recent(&self, now: Duration) -> impl Iterator<Item = &T> {
-        let since = now.saturating_sub(LAG);
-        let first = self
-            .0
-            .partition_point(|(at, _)| *at <= since)
-            .saturating_sub(1);
-        self.0[first..].iter().map(|(_, value)| value)
-    }
-}
+/// How long nobody can be blamed for a Service whose pods are gone by themselves, beyond what the controller may take: the
+/// time until everybody knows.
+const SPREADS: Duration = Duration::from_secs(3);
 
 /// All proxies together.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     entry: Entry,
-    shares: Timeline<Shares>,
-    endpoints: BTreeMap<Key, Timeline<Vec<String>>>,
-    /// Requests come in.
+    lag: Duration,
+    /// How long the controller may take to lead traffic elsewhere when pods break.
+    patience: Duration,
+    routing: Timeline<Routing>,
+    endpoints: BTreeMap<Key, Timeline<Endpoints>>,
+    /// Requests come in. [`super::world::World::open_traffic`] sets it.
     pub open: bool,
     /// How many combinations of views were looked at, so that a check that checks nothing is seen.
     pub looks: u64,
 }
 
+/// Where a Service leads.
+#[derive(Clone, Debug, PartialEq)]
+struct Endpoints {
+    ready: Vec<Key>,
+    /// Some of its pods were ready, and are not any more, though nobody told them to end.
+    fell: bool,
+}
+
+/// Where a share of the requests goes.
+#[derive(Clone, Debug)]
+pub(super) struct Path<'a> {
+    /// The share of all requests, 0 to 1.
+    pub(super) share: f64,
+    /// The pod; `None` if there is no route, or no endpoint.
+    pub(super) pod: Option<&'a Key>,
+}
+
 impl Proxy {
     /// Proxies that know nothing yet.
-    pub fn new(entry: Entry) -> Self {
+    pub fn new(nature: &Nature) -> Self {
         Self {
-            entry,
-            shares: Timeline(Vec::new()),
+            entry: nature.entry.clone(),
+            lag: nature.proxy_lag,
+            patience: nature.bring_back,
+            routing: Timeline::default(),
             endpoints: BTreeMap::new(),
             open: false,
             looks: 0,
         }
     }
 
+    /// How late any of them may be.
+    pub fn lag(&self) -> Duration {
+        self.lag
+    }
+
     /// Takes a change into account.
-    pub fn follow(&mut self, store: &Objects, change: &Change) {
+    pub fn follow(&mut self, store: &Objects, change: &Change, nature: &Nature) {
+        let since = change.at.saturating_sub(self.lag);
         match change.key.plural {
-            "ingresses" | "services" => match shares(store, &self.entry) {
-                Ok(shares) => self.shares.set(change.at, shares),
-                Err(_) => self.shares.set(change.at, Shares::new()),
-            },
+            // What the Gateways' controller does not accept does not come to the proxies.
+            "httproutes" if nature.gateway.mood == Mood::Refuses => {}
+            "httproutes" | "ingresses" | "services" => {
+                self.read(store, change.at);
+            }
             "endpointslices" => {
-                let ready = change.after().map(ready_pods).unwrap_or_default();
+                let endpoints = Endpoints::read(store, change);
                 self.endpoints
                     .entry(change.key.clone())
-                    .or_insert(Timeline(Vec::new()))
-                    .set(change.at, ready);
+                    .or_default()
+                    .set(change.at, endpoints, since);
             }
             _ => {}
         }
+    }
+
+    /// Takes the routes as they are now.
+    pub(super) fn read(&mut self, store: &Objects, now: Duration) {
+        let since = now.saturating_sub(self.lag);
+        let routing = routing(store, &self.entry).unwrap_or_default();
+        self.routing.set(now, routing, since);
     }
 
     /// The ways in which a request may be lost now.
@@ -89,27 +108,33 @@ impl Proxy {
         if !self.open {
             return Vec::new();
         }
+        let since = now.saturating_sub(self.lag);
         let mut lost = Vec::new();
-        for shares in self.shares.recent(now) {
-            if shares.is_empty() {
+        for (_, routing) in self.routing.recent(since) {
+            if routing.shares.is_empty() {
                 lost.push("a request finds no route".to_owned());
             }
-            for (service, _) in shares.iter().filter(|(_, share)| **share > 0) {
-                let slice = Key::new("endpointslices", "default", &format!("{service}-slice"));
-                let Some(endpoints) = self.endpoints.get(&slice) else {
+            let shares = routing.shares.iter().filter(|(_, share)| **share > 0);
+            for service in shares.map(|(service, _)| service).chain(&routing.picked) {
+                let Some(endpoints) = self.endpoints.get(&slice(service)) else {
                     lost.push(format!("a request to {service} finds no endpoints at all"));
                     continue;
                 };
-                for pods in endpoints.recent(now) {
+                for (at, endpoints) in endpoints.recent(since) {
                     self.looks += 1;
-                    if pods.is_empty() {
+                    if endpoints.ready.is_empty() && !self.is_excused(store, endpoints, at, now) {
                         lost.push(format!("a request to {service} may find no endpoint"));
                     }
-                    for pod in pods {
-                        let object = store.get(&Key::new("pods", "default", pod));
-                        if !object.is_some_and(|object| pod_serves(object, now)) {
+                    for pod in &endpoints.ready {
+                        let object = store.get(pod);
+                        // That a pod breaks is nobody's fault.
+                        let answers = object.is_some_and(|object| {
+                            kubelet::serves(object, now) || kubelet::is_broken(object)
+                        });
+                        if !answers {
                             lost.push(format!(
-                                "a request to {service} may go to pod {pod}, which does not serve"
+                                "a request to {service} may go to pod {}, which does not serve",
+                                pod.name
                             ));
                         }
                     }
@@ -120,63 +145,93 @@ impl Proxy {
         lost.dedup();
         lost
     }
-}
 
-fn ready_pods(slice: &Value) -> Vec<String> {
-    slice["endpoints"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|endpoint| endpoint["conditions"]["ready"] == true)
-        .filter_map(|endpoint| endpoint["targetRef"]["name"].as_str().map(str::to_owned))
-        .collect()
-}
-
-/// How the traffic is shared among Services by what the store says now. An error says what is wrong with a weight.
-pub fn shares(store: &Objects, entry: &Entry) -> Result<Shares, String> {
-    let ingress = match entry {
-        Entry::Service(name) => return Ok(Shares::from([(name.clone(), 100)])),
-        Entry::Ingress(name) => name,
-    };
-    let Some(stable) = store.get(&Key::new("ingresses", "default", ingress)) else {
-        return Ok(Shares::new());
-    };
-    let backend = |object: &Value| {
-        object
-            .pointer("/spec/rules/0/http/paths/0/backend/service/name")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let annotation = |object: &Value, key: &str| {
-        object["metadata"]["annotations"][key]
-            .as_str()
-            .map(str::to_owned)
-    };
-    let canaries: Vec<&Value> = store
-        .list("ingresses")
-        .map(|(_, object)| object)
-        .filter(|object| annotation(object, CANARY).as_deref() == Some("true"))
-        .collect();
-    let mut shares = Shares::new();
-    match canaries.as_slice() {
-        [] => {
-            shares.insert(backend(stable), 100);
-        }
-        [canary] => {
-            let number = |key: &str, default: &str| {
-                let text = annotation(canary, key).unwrap_or_else(|| default.to_owned());
-                text.parse::<i64>()
-                    .map_err(|_| format!("{key} is {text}, no integer"))
-            };
-            let (weight, total) = (number(WEIGHT, "0")?, number(WEIGHT_TOTAL, "100")?);
-            if weight < 0 || weight > total {
-                return Err(format!("the weight {weight} is not within 0 to {total}"));
-            }
-            *shares.entry(backend(canary)).or_default() += weight;
-            *shares.entry(backend(stable)).or_default() += total - weight;
-        }
-        several => return Err(format!("{} canary Ingresses", several.len())),
+    /// Whether nobody can be blamed: pods broke, and the controller had no time, or nobody else could serve either.
+    fn is_excused(
+        &self,
+        store: &Objects,
+        empty: &Endpoints,
+        since: Duration,
+        now: Duration,
+    ) -> bool {
+        empty.fell
+            && (now.saturating_sub(since) <= self.patience + self.lag + SPREADS
+                || !store
+                    .list("pods")
+                    .any(|(_, pod)| kubelet::is_ready(pod) && kubelet::serves(pod, now)))
     }
-    Ok(shares)
+
+    /// Where the requests go at this time that a proxy shares out that is so late; and when that may be otherwise. Of a
+    /// share of the requests it is known that they have a header for which there may be a rule.
+    pub(super) fn paths(
+        &self,
+        time: Duration,
+        lag: Duration,
+        with_header: f64,
+    ) -> (Vec<Path<'_>>, Duration) {
+        let seen = time.saturating_sub(lag);
+        let mut until = self.routing.change_after(seen);
+        let nowhere = Path {
+            share: 1.0,
+            pod: None,
+        };
+        let Some(routing) = self.routing.at(seen) else {
+            return (vec![nowhere], until.map_or(Duration::MAX, |at| at + lag));
+        };
+        let picked = if routing.picked.is_empty() {
+            0.0
+        } else {
+            with_header
+        };
+        let mut paths = Vec::new();
+        for (service, share) in routing.services(picked) {
+            let endpoints = self.endpoints.get(&slice(service));
+            let ready = endpoints
+                .and_then(|endpoints| endpoints.at(seen))
+                .map_or(&[][..], |endpoints| &endpoints.ready);
+            let change = endpoints.and_then(|endpoints| endpoints.change_after(seen));
+            until = until.into_iter().chain(change).min();
+            if ready.is_empty() {
+                paths.push(Path { share, pod: None });
+            }
+            let part = share / f64::from(u32::try_from(ready.len()).unwrap_or(u32::MAX).max(1));
+            paths.extend(ready.iter().map(|pod| Path {
+                share: part,
+                pod: Some(pod),
+            }));
+        }
+        if paths.is_empty() {
+            paths.push(nowhere);
+        }
+        (paths, until.map_or(Duration::MAX, |at| at + lag))
+    }
+}
+
+impl Endpoints {
+    fn read(store: &Objects, change: &Change) -> Self {
+        let endpoints = change
+            .after()
+            .and_then(|slice| slice["endpoints"].as_array())
+            .map_or(&[][..], Vec::as_slice);
+        let pod = |endpoint: &Value| {
+            let name = endpoint["targetRef"]["name"].as_str()?;
+            Some(Key::new("pods", &change.key.namespace, name))
+        };
+        Self {
+            ready: endpoints
+                .iter()
+                .filter(|endpoint| endpoint["conditions"]["ready"] == true)
+                .filter_map(pod)
+                .collect(),
+            fell: endpoints
+                .iter()
+                .filter_map(pod)
+                .any(|pod| store.get(&pod).is_some_and(kubelet::has_fallen)),
+        }
+    }
+}
+
+/// The slice of a Service.
+fn slice(service: &str) -> Key {
+    Key::new("endpointslices", NAMESPACE, &format!("{service}-slice"))
 }

@@ -112,6 +112,16 @@ static ALL: &[Resource] = &[
     of("networking.k8s.io", "v1", "ingresses", "Ingress")
         .with_status()
         .with_generation(),
+    of("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute")
+        .with_status()
+        .with_generation(),
+    of(
+        "autoscaling",
+        "v2",
+        "horizontalpodautoscalers",
+        "HorizontalPodAutoscaler",
+    )
+    .with_status(),
     of("batch", "v1", "jobs", "Job")
         .with_status()
         .with_generation(),
@@ -151,4 +161,9 @@ pub fn named(plural: &str) -> &'static Resource {
 pub fn of_kind(api_version: &str, kind: &str) -> Option<&'static Resource> {
     ALL.iter()
         .find(|resource| resource.kind == kind && resource.api_version() == api_version)
+}
+
+/// Whether a kind has this name in URLs.
+pub fn is_plural(word: &str) -> bool {
+    ALL.iter().any(|resource| resource.plural == word)
 }

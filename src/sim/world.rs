@@ -7,31 +7,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use serde_json::Value;
 
+pub use super::nature::{Entry, Nature};
 use super::{
     actors::{self, Due},
+    metrics::Answer,
+    nature::Span,
     proxy::Proxy,
     store::{Author, Change, Key, Store},
+    traffic::{self, Traffic},
 };
-
-/// How a cluster behaves, where scenarios differ.
-#[derive(Clone, Debug)]
-pub struct Nature {
-    /// How long a pod goes on serving after it was told to end.
-    pub grace: Duration,
-    /// How long it may take until a controller brings back traffic that it has to, an election included.
-    pub bring_back: Duration,
-    /// Whether requests come in through an Ingress, or else to the Service of this name.
-    pub entry: Entry,
-}
-
-/// Where requests come in.
-#[derive(Clone, Debug)]
-pub enum Entry {
-    /// The Ingress of this name.
-    Ingress(String),
-    /// The Service of this name.
-    Service(String),
-}
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -67,6 +51,10 @@ pub struct World {
     entries: u64,
     /// Where requests go.
     pub proxy: Proxy,
+    /// How many there are, and what becomes of them. [`World::count_requests`] brings it up to date.
+    pub traffic: Traffic,
+    /// What actors remember.
+    pub actors: actors::Memory,
     /// The only source of chance.
     pub random: fastrand::Rng,
     /// What has happened since somebody took it.
@@ -78,7 +66,9 @@ impl World {
     pub fn new(seed: u64, epoch: Timestamp, nature: Nature) -> Self {
         Self {
             now: Duration::ZERO,
-            proxy: Proxy::new(nature.entry.clone()),
+            proxy: Proxy::new(&nature),
+            traffic: Traffic::new(&nature, seed),
+            actors: actors::Memory::default(),
             nature,
             store: Store::new(epoch),
             agenda: BTreeMap::new(),
@@ -98,6 +88,8 @@ impl World {
             agenda: self.agenda.clone(),
             entries: self.entries,
             proxy: self.proxy.clone(),
+            traffic: self.traffic.clone(),
+            actors: self.actors.clone(),
             random: self.random.clone(),
             events: Vec::new(),
         }
@@ -140,6 +132,34 @@ impl World {
     /// A time between the two, in milliseconds.
     pub fn between(&mut self, least: u64, most: u64) -> Duration {
         Duration::from_millis(self.random.u64(least..=most))
+    }
+
+    /// A time of this span.
+    pub fn draw(&mut self, span: Span) -> Duration {
+        span.draw(&mut self.random)
+    }
+
+    /// From now on requests come in.
+    pub fn open_traffic(&mut self) {
+        self.count_requests();
+        self.proxy.open = true;
+    }
+
+    /// Counts the requests that have come in until now.
+    pub fn count_requests(&mut self) {
+        self.traffic.advance(&self.proxy, self.now);
+    }
+
+    /// The proxies take the routes as they are now.
+    pub(super) fn read_routes(&mut self) {
+        self.proxy.read(self.store.objects(), self.now);
+        self.traffic.turn();
+    }
+
+    /// What the metric server says to a query now, given so much time.
+    pub fn measure(&mut self, query: &str, timeout: Duration) -> Answer {
+        self.count_requests();
+        self.traffic.backend.answer(query, self.now, timeout)
     }
 
     /// Puts something on the agenda, unless the same is there already.
@@ -190,7 +210,12 @@ impl World {
 
     fn told(&mut self, change: Change) {
         actors::react(self, &change);
-        self.proxy.follow(self.store.objects(), &change);
+        if traffic::concerns(&change) {
+            self.count_requests();
+            self.traffic.follow(&self.nature, &change);
+        }
+        self.proxy
+            .follow(self.store.objects(), &change, &self.nature);
         let lost = self.proxy.lost(self.store.objects(), self.now);
         self.happened(Happened::Change(change));
         for how in lost {

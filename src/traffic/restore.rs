@@ -115,23 +115,13 @@ pub async fn reconcile(
     let Some(rollout) = label(&value, &names.managed_by_rollout) else {
         return Ok(Requeue::await_change());
     };
-    let in_use = context.caches.rollouts.state_filter(|object| {
-        object.namespace() == service.namespace()
-            && object.name() == rollout
-            && names_service(object, service.name())
-    });
-    if !in_use.is_empty() {
-        return Ok(Requeue::await_change());
-    }
-    let gone = context
-        .caches
-        .rollouts
-        .state_filter(|object| {
-            object.namespace() == service.namespace() && object.name() == rollout
-        })
-        .is_empty();
-    if gone {
-        delete_canary_ingresses(&service, rollout, &context).await?;
+    let owner = context.caches.rollouts.get(service.namespace(), rollout);
+    match &owner {
+        Some(object) if names_service(object, service.name()) => {
+            return Ok(Requeue::await_change());
+        }
+        Some(_) => {}
+        None => delete_canary_ingresses(&service, rollout, &context).await?,
     }
     let alive = alive(&value, &service, &context);
     let stable = stable_pin(&service, rollout, &context);
@@ -223,12 +213,15 @@ async fn delete_canary_ingresses(
     context: &Context,
 ) -> Result<(), RestoreError> {
     let names = &context.writer.names;
-    let orphans = caches::select(&context.caches.ingresses, service.namespace(), |ingress| {
-        let labels = kube::Resource::meta(ingress).labels.as_ref();
-        labels
-            .and_then(|labels| labels.get(&names.managed_by_rollout))
-            .is_some_and(|name| name == rollout)
-    });
+    let orphans = context
+        .caches
+        .ingresses
+        .select(service.namespace(), |ingress| {
+            let labels = kube::Resource::meta(ingress).labels.as_ref();
+            labels
+                .and_then(|labels| labels.get(&names.managed_by_rollout))
+                .is_some_and(|name| name == rollout)
+        });
     let api: Api<CachedObject> = Api::namespaced_with(
         context.writer.client.clone(),
         service.namespace(),
@@ -266,38 +259,44 @@ fn alive(service: &Value, object: &CachedObject, context: &Context) -> Vec<Strin
         .and_then(Value::as_object)
         .cloned()
         .unwrap_or_default();
-    caches::select(&context.caches.replica_sets, object.namespace(), |set| {
-        let labels = kube::Resource::meta(set).labels.clone().unwrap_or_default();
-        selector
-            .iter()
-            .filter(|(key, _)| *key != hash)
-            .all(|(key, value)| labels.get(key).map(String::as_str) == value.as_str())
-    })
-    .iter()
-    .filter(|set| {
-        let value = set.value();
-        let count = |pointer: &str| value.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
-        count("/spec/replicas") > 0 || count("/status/replicas") > 0
-    })
-    .filter_map(|set| {
-        kube::Resource::meta(&**set)
-            .labels
-            .as_ref()?
-            .get(hash)
-            .cloned()
-    })
-    .collect()
+    context
+        .caches
+        .replica_sets
+        .select(object.namespace(), |set| {
+            let labels = kube::Resource::meta(set).labels.clone().unwrap_or_default();
+            selector
+                .iter()
+                .filter(|(key, _)| *key != hash)
+                .all(|(key, value)| labels.get(key).map(String::as_str) == value.as_str())
+        })
+        .iter()
+        .filter(|set| {
+            let value = set.value();
+            let count = |pointer: &str| value.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+            count("/spec/replicas") > 0 || count("/status/replicas") > 0
+        })
+        .filter_map(|set| {
+            kube::Resource::meta(&**set)
+                .labels
+                .as_ref()?
+                .get(hash)
+                .cloned()
+        })
+        .collect()
 }
 
 /// What the stable Service with the same mark selects.
 fn stable_pin(service: &CachedObject, rollout: &str, context: &Context) -> Option<String> {
     let names = &context.writer.names;
-    let services = caches::select(&context.caches.services, service.namespace(), |other| {
-        let labels = kube::Resource::meta(other).labels.as_ref();
-        labels
-            .and_then(|labels| labels.get(&names.managed_by_rollout))
-            .is_some_and(|name| name == rollout)
-    });
+    let services = context
+        .caches
+        .services
+        .select(service.namespace(), |other| {
+            let labels = kube::Resource::meta(other).labels.as_ref();
+            labels
+                .and_then(|labels| labels.get(&names.managed_by_rollout))
+                .is_some_and(|name| name == rollout)
+        });
     services
         .iter()
         .map(|other| other.value())

@@ -28,7 +28,7 @@ use tidegate::{
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{faults::Order, transport, world::Shared};
+use super::{faults::Order, monitors::watch_panics, transport, world::Shared};
 
 #[derive(Parser)]
 struct Arguments {
@@ -73,16 +73,20 @@ impl MetricSource for Metrics {
 }
 
 /// A process of the controller: what it sends arrives until it is dead. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Process {
-    pub(super) id: u32,
+    /// Where it runs.
+    pub(super) node: u32,
+    /// Of all processes of the run.
+    pub(super) number: u64,
     dead: Arc<AtomicBool>,
 }
 
 impl Process {
-    fn new(id: u32) -> Self {
+    pub(super) fn new(shared: &Shared, node: u32) -> Self {
         Self {
-            id,
+            node,
+            number: shared.lock().new_process(),
             dead: Arc::default(),
         }
     }
@@ -174,7 +178,7 @@ struct Nodes {
 
 impl Nodes {
     fn start(&mut self, id: u32, after: Duration) {
-        let process = Process::new(id);
+        let process = Process::new(&self.setting.shared, id);
         let clock = {
             let run = self.setting.shared.lock();
             let clock = Clock::following_tokio(run.time());
@@ -228,7 +232,7 @@ impl Nodes {
                     run.complain(format_args!("the controller ended by itself: {why}"));
                 }
                 drop(run);
-                self.replace(process.id);
+                self.replace(process.node);
             }
             Ok(_) => {}
             Err(error) if error.is_cancelled() => {}
@@ -243,7 +247,8 @@ impl Nodes {
 /// Runs the controller until it ends by itself, and says why.
 async fn run(setting: &Setting, process: &Process, clock: Clock) -> String {
     // A second one is one that does not know of the first.
-    let elect = setting.elect && process.id == FIRST;
+    let elect = setting.elect && process.node == FIRST;
+    watch_panics();
     let options = options(elect);
     let metrics = Metrics {
         shared: setting.shared.clone(),

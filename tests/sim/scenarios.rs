@@ -4,8 +4,11 @@
 
 pub(super) mod catalogue;
 pub(super) mod crash;
+mod incidents;
 pub(super) mod manifests;
-mod stories;
+#[cfg(feature = "mutants")]
+mod mutants;
+pub(super) mod stories;
 
 use std::time::Duration;
 

@@ -19,6 +19,7 @@ use tower::BoxError;
 use super::{
     discovery,
     faults::{self, deaths, plan::Moment, plan::What},
+    monitors::Asked,
     process::Process,
     request, watch,
     world::Shared,
@@ -26,7 +27,7 @@ use super::{
 
 /// A client of the server that nothing happens to.
 pub(super) fn client(shared: &Shared) -> Client {
-    client_of(shared, &Process::default())
+    client_of(shared, &Process::new(shared, 0))
 }
 
 /// A client of the server, in a process.
@@ -47,6 +48,7 @@ async fn serve(
     if process.is_dead() {
         return std::future::pending().await;
     }
+    let at = shared.lock().now();
     if let Some((code, body)) = discovery::answer(request.method(), request.uri().path()) {
         travel(shared).await;
         return Ok(answer(code, &body));
@@ -58,7 +60,8 @@ async fn serve(
             return Ok(answer(501, &json!(what)));
         }
     };
-    let struck = faults::meet(shared, process.id, &request);
+    let struck = faults::meet(shared, process.node, &request);
+    let request = Sent { request, at };
     let answered = match (struck, frozen(shared, process)) {
         (Some(what), _) => suffer(shared, process, request, what).await,
         // What is on its way arrives when everything does, even if nobody waits for it any more.
@@ -75,13 +78,26 @@ async fn serve(
     if process.is_dead() {
         return std::future::pending().await;
     }
-    answered
+    let (response, asked) = answered?;
+    if let Some(asked) = &asked {
+        shared.lock().answered(asked);
+    }
+    Ok(response)
 }
+
+/// A request, and when it was sent.
+struct Sent {
+    request: ApiRequest,
+    at: Duration,
+}
+
+/// An answer, and what the monitors are told of it.
+type Answer = (Response<Body>, Option<Asked>);
 
 fn frozen(shared: &Shared, process: &Process) -> Option<Duration> {
     let run = shared.lock();
     let now = run.now();
-    run.faults.frozen(process.id, now).map(|end| end - now)
+    run.faults.frozen(process.node, now).map(|end| end - now)
 }
 
 /// So many milliseconds, but not longer than anything may go wrong.
@@ -95,46 +111,47 @@ fn within(shared: &Shared, millis: u64) -> Duration {
 async fn suffer(
     shared: &Shared,
     process: &Process,
-    request: ApiRequest,
+    sent: Sent,
     what: What,
-) -> Result<Response<Body>, BoxError> {
+) -> Result<Answer, BoxError> {
     travel(shared).await;
     match what {
         What::Crash(moment) => {
             if moment == Moment::After {
-                drop(reach(shared, process, &request));
+                drop(reach(shared, process, &sent));
             }
             process.die();
-            faults::die(shared, process.id, moment);
+            faults::die(shared, process.node, moment);
             std::future::pending().await
         }
         What::Break(moment) => {
             if moment == Moment::After {
-                drop(reach(shared, process, &request));
+                drop(reach(shared, process, &sent));
             }
             Err("the connection was reset".into())
         }
         What::Duplicate { after } => {
-            let answered = reach(shared, process, &request);
-            if request.mutates() {
-                let (shared, after) = (shared.clone(), within(shared, after));
+            let answered = reach(shared, process, &sent);
+            if sent.request.mutates() {
+                let after = within(shared, after);
+                let (shared, process) = (shared.clone(), process.clone());
                 tokio::spawn(async move {
                     tokio::time::sleep(after).await;
-                    drop(meet(&shared, &request));
+                    drop(reach(&shared, &process, &sent));
                 });
             }
             Ok(answered)
         }
-        What::Delay { by } => late(shared, process, request, within(shared, by)).await,
+        What::Delay { by } => late(shared, process, sent, within(shared, by)).await,
         What::Refuse {
             code,
             moment,
             retry_after,
         } => {
             if moment == Moment::After {
-                drop(reach(shared, process, &request));
+                drop(reach(shared, process, &sent));
             }
-            Ok(refuse(code, retry_after))
+            Ok((refuse(code, retry_after), None))
         }
         What::Hold { .. }
         | What::Cut { .. }
@@ -142,7 +159,7 @@ async fn suffer(
         | What::Compact
         | What::Step { .. }
         | What::Freeze { .. }
-        | What::Second { .. } => Ok(reach(shared, process, &request)),
+        | What::Second { .. } => Ok(reach(shared, process, &sent)),
     }
 }
 
@@ -150,26 +167,29 @@ async fn suffer(
 async fn late(
     shared: &Shared,
     process: &Process,
-    request: ApiRequest,
+    sent: Sent,
     by: Duration,
-) -> Result<Response<Body>, BoxError> {
+) -> Result<Answer, BoxError> {
     let (sender, receiver) = oneshot::channel();
     let (shared, process) = (shared.clone(), process.clone());
     tokio::spawn(async move {
         tokio::time::sleep(by).await;
         // An error: nobody waits.
-        drop(sender.send(reach(&shared, &process, &request)));
+        drop(sender.send(reach(&shared, &process, &sent)));
     });
     receiver.await.map_err(BoxError::from)
 }
 
 /// The request arrives.
-fn reach(shared: &Shared, process: &Process, request: &ApiRequest) -> Response<Body> {
+fn reach(shared: &Shared, process: &Process, sent: &Sent) -> Answer {
+    let request = &sent.request;
     if let Verb::Watch(watch) = &request.verb {
-        return Response::new(watch::begin(shared, process.id, request, watch));
+        let body = watch::begin(shared, process.node, request, watch);
+        return (Response::new(body), None);
     }
-    let (code, body) = meet(shared, request);
-    answer(code, &body)
+    let mut asked = Asked::of(request, process.number, sent.at);
+    let (code, body) = meet(shared, request, asked.as_mut());
+    (answer(code, &body), asked)
 }
 
 fn refuse(code: u16, retry_after: Option<u64>) -> Response<Body> {
@@ -192,7 +212,7 @@ async fn travel(shared: &Shared) {
 }
 
 /// What the server does with the request.
-fn meet(shared: &Shared, request: &ApiRequest) -> (u16, Value) {
+fn meet(shared: &Shared, request: &ApiRequest, asked: Option<&mut Asked>) -> (u16, Value) {
     let mut world = shared.lock();
     let counts = deaths::counts(request);
     if counts {
@@ -202,8 +222,13 @@ fn meet(shared: &Shared, request: &ApiRequest) -> (u16, Value) {
         by: By::Controller,
         manager: request.manager.clone(),
     };
+    let before = world.store.version();
     let outcome = server::handle(&mut world.world, &author, request);
     let (code, body) = outcome.unwrap_or_else(|refused| (refused.code, refused.body()));
+    if let Some(asked) = asked {
+        asked.decided(code, &body, world.store.version() != before);
+        world.asked(asked);
+    }
     // Events carry the machine's time: the trace has only that there was one.
     if request.resource.plural == "events" {
         world.note("event");

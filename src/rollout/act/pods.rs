@@ -8,7 +8,7 @@ use kube::{
     Api,
     api::{DeleteParams, EvictParams, ListParams, Patch, PatchParams, Preconditions},
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{ActError, Acted, Writer};
 use crate::{
@@ -65,23 +65,22 @@ impl Writer {
         &self,
         action: &'static str,
         pods: &Pods<'_>,
-        metadata: &Value,
+        patch: &Value,
     ) -> Result<Acted, ActError> {
-        let patch = json!({ "metadata": metadata });
         let all = list(self, pods.namespace, &pods.label).await?;
         let mut behind = Vec::new();
         for pod in all {
             let is_own = pod
                 .controller()
                 .is_some_and(|owner| owner.uid == pods.replica_set.uid);
-            if is_own && differs(&pod.value(), &patch) {
+            if is_own && differs(&pod.value(), patch) {
                 behind.push(pod);
             }
         }
         for pods_at_once in behind.chunks(AT_A_TIME) {
             let mut writes = Vec::new();
             for pod in pods_at_once {
-                writes.push(self.patch_pod(action, pods.namespace, pod, &patch));
+                writes.push(self.patch_pod(action, pods.namespace, pod, patch));
             }
             try_join_all(writes).await?;
         }
@@ -140,6 +139,8 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

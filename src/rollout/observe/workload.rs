@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{annotation, int, label};
 use crate::{
     api::{names::ApiNames, rollout::RolloutSpec, workload::AtRest},
-    caches::{self, Caches},
+    caches::Caches,
     rollout::snapshot::{Workload, WorkloadView},
 };
 
@@ -28,7 +28,7 @@ pub(super) fn workload(
     let Some(store) = caches.workloads.store(kind) else {
         return Workload::NotRead;
     };
-    let Some(object) = caches::get(store, &kind.resource(), namespace, &name) else {
+    let Some(object) = store.get(namespace, &name) else {
         return Workload::Missing;
     };
     let value = object.value();

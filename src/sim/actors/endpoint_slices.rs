@@ -13,7 +13,7 @@ use crate::sim::{
 
 pub fn react(world: &mut World, change: &Change) {
     if matches!(change.key.plural, "pods" | "services") {
-        let after = world.between(50, 400);
+        let after = world.draw(world.nature.endpoints_lag);
         world.plan(after, Due::EndpointSlices(change.key.namespace.clone()));
     }
 }

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Due, kubelet};
+use super::{Due, kubelet, nodes};
 use crate::sim::{
     resources,
     server::{self, Refused},
     store::{Author, Change, Key},
     world::World,
 };
+
+/// How long after a refused pod it tries again.
+const AGAIN: Duration = Duration::from_secs(5);
 
 pub fn react(world: &mut World, change: &Change) {
     let set = match change.key.plural {
@@ -38,9 +41,13 @@ pub fn sync(world: &mut World, key: &Key) {
     let desired = usize::try_from(set["spec"]["replicas"].as_i64().unwrap_or(1)).unwrap_or(0);
     let mut pods = pods_of(world, &set);
     pods.retain(|(_, pod)| !kubelet::is_ending(pod));
+    let mut refused = None;
     for _ in pods.len()..desired {
-        if let Err(refused) = create_pod(world, key, &set) {
-            return world.complain(format_args!("a pod was refused: {}", refused.message));
+        if let Err(why) = create_pod(world, key, &set) {
+            refused = Some(why.message);
+            // As the real one, which tries again ever later.
+            world.plan(AGAIN, Due::ReplicaSet(key.clone()));
+            break;
         }
     }
     if pods.len() > desired {
@@ -63,7 +70,7 @@ pub fn sync(world: &mut World, key: &Key) {
             kubelet::end(world, &pod);
         }
     }
-    write_counts(world, key, &set);
+    write_counts(world, key, &set, refused);
 }
 
 fn pods_of(world: &World, set: &Value) -> Vec<(Key, Value)> {
@@ -77,6 +84,21 @@ fn pods_of(world: &World, set: &Value) -> Vec<(Key, Value)> {
 }
 
 fn create_pod(world: &mut World, key: &Key, set: &Value) -> Result<(), Refused> {
+    if let Some(most) = world.nature.quota {
+        let pods = world.store.list("pods");
+        let used = pods
+            .filter(|(pod, _)| pod.namespace == key.namespace)
+            .count();
+        if used >= most {
+            return Err(Refused {
+                code: 403,
+                reason: "Forbidden",
+                message: format!(
+                    "pods is forbidden: exceeded quota: pods, requested: pods=1, used: pods={used}, limited: pods={most}"
+                ),
+            });
+        }
+    }
     let mut prefix = format!("{}-", key.name);
     prefix.truncate(58);
     let name = format!("{prefix}{}", world.suffix());
@@ -84,12 +106,14 @@ fn create_pod(world: &mut World, key: &Key, set: &Value) -> Result<(), Refused> 
         "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": key.name, "uid": set["metadata"]["uid"],
         "controller": true, "blockOwnerDeletion": true,
     });
+    let mut spec = set["spec"]["template"]["spec"].clone();
+    spec["nodeName"] = json!(nodes::assign(world));
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
             "name": name, "labels": set["spec"]["template"]["metadata"]["labels"], "ownerReferences": [owner],
         },
-        "spec": set["spec"]["template"]["spec"],
+        "spec": spec,
     });
     server::create(
         world,
@@ -101,7 +125,7 @@ fn create_pod(world: &mut World, key: &Key, set: &Value) -> Result<(), Refused> 
     .map(drop)
 }
 
-fn write_counts(world: &mut World, key: &Key, set: &Value) {
+fn write_counts(world: &mut World, key: &Key, set: &Value, refused: Option<String>) {
     let pods = pods_of(world, set);
     let live: Vec<&Value> = pods
         .iter()
@@ -129,5 +153,10 @@ fn write_counts(world: &mut World, key: &Key, set: &Value) {
         "replicas": live.len(), "fullyLabeledReplicas": live.len(), "readyReplicas": ready.len(),
         "availableReplicas": available, "observedGeneration": set["metadata"]["generation"],
     });
+    if let Some(message) = refused {
+        object["status"]["conditions"] = json!([{
+            "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message,
+        }]);
+    }
     world.commit(&Author::cluster(), key, object);
 }

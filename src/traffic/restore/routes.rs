@@ -90,26 +90,18 @@ pub async fn reconcile(
     let Some(rollout) = by.or(label(&value, &names.managed_by_rollout)) else {
         return Ok(Requeue::await_change());
     };
-    let rollouts = restore
-        .caches
-        .rollouts
-        .state_filter(|object| object.namespace() == namespace && object.name() == rollout);
+    let owner = restore.caches.rollouts.get(namespace, rollout);
     let service = |name: Option<&String>| {
-        let object = caches::get(
-            &restore.caches.services,
-            &caches::services(),
-            namespace,
-            name?,
-        )?;
+        let object = restore.caches.services.get(namespace, name?)?;
         pin(&object.value(), names).map(str::to_owned)
     };
     let stable = service(at_rest.as_ref().map(|at_rest| &at_rest.stable_service));
     let canary = service(at_rest.as_ref().map(|at_rest| &at_rest.canary_service));
     let decided = decide(&Marked {
-        in_use: rollouts
-            .iter()
-            .any(|rollout| names_route(rollout, *kind, name)),
-        gone: rollouts.is_empty(),
+        in_use: owner
+            .as_ref()
+            .is_some_and(|rollout| names_route(rollout, *kind, name)),
+        gone: owner.is_none(),
         spares_canary: at_rest.as_ref().is_none_or(AtRest::spares_canary),
         stable: stable.as_deref(),
         canary: canary.as_deref(),

@@ -76,6 +76,7 @@ pub(in crate::sim) fn pod_ratio() -> Scenario {
             grace: Duration::from_secs(3),
             bring_back: AT_ONCE,
             entry: Entry::Service("web".to_owned()),
+            ..Nature::default()
         },
         elect: false,
         answers: share_of_errors(0.0),
