@@ -74,11 +74,6 @@ impl Faults {
         }
     }
 
-    /// Whether anything may go wrong at this time.
-    pub(super) fn last(&self, now: Duration) -> bool {
-        !self.armed.is_empty() && now < self.until
-    }
-
     /// When everything has ended.
     pub(super) fn until(&self) -> Duration {
         self.until

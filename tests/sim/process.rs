@@ -245,7 +245,7 @@ impl Nodes {
 }
 
 /// Runs the controller until it ends by itself, and says why.
-async fn run(setting: &Setting, process: &Process, clock: Clock) -> String {
+pub(super) async fn run(setting: &Setting, process: &Process, clock: Clock) -> String {
     // A second one is one that does not know of the first.
     let elect = setting.elect && process.node == FIRST;
     watch_panics();

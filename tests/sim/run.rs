@@ -21,7 +21,7 @@ use super::{
     faults::{self, Faults, deaths::Death, plan::Fault},
     process::{self, Answers, RESTART, Setting},
     summary::{self, Counts},
-    world::{self, Run, Shared},
+    world::{self, AFTERWARDS, Run, Shared},
 };
 
 /// The longest that anything may take.
@@ -320,7 +320,8 @@ pub(super) fn suffer(scenario: &Scenario, seed: u64, ordeal: &Ordeal) -> Outcome
     let (scenario, ordeal) = (scenario.clone(), ordeal.clone());
     entropy::seeded(seed, move || async move {
         let shared = Run::begin(seed, beginning(), scenario.nature.clone());
-        shared.lock().faults = Faults::new(ordeal.faults.clone(), ordeal.until);
+        let faults = Faults::new(ordeal.faults.clone(), ordeal.until);
+        shared.lock().suffer(faults, ordeal.until);
         live(shared, scenario, &ordeal).await
     })
 }
@@ -376,6 +377,13 @@ async fn live(shared: Shared, scenario: Scenario, ordeal: &Ordeal) -> Outcome {
         elect: scenario.elect,
     };
     tasks.spawn(process::supervise(setting, first_start));
+    if !ordeal.faults.is_empty() {
+        let (shared, until) = (shared.clone(), ordeal.until + AFTERWARDS);
+        tasks.spawn(async move {
+            tokio::time::sleep(until).await;
+            shared.lock().recover();
+        });
+    }
     let played = async {
         stage.play(&scenario.story).await?;
         stage.rest().await?;
@@ -396,7 +404,9 @@ async fn live(shared: Shared, scenario: Scenario, ordeal: &Ordeal) -> Outcome {
     }
     tasks.shutdown().await;
     let mut world = shared.lock();
-    world.finish();
+    if !ordeal.endless {
+        world.finish();
+    }
     Outcome {
         writes: std::mem::take(&mut world.writes.list),
         deaths: std::mem::take(&mut world.writes.deaths),

@@ -144,6 +144,9 @@ pub(super) struct Snapshot {
     trace: Vec<String>,
 }
 
+/// What went wrong may be felt for so long: who failed again and again waits before the next attempt.
+pub(super) const AFTERWARDS: Duration = Duration::from_secs(120);
+
 /// Lines of the trace that a snapshot keeps.
 const REMEMBERED: usize = 6;
 
@@ -259,6 +262,20 @@ impl Run {
         for what in self.monitors.finish(at, looks) {
             self.complain_at(at, what);
         }
+    }
+
+    /// Things begin to go wrong: so much may be late until `until`, and for a while after it.
+    pub(super) fn suffer(&mut self, faults: Faults, lateness: Duration) {
+        let patience = faults.until() + AFTERWARDS;
+        self.faults = faults;
+        self.monitors.bear(Leniency { lateness, patience });
+    }
+
+    /// Nothing goes wrong any more: who has to do something does it in time again.
+    pub(super) fn recover(&mut self) {
+        self.settle();
+        self.monitors.excuse();
+        self.monitors.bear(Leniency::of(&self.world.nature));
     }
 
     /// Reads what has happened: the rules are asked about each change at the moment of that change.
