@@ -88,7 +88,7 @@ impl Rules {
         if before.canary_weight > 0 {
             self.canary_routed = Some(now);
         }
-        let routers = matches!(self.entry, Entry::Ingress(_));
+        let routers = self.entry.is_routed();
         if change.by == By::Controller {
             if routers {
                 self.raise(&before, &after, &mut broken);
@@ -291,7 +291,7 @@ impl Rules {
                 ));
             }
             let weight = after.weights().get(&after.stable).copied().unwrap_or(0);
-            if matches!(self.entry, Entry::Ingress(_)) && weight < after.total() {
+            if self.entry.is_routed() && weight < after.total() {
                 broken.push(format!(
                     "T14: {} becomes stable with a weight of {weight}",
                     after.stable
@@ -300,15 +300,14 @@ impl Rules {
         }
         let had = before.sets.get(&after.stable).map_or(0, |set| set.replicas);
         let has = after.sets.get(&after.stable).map_or(0, |set| set.replicas);
-        if had > has && has < after.replicas && matches!(self.entry, Entry::Ingress(_)) {
+        if had > has && has < after.replicas && self.entry.is_routed() {
             broken.push(format!(
                 "T14: stable {} goes from {had} to {has} of {} pods",
                 after.stable, after.replicas
             ));
         }
         // Without a router all of the weight means that stable has no pods left.
-        let replaced = matches!(self.entry, Entry::Service(_))
-            && after.available(&after.current) >= after.replicas;
+        let replaced = !self.entry.is_routed() && after.available(&after.current) >= after.replicas;
         if had > 0 && has == 0 && after.replicas > 0 && !replaced {
             broken.push(format!("T14: stable {} is taken away", after.stable));
         }

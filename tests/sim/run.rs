@@ -14,6 +14,7 @@ use tidegate::{
         request::Subresource,
         resources, server,
         store::{Author, Key},
+        traffic::Counters,
         world::Nature,
     },
 };
@@ -125,6 +126,11 @@ impl Stage {
         self.shared.lock().proxy.open = false;
     }
 
+    /// The cluster itself, to have things happen in it.
+    pub(super) fn world(&self) -> world::Guard<'_> {
+        self.shared.lock()
+    }
+
     /// From here on requests come in.
     pub(super) fn open_traffic(&self) {
         self.shared.lock().open_traffic();
@@ -197,6 +203,8 @@ pub(super) struct Outcome {
     pub(super) tested: BTreeMap<&'static str, u64>,
     pub(super) looks: u64,
     pub(super) lasted: Duration,
+    /// What became of requests, by revision.
+    pub(super) traffic: BTreeMap<String, Counters>,
 }
 
 impl Outcome {
@@ -262,7 +270,9 @@ async fn live(shared: Shared, scenario: Scenario) -> Outcome {
     }
     tasks.shutdown().await;
     let mut world = shared.lock();
+    world.count_requests();
     Outcome {
+        traffic: world.traffic.counters().clone(),
         writes: std::mem::take(&mut world.writes.list),
         deaths: std::mem::take(&mut world.writes.deaths),
         end: summary::end_state(&world.store),
