@@ -13,6 +13,7 @@ pub mod kubelet;
 pub mod nodes;
 pub mod person;
 mod replica_sets;
+pub mod turns;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,13 +23,13 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    nature::Mood,
     store::{Change, Key},
     world::World,
 };
+use turns::Turn;
 
 /// Something that will be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Due {
     /// The ReplicaSet controller looks at a ReplicaSet.
     ReplicaSet(Key),
@@ -44,8 +45,8 @@ pub enum Due {
     Node(u32, nodes::Step),
     /// The controller of the Gateways looks at a route.
     Gateway(Key),
-    /// The controller of the Gateways says something else from now on.
-    GatewayMood(Mood),
+    /// The cluster behaves otherwise from now on.
+    Turn(Turn),
     /// The EndpointSlices of the Services in this namespace are brought up to date.
     EndpointSlices(String),
     /// Objects without an owner are deleted.
@@ -98,7 +99,7 @@ pub fn act(world: &mut World, due: Due) {
         Due::Pod(key, step) => kubelet::step(world, &key, step),
         Due::Node(node, step) => nodes::step(world, node, step),
         Due::Gateway(key) => gateway::sync(world, &key),
-        Due::GatewayMood(mood) => gateway::turn(world, mood),
+        Due::Turn(turn) => turns::take(world, turn),
         Due::EndpointSlices(namespace) => endpoint_slices::sync(world, &namespace),
         Due::Garbage => garbage_collector::collect(world),
         Due::Wish(_, wish) => person::act(world, &wish),
