@@ -53,6 +53,8 @@ pub enum Due {
     Garbage,
     /// A person does something. The number tells the same wish at several times apart.
     Wish(u64, person::Wish),
+    /// A person looks whether users can come back to a Rollout that was created again.
+    Reopen(Key),
     /// The GitOps agent compares the cluster with its repository.
     GitOps,
 }
@@ -70,6 +72,10 @@ pub struct Memory {
     pub(super) wishes: u64,
     /// What a person has deleted, by which it is created again.
     pub(super) deleted: BTreeMap<Key, Value>,
+    /// Whether requests do not come in because a person has deleted what served them.
+    pub(super) sent_away: bool,
+    /// Whether it was healthy when a person last looked.
+    pub(super) healthy: bool,
 }
 
 /// Whether a request that reaches the pod now is answered.
@@ -103,6 +109,7 @@ pub fn act(world: &mut World, due: Due) {
         Due::EndpointSlices(namespace) => endpoint_slices::sync(world, &namespace),
         Due::Garbage => garbage_collector::collect(world),
         Due::Wish(_, wish) => person::act(world, &wish),
+        Due::Reopen(key) => person::reopen(world, &key),
         Due::GitOps => gitops::sync(world),
     }
 }

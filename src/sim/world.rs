@@ -145,6 +145,12 @@ impl World {
         self.proxy.open = true;
     }
 
+    /// From now on none come in.
+    pub fn close_traffic(&mut self) {
+        self.count_requests();
+        self.proxy.open = false;
+    }
+
     /// Counts the requests that have come in until now.
     pub fn count_requests(&mut self) {
         self.traffic.advance(&self.proxy, self.now);

@@ -270,7 +270,10 @@ fn weights_wait_for_a_gateway_that_says_nothing() {
             Beat::Do(|stage| {
                 let mut world = stage.world();
                 world.plan(Duration::ZERO, Due::Turn(Turn::Gateway(Mood::Refuses)));
-                world.plan(Duration::from_secs(90), Due::Turn(Turn::Gateway(Mood::Accepts)));
+                world.plan(
+                    Duration::from_secs(90),
+                    Due::Turn(Turn::Gateway(Mood::Accepts)),
+                );
             }),
             Beat::Pause(Duration::from_secs(80)),
             Beat::Do(|stage| {

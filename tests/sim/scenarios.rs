@@ -2,7 +2,7 @@
 
 mod crash;
 pub(super) mod manifests;
-mod stories;
+pub(super) mod stories;
 
 use std::time::Duration;
 
