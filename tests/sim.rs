@@ -9,6 +9,7 @@
     reason = "a model: its times only grow, its numbers are small, and it tells how far a long run is"
 )]
 
+mod actors;
 mod command;
 mod conformance;
 mod discovery;

@@ -12,6 +12,7 @@ use tidegate::sim::{
     request::Subresource,
     resources, server,
     store::{Author, Key},
+    traffic::Counters,
     world::Nature,
 };
 use tokio::time::Instant;
@@ -158,6 +159,11 @@ impl Stage {
         self.shared.lock().proxy.open = false;
     }
 
+    /// The cluster itself, to have things happen in it.
+    pub(super) fn world(&self) -> world::Guard<'_> {
+        self.shared.lock()
+    }
+
     /// From here on requests come in.
     pub(super) fn open_traffic(&self) {
         self.shared.lock().open_traffic();
@@ -289,6 +295,8 @@ pub(super) struct Outcome {
     /// Moments that people waited for in vain.
     pub(super) missed: usize,
     pub(super) lasted: Duration,
+    /// What became of requests, by revision.
+    pub(super) traffic: BTreeMap<String, Counters>,
 }
 
 impl Outcome {
@@ -404,10 +412,12 @@ async fn live(shared: Shared, scenario: Scenario, ordeal: &Ordeal) -> Outcome {
     }
     tasks.shutdown().await;
     let mut world = shared.lock();
+    world.count_requests();
     if !ordeal.endless {
         world.finish();
     }
     Outcome {
+        traffic: world.traffic.counters().clone(),
         writes: std::mem::take(&mut world.writes.list),
         deaths: std::mem::take(&mut world.writes.deaths),
         end: summary::end_state(&world.store),
