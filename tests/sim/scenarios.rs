@@ -1,5 +1,6 @@
 //! The releases that are played, and what is asked of each: fault-free, twice, and with a crash at every write.
 
+mod coverage;
 mod crash;
 pub(super) mod manifests;
 mod stories;
