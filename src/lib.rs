@@ -19,4 +19,5 @@ pub mod experiment;
 pub mod rollout;
 pub mod runtime;
 pub mod sim;
+pub mod simulate;
 pub mod traffic;

@@ -18,6 +18,7 @@ mod process;
 mod request;
 
 mod run;
+mod scale;
 mod scenarios;
 mod shrink;
 mod summary;

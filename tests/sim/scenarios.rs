@@ -3,7 +3,7 @@
 mod coverage;
 mod crash;
 pub(super) mod manifests;
-mod stories;
+pub(super) mod stories;
 
 use std::time::Duration;
 
