@@ -30,6 +30,7 @@ fn all() -> Vec<Scenario> {
         interrupted::never_ready(),
         interrupted::open_pause(),
         interrupted::retried(),
+        interrupted::restarted(),
         interrupted::scaled(),
         promotion::promote_full(),
     ]
