@@ -109,6 +109,21 @@ impl Stage {
         }
     }
 
+    /// As `kubectl get`; null where there is none.
+    pub(super) fn get(&self, path: &str) -> Value {
+        let (plural, name) = path.split_once('/').unwrap_or((path, ""));
+        let key = Key::new(resources::named(plural).plural, "default", name);
+        let world = self.shared.lock();
+        world.store.get(&key).cloned().unwrap_or_default()
+    }
+
+    /// The names of all objects of this kind.
+    pub(super) fn names(&self, plural: &'static str) -> Vec<String> {
+        let world = self.shared.lock();
+        let all = world.store.list(plural);
+        all.map(|(key, _)| key.name.clone()).collect()
+    }
+
     /// As `kubectl delete`.
     pub(super) fn delete(&self, plural: &'static str, name: &str, policy: &str) {
         let mut world = self.shared.lock();

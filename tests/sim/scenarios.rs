@@ -2,7 +2,10 @@
 
 mod coverage;
 mod crash;
+mod incidents;
 pub(super) mod manifests;
+#[cfg(feature = "mutants")]
+mod mutants;
 pub(super) mod stories;
 
 use std::time::Duration;
