@@ -30,7 +30,6 @@ fn all() -> Vec<Scenario> {
         interrupted::never_ready(),
         interrupted::open_pause(),
         interrupted::retried(),
-        interrupted::restarted(),
         interrupted::scaled(),
         promotion::promote_full(),
     ]

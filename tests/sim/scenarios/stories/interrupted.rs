@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{apply, ask, is_answered, is_healthy, routed, second_version, strategy, weight};
 use crate::sim::{
@@ -129,19 +129,4 @@ pub(in crate::sim) fn open_pause() -> Scenario {
         apply(stage, &json!({ "canary": strategy }));
     });
     scenario
-}
-
-/// All pods are restarted after a release.
-pub(in crate::sim) fn restarted() -> Scenario {
-    let story = vec![
-        Beat::Until("the second version", is_healthy),
-        Beat::Do(|stage| {
-            let at = Value::from("2026-01-02T03:06:00Z");
-            stage.patch("rollouts", "web", &json!({"spec": {"restartAt": at}}));
-        }),
-        Beat::Until("the restart", |get| {
-            get("rollouts/web")["status"]["restartedAt"].is_string()
-        }),
-    ];
-    routed("restart", [at_the_first_weight(), story].concat())
 }
