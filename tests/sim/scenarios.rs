@@ -3,6 +3,7 @@
 //! Every test run plays the crashes of six of them: the tests below. `make sim` plays those of all (`catalogue`).
 
 pub(super) mod catalogue;
+mod coverage;
 pub(super) mod crash;
 mod incidents;
 pub(super) mod manifests;

@@ -6,6 +6,7 @@ pub(super) mod blue_green;
 pub(super) mod canary;
 pub(super) mod deletion;
 pub(super) mod experiment;
+pub(super) mod interrupted;
 pub(super) mod promotion;
 
 use std::{sync::Arc, time::Duration};
