@@ -88,7 +88,7 @@ impl Rules {
         if before.canary_weight > 0 {
             self.canary_routed = Some(now);
         }
-        let routers = matches!(self.entry, Entry::Ingress(_));
+        let routers = !matches!(self.entry, Entry::Service(_));
         if change.by == By::Controller {
             if routers {
                 self.raise(&before, &after, &mut broken);
@@ -294,7 +294,9 @@ impl Rules {
                 ));
             }
             let weight = after.weights().get(&after.stable).copied().unwrap_or(0);
-            if matches!(self.entry, Entry::Ingress(_)) && weight < after.total() {
+            // A first version that never served is replaced before anything leads to either.
+            let leads = after.stable_pin.is_some();
+            if leads && !matches!(self.entry, Entry::Service(_)) && weight < after.total() {
                 broken.push(format!(
                     "T14: {} becomes stable with a weight of {weight}",
                     after.stable
@@ -306,7 +308,7 @@ impl Rules {
         if had > has
             && has < after.replicas
             && !after.dynamic
-            && matches!(self.entry, Entry::Ingress(_))
+            && !matches!(self.entry, Entry::Service(_))
         {
             broken.push(format!(
                 "T14: stable {} goes from {had} to {has} of {} pods",

@@ -6,13 +6,16 @@
 pub(super) mod capacity;
 pub(super) mod convergence;
 pub(super) mod flagger;
+mod pods;
 pub(super) mod routing;
 mod stages;
 pub(super) mod verdicts;
+mod workloads;
 
 use std::time::Duration;
 
 use serde_json::Value;
+use tidegate::sim::actors::behaviour::Behaviour;
 
 use super::stories;
 use crate::sim::{
@@ -68,6 +71,18 @@ impl Incident {
     /// Pods go on serving for a while when they are told to end: some go while their Service has traffic.
     fn graceful(mut self) -> Self {
         self.scenario.nature.grace = Duration::from_secs(3);
+        self
+    }
+
+    /// What containers of this image do.
+    fn image(mut self, image: &str, does: Behaviour) -> Self {
+        self.scenario.nature.images.insert(image.to_owned(), does);
+        self
+    }
+
+    /// There is room for so many pods.
+    fn quota(mut self, pods: usize) -> Self {
+        self.scenario.nature.quota = Some(pods);
         self
     }
 
