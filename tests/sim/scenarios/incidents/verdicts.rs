@@ -71,9 +71,7 @@ pub(in crate::sim::scenarios) fn one_of_two_metrics() -> Incident {
     })
     .answers(one_query("short", &[0.5]))
     .updated()
-    .until("the analysis", |get| {
-        get("rollouts/web")["status"]["canary"]["currentStepAnalysisRunStatus"].is_object()
-    })
+    .until("the first weight", |get| weight(get) == 20)
     .pause(20)
     .so("the update was given up within seconds", |outcome| {
         at_end(outcome, "rollouts/web")["status"]["abort"] == true
