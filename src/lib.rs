@@ -20,4 +20,5 @@ pub mod mutants;
 pub mod rollout;
 pub mod runtime;
 pub mod sim;
+pub mod simulate;
 pub mod traffic;

@@ -11,6 +11,7 @@ mod canary;
 mod chart;
 mod cli;
 mod cluster_mode;
+mod conformance;
 mod crds;
 mod deletion;
 mod demo_app;
@@ -22,7 +23,7 @@ mod harness;
 mod header_routes;
 mod kubectl;
 mod leader;
-mod manifests;
+
 mod missing;
 mod negative_control;
 mod observability;

@@ -12,7 +12,9 @@ mod chart;
 mod cli;
 #[cfg(feature = "control-plane")]
 mod cluster;
+mod conformance;
 mod crds;
 mod examples;
+mod manifests;
 mod readme;
 mod sim;

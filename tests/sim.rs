@@ -13,10 +13,12 @@ mod conformance;
 mod discovery;
 mod entropy;
 mod faults;
+mod monitors;
 mod process;
 mod request;
-mod rules;
+
 mod run;
+mod scale;
 mod scenarios;
 mod shrink;
 mod summary;

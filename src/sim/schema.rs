@@ -1,93 +1,150 @@
-//! Whether an object fits the shipped CustomResourceDefinitions: a field that they do not have would be lost on a real server.
+//! What a server says about an object of our kinds: the definitions' structural schemas, defaults, pruning and CEL rules, in the
+//! server's own words.
 //!
-//! Not here: CEL rules, bounds, defaults.
+//! Pure. Not here: metadata (`server`), and built-in kinds.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+mod complaint;
+mod prune;
+mod rules;
+mod structural;
+mod validate;
+
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use crate::api::{crds, names::ApiNames};
+use crate::api::{
+    crds::{CrdError, crd},
+    names::{ApiNames, Kind},
+};
 
-#[expect(
-    clippy::expect_used,
-    reason = "the definitions are constants of the program, and tests write them"
-)]
-static SCHEMAS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
-    crds::crds(&ApiNames::default())
-        .expect("the definitions of this program")
-        .into_iter()
-        .filter_map(|crd| serde_json::to_value(crd).ok())
-        .filter_map(|crd| {
-            let plural = crd["spec"]["names"]["plural"].as_str()?.to_owned();
-            let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema")?;
-            Some((plural, schema.clone()))
+pub use complaint::{Cause, Complaint, message};
+use structural::Structural;
+
+/// Why a definition cannot be judged by.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// The definition itself cannot be made.
+    #[error(transparent)]
+    Definition(#[from] CrdError),
+    /// It cannot be written as JSON.
+    #[error("the schema of {kind} is no JSON: {source}")]
+    Json {
+        /// The kind.
+        kind: &'static str,
+        /// What does not fit.
+        source: serde_json::Error,
+    },
+    /// It says something that is not judged here.
+    #[error(
+        "{kind}: the schema of {path} has {keyword}, which is not modelled; add it to src/sim/schema"
+    )]
+    Keyword {
+        /// The kind.
+        kind: &'static str,
+        /// The field.
+        path: String,
+        /// The keyword of the schema.
+        keyword: String,
+    },
+    /// A rule cannot be evaluated.
+    #[error("{kind}: the rule on {path} cannot be evaluated: {rule}: {why}")]
+    Rule {
+        /// The kind.
+        kind: &'static str,
+        /// The field.
+        path: String,
+        /// The rule.
+        rule: String,
+        /// What the evaluator says.
+        why: String,
+    },
+}
+
+/// The definition of one kind, ready to judge objects.
+#[derive(Debug)]
+pub struct Definition {
+    root: Structural,
+}
+
+impl Definition {
+    /// The definition of a kind in a group, as it is installed.
+    pub fn new(names: &ApiNames, kind: Kind) -> Result<Self, SchemaError> {
+        let crd = crd(names, kind)?;
+        let schema = crd
+            .spec
+            .versions
+            .into_iter()
+            .find_map(|version| version.schema?.open_api_v3_schema);
+        let schema = serde_json::to_value(schema).map_err(|source| SchemaError::Json {
+            kind: kind.name(),
+            source,
+        })?;
+        Ok(Self {
+            root: Structural::new(kind.name(), "", &schema)?,
         })
-        .collect()
-});
-
-/// The first place at which `object` does not fit, if its kind is one of ours.
-pub fn misfit(plural: &str, object: &Value) -> Option<String> {
-    let schema = SCHEMAS.get(plural)?;
-    let fields = object.as_object()?;
-    ["spec", "status"].into_iter().find_map(|part| {
-        let value = fields.get(part)?;
-        at(schema.pointer(&format!("/properties/{part}"))?, value, part)
-    })
-}
-
-fn at(schema: &Value, value: &Value, path: &str) -> Option<String> {
-    if schema["x-kubernetes-preserve-unknown-fields"] == true
-        || schema["x-kubernetes-int-or-string"] == true
-    {
-        return None;
     }
-    let fits = match schema["type"].as_str() {
-        Some("object") => value.is_object(),
-        Some("array") => value.is_array(),
-        Some("string") => value.is_string(),
-        Some("integer") => value.is_i64() || value.is_u64(),
-        Some("number") => value.is_number(),
-        Some("boolean") => value.is_boolean(),
-        Some(_) | None => true,
-    };
-    if !(fits || value.is_null() && schema["nullable"] == true) {
-        return Some(format!("{path} is {value}, not {}", schema["type"]));
+
+    /// Takes out what the definition does not know, and null where it may not be; puts in defaults. Returns the paths of unknown
+    /// fields: with strict field validation they are what the object is refused for.
+    pub fn admit(&self, object: &mut Value) -> Vec<String> {
+        let unknown = prune::unknown(&self.root, object);
+        prune::nulls(&self.root, object);
+        prune::defaults(&self.root, object);
+        unknown
     }
-    match value {
-        Value::Object(fields) => fields.iter().find_map(|(name, value)| {
-            let below = format!("{path}.{name}");
-            match schema
-                .pointer("/properties")
-                .and_then(|properties| properties.get(name))
-                .or_else(|| schema.get("additionalProperties"))
-            {
-                Some(schema) => at(schema, value, &below),
-                None => Some(format!("{below} is not declared")),
-            }
-        }),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(index, item)| at(&schema["items"], item, &format!("{path}[{index}]"))),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+
+    /// What is wrong with an object. What is as it was in `old` is not complained about, but for rules that compare with it.
+    pub fn validate(&self, object: &Value, old: Option<&Value>) -> Vec<Complaint> {
+        let mut found = validate::values(&self.root, object, old);
+        validate::lists(&self.root, object, old, &mut found);
+        if found.iter().any(Complaint::blocks_rules) {
+            found.push(Complaint::rules_were_not_checked());
+        } else {
+            rules::evaluate(&self.root, object, old, &mut found);
+        }
+        found
     }
 }
 
-#[test]
-fn finds_fields_that_a_server_would_drop() {
-    use serde_json::json;
-    let misfits = [
-        json!({"status": {"phase": "Healthy", "conditions": [{"type": "Ready", "extra": 1}]}}),
-        json!({"status": {"replicas": "3"}}),
-        json!({"spec": {"template": {"spec": {"anything": {"goes": true}}}}}),
-    ]
-    .map(|object| misfit("rollouts", &object));
-    assert_eq!(
-        misfits,
-        [
-            Some("status.conditions[0].extra is not declared".to_owned()),
-            Some("status.replicas is \"3\", not \"integer\"".to_owned()),
-            None
-        ]
-    );
+/// The definitions of all kinds of a group.
+#[derive(Debug)]
+pub struct Definitions(Vec<(Kind, Definition)>);
+
+impl Definitions {
+    /// The definitions of a group.
+    pub fn new(names: &ApiNames) -> Result<Self, SchemaError> {
+        Kind::ALL
+            .into_iter()
+            .map(|kind| Ok((kind, Definition::new(names, kind)?)))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// The definition of a kind.
+    pub fn of(&self, kind: Kind) -> Option<&Definition> {
+        let (_, found) = self.0.iter().find(|(of, _)| *of == kind)?;
+        Some(found)
+    }
+
+    /// The definition of the kind with this name in URLs, if it is one of ours.
+    pub fn named(&self, plural: &str) -> Option<&Definition> {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.plural() == plural)?;
+        self.of(kind)
+    }
 }
+
+/// The definitions of Tidegate's own group, made once.
+pub fn ours() -> &'static Definitions {
+    static OURS: LazyLock<Definitions> = LazyLock::new(|| {
+        #[expect(
+            clippy::expect_used,
+            reason = "they are made of constants; a test makes them"
+        )]
+        Definitions::new(&ApiNames::default()).expect("the definitions can be judged by")
+    });
+    &OURS
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use super::{
     request::{ApiRequest, PatchType, Subresource, Verb},
     resources::Resource,
     schema,
-    store::{Author, Key},
+    store::{Author, By, Key},
     world::World,
 };
 
@@ -167,23 +167,44 @@ pub fn create(
         return refuse(409, "AlreadyExists", format!("{key} already exists"));
     }
     if resource.status
-        && author.by != super::store::By::Cluster
+        && author.by != By::Cluster
         && let Some(fields) = object.as_object_mut()
     {
         fields.remove("status");
     }
-    check(&key, &object)?;
+    check(world, author, resource, &mut object, None)?;
     // A new object is always a change.
     Ok(world
         .commit(author, &key, object)
         .map_or(Value::Null, |stored| stored.as_ref().clone()))
 }
 
-fn check(key: &Key, object: &Value) -> Result<(), Refused> {
-    match schema::misfit(key.plural, object) {
-        Some(misfit) => refuse(422, "Invalid", format!("{key}: {misfit}")),
-        None => Ok(()),
+/// Brings an object of ours into the form in which it is stored, and refuses it if its definition does.
+fn check(
+    world: &mut World,
+    author: &Author,
+    resource: &'static Resource,
+    object: &mut Value,
+    old: Option<&Value>,
+) -> Result<(), Refused> {
+    let Some(definition) = schema::ours().named(resource.plural) else {
+        return Ok(());
+    };
+    let unknown = definition.admit(object);
+    if !unknown.is_empty() && author.by == By::Controller {
+        world.complain(format_args!(
+            "the controller writes fields that {} do not have: {}",
+            resource.plural,
+            unknown.join(", ")
+        ));
     }
+    let complaints = definition.validate(object, old);
+    if complaints.is_empty() {
+        return Ok(());
+    }
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    let message = schema::message(resource.kind, resource.group, name, &complaints);
+    refuse(422, "Invalid", message)
 }
 
 fn apply(type_: PatchType, object: &Value, patch: &Value) -> Result<Value, Refused> {
@@ -229,7 +250,7 @@ pub fn update(
     }
     let object = match subresource {
         Subresource::None => {
-            if resource.status && author.by != super::store::By::Cluster {
+            if resource.status && author.by != By::Cluster {
                 wanted["status"] = current["status"].clone();
                 if wanted["status"].is_null()
                     && let Some(fields) = wanted.as_object_mut()
@@ -250,7 +271,8 @@ pub fn update(
             object
         }
     };
-    check(key, &object)?;
+    let mut object = object;
+    check(world, author, resource, &mut object, Some(&current))?;
     let stored = world
         .commit(author, key, object)
         .map_or(current, |stored| stored.as_ref().clone());

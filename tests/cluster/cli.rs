@@ -12,8 +12,8 @@ use tokio::process::Command;
 use super::{
     harness::{App, World},
     kubectl::{Said, install_crds},
-    manifests::good,
 };
+use crate::manifests::good;
 
 /// A Rollout that no controller looks at; the test plays the controller.
 struct Scene {

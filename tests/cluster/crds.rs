@@ -11,10 +11,8 @@ use tidegate::api::{
     names::{ApiNames, Kind},
 };
 
-use super::{
-    kubectl::{install_crds, kubectl},
-    manifests::{canary, everything_bad, good},
-};
+use super::kubectl::{install_crds, kubectl};
+use crate::manifests::{canary, everything_bad, good};
 
 fn api(client: &Client, kind: Kind) -> Api<DynamicObject> {
     let resource = ApiNames::default().resource(kind);

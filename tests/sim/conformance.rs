@@ -10,6 +10,11 @@ use kube::{
 };
 use serde_json::{Value, json};
 
+use crate::{
+    conformance::{answers::Answers, play, script::themes},
+    manifests,
+};
+
 use super::{
     entropy, transport,
     world::{self, Run, Shared},
@@ -47,8 +52,11 @@ fn object(kind: &str, name: &str, rest: Value) -> DynamicObject {
         "ReplicaSet" => "apps/v1",
         _ => "tidegate.dev/v1alpha1",
     };
-    let mut object =
-        json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": {}});
+    let mut object = match kind {
+        "Rollout" => manifests::good(Kind::Rollout),
+        _ => json!({"apiVersion": version, "kind": kind, "spec": {}}),
+    };
+    object["metadata"] = json!({"name": name});
     json_patch::merge(&mut object, &rest);
     serde_json::from_value(object).expect("an object")
 }
@@ -288,4 +296,35 @@ fn what_is_not_modelled_is_refused_loudly() {
         server.shared.lock().complaints.len()
     });
     assert_eq!(complaints, 1);
+}
+
+#[test]
+fn it_answers_as_a_real_server_did() {
+    let played = ask(async |server| {
+        let mut played = Vec::new();
+        for theme in themes() {
+            let namespace = |number: usize| {
+                let name = format!("{}-{number}", theme.name.replace('_', "-"));
+                async move { name }
+            };
+            let answers = play::theme(&server.client, &theme, namespace).await;
+            played.push((theme.name, answers));
+        }
+        played
+    });
+    let scripts: usize = played.iter().map(|(_, answers)| answers.count()).sum();
+    let differences: Vec<String> = played
+        .iter()
+        .flat_map(|(theme, answers)| {
+            let found = answers.differences(&Answers::kept(theme)).into_iter();
+            found.map(move |text| format!("{theme}: {text}"))
+        })
+        .collect();
+    assert!(
+        differences.is_empty(),
+        "{} of {scripts} scripts differ:\n{}",
+        differences.len(),
+        differences.join("\n\n")
+    );
+    assert!(scripts >= 150, "{scripts} scripts are too few");
 }

@@ -255,8 +255,23 @@ pub(super) fn resume(scenario: &Scenario, seed: u64, death: Death) -> Outcome {
     })
 }
 
-fn beginning() -> Timestamp {
+pub(super) fn beginning() -> Timestamp {
     "2026-01-02T03:04:05Z".parse().expect("a time")
+}
+
+/// What there is when the scenario is over and nothing happens any more.
+pub(super) fn objects_at_rest(scenario: &Scenario) -> Vec<(Key, Value)> {
+    let scenario = scenario.clone();
+    entropy::seeded(1, move || async move {
+        let shared = Run::begin(1, beginning(), scenario.nature.clone());
+        live(shared.clone(), scenario).await;
+        let run = shared.lock();
+        let objects = run.world.store.all();
+        objects
+            .filter(|(key, _)| !matches!(key.plural, "events" | "leases"))
+            .map(|(key, object)| (key.clone(), object.clone()))
+            .collect()
+    })
 }
 
 async fn live(shared: Shared, scenario: Scenario) -> Outcome {
@@ -282,6 +297,7 @@ async fn live(shared: Shared, scenario: Scenario) -> Outcome {
     }
     tasks.shutdown().await;
     let mut world = shared.lock();
+    world.finish();
     Outcome {
         writes: std::mem::take(&mut world.writes.list),
         deaths: std::mem::take(&mut world.writes.deaths),
@@ -289,7 +305,7 @@ async fn live(shared: Shared, scenario: Scenario) -> Outcome {
         counts: std::mem::take(&mut world.counts),
         complaints: std::mem::take(&mut world.complaints),
         trace: std::mem::take(&mut world.trace),
-        tested: std::mem::take(&mut world.rules.tested),
+        tested: std::mem::take(&mut world.monitors.told.tested),
         looks: world.proxy.looks,
         lasted: world.now() - age,
     }

@@ -5,7 +5,7 @@ mod incidents;
 pub(super) mod manifests;
 #[cfg(feature = "mutants")]
 mod mutants;
-mod stories;
+pub(super) mod stories;
 
 use std::time::Duration;
 

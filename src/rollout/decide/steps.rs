@@ -317,7 +317,7 @@ pub(super) fn reached(pass: &Pass<'_>, weight: i32) -> Outcome {
 }
 
 /// A step in a few words, as in Events.
-pub(super) fn describe(step: &CanaryStep) -> String {
+pub fn describe(step: &CanaryStep) -> String {
     match step.kind() {
         Some(StepKind::SetWeight(weight)) => format!("setWeight: {weight}"),
         Some(StepKind::Pause(PauseStep {

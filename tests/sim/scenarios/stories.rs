@@ -45,6 +45,11 @@ pub(super) fn routed(name: &'static str, story: Vec<Beat>) -> Scenario {
     }
 }
 
+/// The first version, and nothing more.
+pub(in crate::sim) fn deployed_only() -> Scenario {
+    routed("first deployment", Vec::new())
+}
+
 pub(super) fn strategy() -> Value {
     json!({
         "stableService": "web-stable", "canaryService": "web-canary",
