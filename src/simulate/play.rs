@@ -96,6 +96,7 @@ impl<'a> Play<'a> {
             grace: grace(&manifests.rollout),
             bring_back: Duration::ZERO,
             entry: Entry::Service(String::new()),
+            ..Nature::default()
         };
         let epoch = Timestamp::UNIX_EPOCH;
         let mut play = Self {

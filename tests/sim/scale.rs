@@ -10,11 +10,7 @@ use tidegate::{
     api::names::ApiNames,
     caches::fed::Fed,
     runtime::clock::Clock,
-    sim::{
-        resources,
-        store::Key,
-        world::{Nature, World},
-    },
+    sim::{resources, store::Key, world::World},
 };
 
 use super::{
