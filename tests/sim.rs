@@ -15,6 +15,7 @@ mod entropy;
 mod faults;
 mod process;
 mod request;
+mod rights;
 mod rules;
 mod run;
 mod scenarios;

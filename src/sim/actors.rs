@@ -10,7 +10,7 @@ mod gateway;
 pub mod gitops;
 mod jobs;
 pub mod kubelet;
-pub mod nodes;
+pub(in crate::sim) mod nodes;
 pub mod person;
 mod replica_sets;
 

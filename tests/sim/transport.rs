@@ -4,7 +4,12 @@ use axum::body::Body;
 use http::{Request, Response, StatusCode};
 use kube::Client;
 
-use super::{discovery, faults, request, watch, world::Shared};
+use super::{
+    discovery, faults,
+    request::{self, Unfit},
+    rights, watch,
+    world::Shared,
+};
 use tidegate::sim::{
     request::{ApiRequest, Verb},
     server,
@@ -24,15 +29,22 @@ pub(super) fn client(shared: &Shared) -> Client {
 async fn serve(shared: &Shared, request: Request<kube::client::Body>) -> Response<Body> {
     if let Some((code, body)) = discovery::answer(request.method(), request.uri().path()) {
         travel(shared).await;
-        return answer(code, body.to_string());
+        return answer(code, body);
     }
     let request = match request::parse(request).await {
         Ok(request) => request,
-        Err(what) => {
+        Err(Unfit::Refused(refused)) => return answer(refused.code, refused.body().to_string()),
+        Err(Unfit::Unknown(what)) => {
             shared.lock().complain(&what);
             return answer(501, what);
         }
     };
+    if let Some(refused) = rights::refusal(&request) {
+        if request.user.is_none() {
+            shared.lock().complain(&refused.message);
+        }
+        return answer(refused.code, refused.body().to_string());
+    }
     travel(shared).await;
     if let Verb::Watch(watch) = &request.verb {
         return Response::new(watch::begin(shared, &request, watch));
@@ -51,12 +63,15 @@ async fn travel(shared: &Shared) {
 /// What the server does with the request.
 fn meet(shared: &Shared, request: &ApiRequest) -> (u16, serde_json::Value) {
     let mut world = shared.lock();
-    let counts = faults::counts(request);
+    let counts = request.user.is_none() && faults::counts(request);
     if counts {
         faults::before(&mut world, request);
     }
     let author = Author {
-        by: By::Controller,
+        by: match request.user {
+            None => By::Controller,
+            Some(_) => By::Person,
+        },
         manager: request.manager.clone(),
     };
     let outcome = server::handle(&mut world.world, &author, request);
@@ -66,7 +81,7 @@ fn meet(shared: &Shared, request: &ApiRequest) -> (u16, serde_json::Value) {
         world.note("event");
     } else if request.mutates() {
         world.note(format_args!("{} -> {code}", request.shown));
-        if !matches!(code, 200 | 201 | 404 | 409) {
+        if request.user.is_none() && !matches!(code, 200 | 201 | 404 | 409) {
             world.complain(format_args!(
                 "{} was refused with {code}: {}",
                 request.shown, body["message"]

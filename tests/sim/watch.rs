@@ -93,11 +93,9 @@ impl Following {
         let world = self.shared.lock();
         if self.seen < world.store.compacted() {
             self.over = true;
-            let refused = Refused {
-                code: 410,
-                reason: "Expired",
-                message: format!("too old resource version: {}", self.seen),
-            };
+            let oldest = world.store.compacted();
+            let message = format!("too old resource version: {} ({oldest})", self.seen);
+            let refused = Refused::new(410, "Expired", message);
             return Look::Event(json!({"type": "ERROR", "object": refused.body()}));
         }
         let now = world.now();
@@ -108,6 +106,7 @@ impl Following {
             }
             self.seen = change.version;
             if (self.namespace.is_empty() || change.key.namespace == self.namespace)
+                && self.watch.fields.matches(&change.key)
                 && let Some(type_) = self.event_type(change)
             {
                 return Look::Event(json!({"type": type_, "object": *change.object}));
