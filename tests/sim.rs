@@ -20,6 +20,7 @@ mod parallel;
 mod process;
 mod random;
 mod request;
+mod rights;
 mod run;
 mod scale;
 mod scenarios;

@@ -213,6 +213,12 @@ impl World {
         Some(object)
     }
 
+    /// The object as it would be stored.
+    pub fn dry(&self, author: &Author, key: &Key, object: Value) -> Value {
+        let prepared = self.store.prepared(self.now, author, key, object);
+        prepared.unwrap_or_else(|| self.store.get(key).cloned().unwrap_or_default())
+    }
+
     /// Removes the object, if it is there.
     pub fn remove(&mut self, author: &Author, key: &Key) {
         if let Some(change) = self.store.remove(self.now, author, key) {
