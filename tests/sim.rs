@@ -10,14 +10,16 @@
 )]
 
 mod actors;
+mod command;
 mod conformance;
 mod discovery;
 mod entropy;
 mod faults;
 mod monitors;
+mod parallel;
 mod process;
+mod random;
 mod request;
-
 mod run;
 mod scale;
 mod scenarios;

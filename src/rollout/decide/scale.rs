@@ -3,17 +3,16 @@
 //! Up before weight goes up; down only when nothing sends there any more (`ledger`).
 //! Not here: the arithmetic without a router (`pod_ratio`).
 
-use jiff::Timestamp;
-
 use super::{
     blue_green, header_routes, ledger,
-    pass::{DEFAULT_DELAY, MIN_DRAIN, Mode, Pass, after},
+    pass::{DEFAULT_DELAY, Mode, Pass, after},
     pending,
     pod_ratio::{self, Pair, Pods},
     replica_set, restart, stable_scale, steps, threshold,
 };
 use crate::{
     api::{steps::CanaryScale, strategy::Declared},
+    mutants::{Mutant, mutated},
     rollout::{decision::Outcome, snapshot::ReplicaSetView},
 };
 
@@ -53,6 +52,9 @@ pub(super) fn with_floor(pass: &Pass<'_>, pods: i32) -> i32 {
 pub(super) fn share(replicas: i32, weight: i32, max: i32) -> i32 {
     let product = i64::from(replicas) * i64::from(weight.max(0));
     let max = i64::from(max.max(1));
+    if mutated(Mutant::A19Overflow) {
+        return replicas.wrapping_mul(weight) / i32::try_from(max).unwrap_or(i32::MAX);
+    }
     i32::try_from(product / max + i64::from(product % max != 0)).unwrap_or(i32::MAX)
 }
 
@@ -187,7 +189,7 @@ fn shrunk_canary(pass: &mut Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
         .weights
         .as_ref()
         .and_then(|weights| weights.changed_at)
-        .and_then(|at| at.checked_add(MIN_DRAIN).ok());
+        .map(|at| pass.drained_at(at));
     if pass.observed.unconfirmed.is_some() {
         // Proxies may still send there what the weight before sent.
         return new.replicas;
@@ -242,10 +244,13 @@ pub(super) fn to_zero_after(pass: &mut Pass<'_>, set: &ReplicaSetView, delay: i3
         return 0;
     }
     match ledger::unrouted_since(pass, &set.pod_template_hash) {
+        ledger::Routed::Now if mutated(Mutant::A4NoDrain) && pass.observed.highest == 0 => 0,
+        ledger::Routed::Until(_) if mutated(Mutant::A4NoDrain) => 0,
+        ledger::Routed::Until(_) if mutated(Mutant::A47DeadlineLost) => set.replicas,
         ledger::Routed::Never => 0,
         ledger::Routed::Now => set.replicas,
         ledger::Routed::Until(since) => {
-            let deadline = deadline(since, delay);
+            let deadline = after(since, delay).max(pass.drained_at(since));
             if pass.now() >= deadline {
                 return 0;
             }
@@ -260,11 +265,6 @@ pub(super) fn to_zero_after(pass: &mut Pass<'_>, set: &ReplicaSetView, delay: i3
             set.replicas
         }
     }
-}
-
-fn deadline(since: Timestamp, delay: i32) -> Timestamp {
-    let drained = since.saturating_add(MIN_DRAIN).unwrap_or(Timestamp::MAX);
-    after(since, delay).max(drained)
 }
 
 fn size_by_pod_ratio(pass: &mut Pass<'_>) {
