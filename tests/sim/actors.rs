@@ -18,7 +18,7 @@ use tidegate::{
 };
 
 use super::{
-    run::{self, Beat, Get, Outcome, Scenario, Stage},
+    run::{self, Beat, Get, Outcome, Same, Scenario, Stage},
     scenarios::manifests,
     trouble,
 };
@@ -115,6 +115,7 @@ fn story(name: &'static str, nature: Nature, story: Vec<Beat>) -> Scenario {
         name,
         nature,
         elect: false,
+        same: Same::End,
         answers: Arc::new(|_| Ok(MetricValue::Vector(Vec::new()))),
         story: [deployed, story].concat(),
     }
