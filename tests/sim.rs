@@ -27,5 +27,6 @@ mod scenarios;
 mod shrink;
 mod summary;
 mod transport;
+mod trouble;
 mod watch;
 mod world;
