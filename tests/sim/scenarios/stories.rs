@@ -20,7 +20,7 @@ use tidegate::{
 use super::manifests;
 use crate::sim::{
     process::Answers,
-    run::{Beat, Get, Scenario, Stage},
+    run::{Beat, Get, Same, Scenario, Stage},
 };
 
 /// How long a controller that is there may take.
@@ -43,6 +43,7 @@ pub(super) fn routed(name: &'static str, story: Vec<Beat>) -> Scenario {
         elect: false,
         answers: share_of_errors(0.0),
         story: [deployed(), story].concat(),
+        same: Same::Steps,
     }
 }
 
