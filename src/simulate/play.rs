@@ -29,6 +29,7 @@ use crate::{
     rollout::{observe::Memory, snapshot::Snapshot},
     sim::{
         nature::{Nature, Span},
+        request::{ApiRequest, Subresource, Verb},
         resources, server,
         store::{Author, By, Change, Key},
         world::{Event, Happened, World},
@@ -188,13 +189,28 @@ impl<'a> Play<'a> {
             object["metadata"]["namespace"] = namespace.clone().into();
         }
         let person = Author::person();
-        server::create(&mut self.world, &person, resource, &namespace, object).map_err(
-            |refused| SimulateError::Refused {
+        let request = ApiRequest {
+            resource,
+            namespace,
+            name: String::new(),
+            subresource: Subresource::None,
+            verb: Verb::Create(object),
+            // As kubectl asks it. The definitions of the other group refuse nothing.
+            options: server::Options {
+                dry_run: false,
+                strict: !self.manifests.from_argo,
+            },
+            user: None,
+            manager: person.manager.clone(),
+            shown: String::new(),
+        };
+        server::handle(&mut self.world, &person, &request).map_err(|refused| {
+            SimulateError::Refused {
                 kind,
                 name,
                 message: refused.message,
-            },
-        )?;
+            }
+        })?;
         self.take_in();
         Ok(())
     }

@@ -239,7 +239,7 @@ fn look(shared: &Shared, status: &Value, stable: &Value, at: f64) -> Look {
         100 * i64::from(*current == active)
     } else {
         let (new, old) = (count(true, "readyReplicas"), count(false, "readyReplicas"));
-        (100.0 * new as f64 / (new + old).max(1) as f64).round() as i64
+        ((1000.0 * new as f64 / (new + old).max(1) as f64).round() / 10.0).round() as i64
     };
     Look {
         at,
