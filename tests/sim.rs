@@ -9,14 +9,17 @@
     reason = "a model: its times only grow, its numbers are small, and it tells how far a long run is"
 )]
 
+mod actors;
+mod command;
 mod conformance;
 mod discovery;
 mod entropy;
 mod faults;
 mod monitors;
+mod parallel;
 mod process;
+mod random;
 mod request;
-
 mod run;
 mod scale;
 mod scenarios;

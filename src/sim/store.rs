@@ -173,6 +173,11 @@ impl Store {
         self.compacted
     }
 
+    /// Forgets what was before: a watch cannot begin there any more.
+    pub fn compact(&mut self) {
+        self.compacted = self.version;
+    }
+
     /// The same objects without their history, as a server has them whose watches have all ended.
     #[must_use]
     pub fn compacted_copy(&self) -> Self {

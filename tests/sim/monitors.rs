@@ -23,6 +23,7 @@ mod tests;
 use std::{collections::BTreeMap, time::Duration};
 
 pub(in crate::sim) use control::watch_panics;
+pub(in crate::sim) use exempt::watched;
 use jiff::Timestamp;
 use serde_json::Value;
 use tidegate::sim::{

@@ -42,6 +42,11 @@ pub fn begin(world: &mut World, agent: Agent) {
     world.plan(every, Due::GitOps);
 }
 
+/// The agent goes.
+pub fn end(world: &mut World) {
+    world.actors.gitops = None;
+}
+
 /// A person changes a manifest by a merge patch. Returns whether there is such a manifest.
 pub(super) fn commit(world: &mut World, key: &Key, patch: &Value) -> bool {
     let Some(agent) = &mut world.actors.gitops else {

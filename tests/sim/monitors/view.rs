@@ -84,11 +84,15 @@ impl View {
         self.objects.get(&Key::new(plural, namespace, name))
     }
 
-    /// The objects of a kind, by name.
-    pub(super) fn list(&self, plural: &'static str) -> impl Iterator<Item = (&Key, &Arc<Value>)> {
+    /// The objects of a kind in a namespace, by name.
+    pub(super) fn list_in<'a>(
+        &'a self,
+        plural: &'static str,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
         self.objects
-            .range(Key::new(plural, "", "")..)
-            .take_while(move |(key, _)| key.plural == plural)
+            .range(Key::new(plural, namespace, "")..)
+            .take_while(move |(key, _)| key.plural == plural && key.namespace == namespace)
     }
 
     /// The Rollouts that the last change was about.
@@ -149,10 +153,10 @@ impl View {
                 .collect(),
             "services" | "ingresses" | "httproutes" | "analysistemplates" => self
                 .releases
-                .iter()
-                .filter(|((of, _), release)| {
-                    of == namespace
-                        && !release.after.deleted
+                .range((namespace.clone(), String::new())..)
+                .take_while(|((of, _), _)| of == namespace)
+                .filter(|(_, release)| {
+                    !release.after.deleted
                         && release
                             .after
                             .names(change.key.plural, &change.key.name, change)

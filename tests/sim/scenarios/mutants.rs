@@ -54,10 +54,10 @@ fn name(found: &str) -> &str {
     let is_rule = rule.len() <= 3
         && rule.starts_with(|c: char| c.is_ascii_uppercase())
         && rule[1..].chars().all(|c| c.is_ascii_digit());
-    if is_rule {
-        rule
-    } else if what.starts_with("a request to") {
+    if rule == "T21" {
         "lost requests"
+    } else if is_rule {
+        rule
     } else if what.starts_with("waited") || what.contains("come to rest") {
         "stuck"
     } else if what.starts_with("END") {
