@@ -4,6 +4,7 @@
 //! Not here: the same by rule (`rollout::decide::tests`), and the bugs themselves put back (`mutants`).
 
 pub(super) mod capacity;
+mod catalogue;
 pub(super) mod convergence;
 pub(super) mod flagger;
 mod pods;
@@ -140,7 +141,10 @@ impl Incident {
 
     /// Nothing is wrong.
     fn is_green(&self) {
-        let seed = std::env::var("INCIDENT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+        let seed = std::env::var("INCIDENT_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok())
+            .unwrap_or(1);
         let (found, outcome) = self.found(seed);
         assert!(
             found.is_empty(),
