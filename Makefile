@@ -27,7 +27,7 @@ demo:
 # Most tests on the control plane wait most of the time: one more at a time than there are cores in CI.
 TEST_THREADS ?= 3
 # With the feature everything is compiled once; both runs use the same test programs.
-CLUSTER := --locked --workspace --features control-plane
+CLUSTER := --locked --workspace --features control-plane,mutants
 
 .PHONY: test
 test:
@@ -67,7 +67,7 @@ format:
 	$(CARGO) fmt --all --check
 
 clippy:
-	$(CARGO) clippy --locked --workspace --all-targets --features control-plane -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets --features control-plane,mutants -- -D warnings
 
 docs:
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items

@@ -287,6 +287,34 @@ fn begin(watch: Watch, wakes: Wakes, tasks: &mut JoinSet<()>) -> Cache {
 }
 
 impl Caches {
+    /// How many objects are kept, and how many bytes their JSON has.
+    pub fn size(&self) -> (usize, usize) {
+        let fixed = [
+            &self.rollouts,
+            &self.replica_sets,
+            &self.services,
+            &self.endpoint_slices,
+            &self.ingresses,
+            &self.analysis_runs,
+            &self.jobs,
+            &self.job_pods,
+            &self.experiments,
+            &self.templates,
+            &self.workloads.marked,
+        ];
+        let routes = RouteKind::ALL.map(|kind| self.routes.store(kind));
+        let workloads = WorkloadKind::ALL.map(|kind| self.workloads.store(kind));
+        let optional = routes.into_iter().chain(workloads).flatten();
+        let all = fixed
+            .into_iter()
+            .chain(optional)
+            .chain(&self.cluster_templates);
+        all.map(Cache::size)
+            .fold((0, 0), |(objects, bytes), (more, bytes_more)| {
+                (objects + more, bytes + bytes_more)
+            })
+    }
+
     /// Waits until every store has been filled once. Returns the kinds that are still missing after `patience`.
     pub async fn ready(&self, patience: Duration) -> Result<(), Vec<&'static str>> {
         let mut stores = vec![

@@ -14,6 +14,7 @@ mod pause;
 mod request;
 mod rollout;
 mod set_image;
+mod simulate;
 mod status;
 mod terminal;
 mod time;
@@ -34,8 +35,8 @@ use terminal::Terminal;
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done; with `status`: Healthy
-  1  failed or refused; with `status`: Degraded
+  0  done; with `status`: Healthy; with `simulate`: played, however the release ends
+  1  failed or refused; with `status`: Degraded; with `simulate`: the cluster would refuse a manifest
   2  wrong usage
   3  not there yet: `status` ran into its timeout, or the controller did not answer a request in time
 
@@ -77,6 +78,8 @@ enum Command {
     SetImage(set_image::SetImageOptions),
     /// Declare the pod template of an earlier revision again, which starts an update to it.
     Undo(undo::UndoOptions),
+    /// Say what a Rollout would do with a new version, without a cluster.
+    Simulate(Box<simulate::SimulateOptions>),
     /// Print the CustomResourceDefinitions.
     Crds(crds::CrdsOptions),
     /// Run the controller.
@@ -144,6 +147,7 @@ async fn run(cli: Cli) -> Result<(), CliError> {
             set_image::run(&options, &cluster().await?, &mut terminal).await
         }
         Command::Undo(options) => undo::run(&options, &cluster().await?, &mut terminal).await,
+        Command::Simulate(options) => simulate::run(&options, &mut terminal),
         Command::Crds(options) => crds::run(&options, &names, &mut terminal),
         Command::Controller(options) => {
             let options = controller::ControllerOptions {

@@ -9,6 +9,6 @@ pub mod decision;
 pub mod observe;
 mod recognise;
 pub mod snapshot;
-mod status;
+pub(crate) mod status;
 mod tell;
 pub mod workload_restore;

@@ -18,3 +18,6 @@ pub mod server;
 pub mod store;
 pub mod traffic;
 pub mod world;
+
+#[cfg(test)]
+mod tests;

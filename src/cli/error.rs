@@ -5,6 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use crate::{
     api::{crds::CrdError, request::Verb},
     runtime::client::ClientError,
+    simulate::SimulateError,
 };
 
 /// Why a command did not do what was asked.
@@ -30,6 +31,9 @@ pub enum CliError {
     /// An object could not be written as YAML.
     #[error("cannot write it as YAML: {0}")]
     Yaml(#[source] serde_saphyr::ser::Error),
+    /// Nothing can be simulated.
+    #[error(transparent)]
+    Simulate(#[from] SimulateError),
     /// The API server could not be asked.
     #[error("cannot {doing}: {source}")]
     Api {
@@ -185,6 +189,7 @@ impl CliError {
             | Self::Output(_)
             | Self::Client(_)
             | Self::Yaml(_)
+            | Self::Simulate(_)
             | Self::Api { .. }
             | Self::NotFound { .. }
             | Self::Unreadable { .. }

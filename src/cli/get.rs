@@ -3,7 +3,7 @@
 //! Not here: how it looks (`tree`, `table`).
 
 mod nodes;
-mod style;
+pub(super) mod style;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -47,6 +47,7 @@ pub use analyses::template_refs;
 pub use notes::note_of_action;
 pub use restart::wants_pods;
 pub use revisions::pod_template_hash;
+pub use steps::describe as describe_step;
 pub use takeover::same_template;
 pub use validate::{FieldError, validate};
 

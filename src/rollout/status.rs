@@ -19,7 +19,7 @@ pub(super) const FOLLOW: Duration = Duration::from_millis(500);
 
 /// How much may happen before a change of the status is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Weight {
+pub(crate) enum Weight {
     /// A clock that stands still: nobody would miss it.
     Idle,
     /// Counts, which change with every pod: they wait for company.
@@ -41,7 +41,7 @@ pub(super) struct Pending {
 }
 
 /// The merge patch from the stored status to the new one.
-pub(super) fn difference(stored: &RolloutStatus, new: &RolloutStatus) -> Option<Value> {
+pub(crate) fn difference(stored: &RolloutStatus, new: &RolloutStatus) -> Option<Value> {
     if stored == new {
         return None;
     }
@@ -61,7 +61,7 @@ pub(super) fn in_the_shape_of(names: &ApiNames, kind: Kind, difference: &mut Val
 }
 
 /// How heavy a difference is: as its heaviest field.
-pub(super) fn weight(difference: &Value, new: &RolloutStatus) -> Weight {
+pub(crate) fn weight(difference: &Value, new: &RolloutStatus) -> Weight {
     let Some(fields) = difference.as_object() else {
         return Weight::Decided;
     };

@@ -105,3 +105,6 @@ pub fn act(world: &mut World, due: Due) {
         Due::GitOps => gitops::sync(world),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -194,3 +194,8 @@ pub fn of_kind(api_version: &str, kind: &str) -> Option<&'static Resource> {
     ALL.iter()
         .find(|resource| resource.kind == kind && resource.api_version() == api_version)
 }
+
+/// Whether a kind has this name in URLs.
+pub fn is_plural(word: &str) -> bool {
+    ALL.iter().any(|resource| resource.plural == word)
+}

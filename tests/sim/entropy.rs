@@ -17,7 +17,11 @@ where
     T: Send + 'static,
     F: Future<Output = T>,
 {
+    #[cfg(feature = "mutants")]
+    let mutant = tidegate::mutants::chosen();
     let body = move || {
+        #[cfg(feature = "mutants")]
+        tidegate::mutants::choose(mutant);
         STATE.set(Some(seed));
         fastrand::seed(seed);
         let runtime = tokio::runtime::Builder::new_current_thread()

@@ -19,7 +19,7 @@ use tidegate::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{transport, world::Shared};
+use super::{monitors::watch_panics, transport, world::Shared};
 
 #[derive(Parser)]
 struct Arguments {
@@ -65,6 +65,7 @@ impl MetricSource for Metrics {
 
 /// Runs the controller, for ever.
 pub(super) async fn run(shared: Shared, clock: Clock, answers: Answers, elect: bool) {
+    watch_panics();
     let arguments = [
         "controller",
         if elect {

@@ -109,6 +109,21 @@ impl Stage {
         }
     }
 
+    /// As `kubectl get`; null where there is none.
+    pub(super) fn get(&self, path: &str) -> Value {
+        let (plural, name) = path.split_once('/').unwrap_or((path, ""));
+        let key = Key::new(resources::named(plural).plural, "default", name);
+        let world = self.shared.lock();
+        world.store.get(&key).cloned().unwrap_or_default()
+    }
+
+    /// The names of all objects of this kind.
+    pub(super) fn names(&self, plural: &'static str) -> Vec<String> {
+        let world = self.shared.lock();
+        let all = world.store.list(plural);
+        all.map(|(key, _)| key.name.clone()).collect()
+    }
+
     /// As `kubectl delete`.
     pub(super) fn delete(&self, plural: &'static str, name: &str, policy: &str) {
         let mut world = self.shared.lock();
@@ -235,8 +250,23 @@ pub(super) fn resume(scenario: &Scenario, seed: u64, death: Death) -> Outcome {
     })
 }
 
-fn beginning() -> Timestamp {
+pub(super) fn beginning() -> Timestamp {
     "2026-01-02T03:04:05Z".parse().expect("a time")
+}
+
+/// What there is when the scenario is over and nothing happens any more.
+pub(super) fn objects_at_rest(scenario: &Scenario) -> Vec<(Key, Value)> {
+    let scenario = scenario.clone();
+    entropy::seeded(1, move || async move {
+        let shared = Run::begin(1, beginning(), scenario.nature.clone());
+        live(shared.clone(), scenario).await;
+        let run = shared.lock();
+        let objects = run.world.store.all();
+        objects
+            .filter(|(key, _)| !matches!(key.plural, "events" | "leases"))
+            .map(|(key, object)| (key.clone(), object.clone()))
+            .collect()
+    })
 }
 
 async fn live(shared: Shared, scenario: Scenario) -> Outcome {
@@ -262,6 +292,7 @@ async fn live(shared: Shared, scenario: Scenario) -> Outcome {
     }
     tasks.shutdown().await;
     let mut world = shared.lock();
+    world.finish();
     Outcome {
         writes: std::mem::take(&mut world.writes.list),
         deaths: std::mem::take(&mut world.writes.deaths),
@@ -269,7 +300,7 @@ async fn live(shared: Shared, scenario: Scenario) -> Outcome {
         counts: std::mem::take(&mut world.counts),
         complaints: std::mem::take(&mut world.complaints),
         trace: std::mem::take(&mut world.trace),
-        tested: std::mem::take(&mut world.rules.tested),
+        tested: std::mem::take(&mut world.monitors.told.tested),
         looks: world.proxy.looks,
         lasted: world.now() - age,
     }

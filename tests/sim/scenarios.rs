@@ -1,8 +1,11 @@
 //! The releases that are played, and what is asked of each: fault-free, twice, and with a crash at every write.
 
 mod crash;
+mod incidents;
 pub(super) mod manifests;
-mod stories;
+#[cfg(feature = "mutants")]
+mod mutants;
+pub(super) mod stories;
 
 use std::time::Duration;
 

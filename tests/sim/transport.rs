@@ -6,6 +6,7 @@ use kube::Client;
 
 use super::{
     discovery, faults,
+    monitors::Asked,
     request::{self, Unfit},
     rights, watch,
     world::Shared,
@@ -19,14 +20,20 @@ use tidegate::sim::{
 /// A client of the server.
 pub(super) fn client(shared: &Shared) -> Client {
     let shared = shared.clone();
+    let process = shared.lock().new_process();
     let service = tower::service_fn(move |request: Request<kube::client::Body>| {
         let shared = shared.clone();
-        async move { Ok::<_, tower::BoxError>(serve(&shared, request).await) }
+        async move { Ok::<_, tower::BoxError>(serve(&shared, process, request).await) }
     });
     Client::new(service, "default")
 }
 
-async fn serve(shared: &Shared, request: Request<kube::client::Body>) -> Response<Body> {
+async fn serve(
+    shared: &Shared,
+    process: u64,
+    request: Request<kube::client::Body>,
+) -> Response<Body> {
+    let sent = shared.lock().now();
     if let Some((code, body)) = discovery::answer(request.method(), request.uri().path()) {
         travel(shared).await;
         return answer(code, body);
@@ -49,8 +56,12 @@ async fn serve(shared: &Shared, request: Request<kube::client::Body>) -> Respons
     if let Verb::Watch(watch) = &request.verb {
         return Response::new(watch::begin(shared, &request, watch));
     }
-    let (code, body) = meet(shared, &request);
+    let mut asked = Asked::of(&request, process, sent);
+    let (code, body) = meet(shared, &request, asked.as_mut());
     travel(shared).await;
+    if let Some(asked) = &asked {
+        shared.lock().answered(asked);
+    }
     answer(code, body.to_string())
 }
 
@@ -61,7 +72,11 @@ async fn travel(shared: &Shared) {
 }
 
 /// What the server does with the request.
-fn meet(shared: &Shared, request: &ApiRequest) -> (u16, serde_json::Value) {
+fn meet(
+    shared: &Shared,
+    request: &ApiRequest,
+    asked: Option<&mut Asked>,
+) -> (u16, serde_json::Value) {
     let mut world = shared.lock();
     let counts = request.user.is_none() && faults::counts(request);
     if counts {
@@ -74,8 +89,13 @@ fn meet(shared: &Shared, request: &ApiRequest) -> (u16, serde_json::Value) {
         },
         manager: request.manager.clone(),
     };
+    let before = world.store.version();
     let outcome = server::handle(&mut world.world, &author, request);
     let (code, body) = outcome.unwrap_or_else(|refused| (refused.code, refused.body()));
+    if let Some(asked) = asked {
+        asked.decided(code, &body, world.store.version() != before);
+        world.asked(asked);
+    }
     // Events carry the machine's time: the trace has only that there was one.
     if request.resource.plural == "events" {
         world.note("event");

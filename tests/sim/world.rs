@@ -9,16 +9,17 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tidegate::sim::{
-    store::Objects,
-    world::{Happened, Nature, World},
-};
+use tidegate::sim::world::{Happened, Nature, World};
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
 
-use super::{faults::Writes, rules::Rules, summary::Counts};
+use super::{
+    faults::Writes,
+    monitors::{self, Asked, Leniency, Monitors},
+    summary::Counts,
+};
 
 /// The world, and what is known about what happened in it.
 pub(super) struct Run {
@@ -30,9 +31,9 @@ pub(super) struct Run {
     pub(super) changes: u64,
     /// How far the story is.
     pub(super) beat: usize,
-    /// The objects as far as the events have been read.
-    seen: Objects,
-    pub(super) rules: Rules,
+    /// Processes of the controller so far.
+    processes: u64,
+    pub(super) monitors: Monitors,
     pub(super) writes: Writes,
     pub(super) counts: Counts,
     /// Everything that happened, in order.
@@ -132,8 +133,8 @@ pub(super) struct Snapshot {
     pub(super) changes: u64,
     world: World,
     beat: usize,
-    seen: Objects,
-    rules: Rules,
+    processes: u64,
+    monitors: Monitors,
     counts: Counts,
     trace: Vec<String>,
 }
@@ -149,8 +150,8 @@ impl Run {
             changes: self.changes,
             world: self.world.copy(),
             beat: self.beat,
-            seen: self.seen.clone(),
-            rules: self.rules.clone(),
+            processes: self.processes,
+            monitors: self.monitors.clone(),
             counts: self.counts.clone(),
             trace: self.trace[self.trace.len().saturating_sub(REMEMBERED)..].to_vec(),
         }
@@ -158,16 +159,16 @@ impl Run {
 
     /// Goes on from a snapshot.
     pub(super) fn resume(snapshot: Snapshot) -> Shared {
-        let mut rules = snapshot.rules;
-        rules.excuse();
+        let mut monitors = snapshot.monitors;
+        monitors.excuse();
         Shared::new(Self {
             origin: Instant::now(),
             age: snapshot.world.now(),
             changes: snapshot.changes,
             beat: snapshot.beat,
+            processes: snapshot.processes,
             world: snapshot.world,
-            seen: snapshot.seen,
-            rules,
+            monitors,
             writes: Writes::default(),
             counts: snapshot.counts,
             trace: snapshot.trace,
@@ -182,8 +183,8 @@ impl Run {
             age: Duration::ZERO,
             changes: 0,
             beat: 0,
-            rules: Rules::new(&nature),
-            seen: Objects::default(),
+            processes: 0,
+            monitors: Monitors::new(epoch, Leniency::of(&nature)),
             world: World::new(seed, epoch, nature),
             writes: Writes::default(),
             counts: Counts::default(),
@@ -216,6 +217,41 @@ impl Run {
             .push(format!("at {} ms: {what}", at.as_millis()));
     }
 
+    /// The server has decided on a request of the controller.
+    pub(super) fn asked(&mut self, asked: &Asked) {
+        self.settle();
+        let at = self.world.now();
+        self.judge(at, &monitors::Happened::Request(asked));
+    }
+
+    /// The controller knows the answer.
+    pub(super) fn answered(&mut self, asked: &Asked) {
+        self.settle();
+        let at = self.world.now();
+        self.judge(at, &monitors::Happened::Answered(asked));
+    }
+
+    /// A number for another process.
+    pub(super) fn new_process(&mut self) -> u64 {
+        self.processes += 1;
+        self.processes
+    }
+
+    fn judge(&mut self, at: Duration, event: &monitors::Happened<'_>) {
+        for what in self.monitors.on(at, event) {
+            self.complain_at(at, what);
+        }
+    }
+
+    /// Nothing more happens: what is owed is told.
+    pub(super) fn finish(&mut self) {
+        self.settle();
+        let (at, looks) = (self.world.now(), self.world.proxy.looks);
+        for what in self.monitors.finish(at, looks) {
+            self.complain_at(at, what);
+        }
+    }
+
     /// Reads what has happened: the rules are asked about each change at the moment of that change.
     pub(super) fn settle(&mut self) {
         for event in std::mem::take(&mut self.world.events) {
@@ -224,16 +260,13 @@ impl Run {
                     if !matches!(change.key.plural, "events" | "leases") {
                         self.changes += 1;
                     }
-                    self.seen.apply(&change);
                     self.counts.count(&change);
-                    let time = self.world.store.time(event.at);
-                    for what in self.rules.check(&self.seen, &change, event.at, time) {
-                        self.complain_at(event.at, what);
-                    }
+                    self.judge(event.at, &monitors::Happened::Change(&change));
                 }
-                Happened::Lost(what) | Happened::Complaint(what) => {
-                    self.complain_at(event.at, what);
+                Happened::Lost(what) => {
+                    self.judge(event.at, &monitors::Happened::Lost(&what));
                 }
+                Happened::Complaint(what) => self.complain_at(event.at, what),
                 Happened::Note(line) => self.trace_at(event.at, line),
             }
         }

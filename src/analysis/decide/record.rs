@@ -9,6 +9,7 @@ use crate::analysis::plan::{MetricPlan, Source};
 use crate::analysis::snapshot::Outcome;
 use crate::analysis::text;
 use crate::api::analysis::{AnalysisPhase, Measurement, MeasurementPhase, MetricResult};
+use crate::mutants::{Mutant, mutated};
 
 /// Where people look for the query.
 const QUERY: &str = "ResolvedPrometheusQuery";
@@ -22,7 +23,11 @@ pub(super) fn record(plan: &MetricPlan, result: &mut MetricResult, outcome: &Out
         // Its Job was seen meanwhile.
         return;
     }
-    count(result, outcome.judgement.phase);
+    if mutated(Mutant::A29NoDataIsSuccess) && outcome.judgement.phase == MeasurementPhase::NoData {
+        count(result, MeasurementPhase::Successful);
+    } else {
+        count(result, outcome.judgement.phase);
+    }
     let query = outcome
         .query
         .as_deref()

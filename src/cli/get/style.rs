@@ -5,17 +5,17 @@ use anstyle::{AnsiColor, Style};
 use crate::api::{analysis::AnalysisPhase, rollout_status::Phase};
 
 /// Text of lesser weight.
-pub(super) const DIM: Style = Style::new().dimmed();
+pub(in crate::cli) const DIM: Style = Style::new().dimmed();
 /// Names.
-pub(super) const BOLD: Style = Style::new().bold();
+pub(in crate::cli) const BOLD: Style = Style::new().bold();
 /// Good.
-pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+pub(in crate::cli) const GOOD: Style = AnsiColor::Green.on_default();
 /// Bad.
-pub(super) const BAD: Style = AnsiColor::Red.on_default();
+pub(in crate::cli) const BAD: Style = AnsiColor::Red.on_default();
 /// Waiting for somebody.
-pub(super) const WAITING: Style = AnsiColor::Yellow.on_default();
+pub(in crate::cli) const WAITING: Style = AnsiColor::Yellow.on_default();
 /// Under way.
-pub(super) const MOVING: Style = AnsiColor::Cyan.on_default();
+pub(in crate::cli) const MOVING: Style = AnsiColor::Cyan.on_default();
 
 /// Text in a style.
 pub(in crate::cli) fn paint(style: Style, text: &str) -> String {

@@ -17,6 +17,7 @@ use crate::{
         rollout_status::{AnalysisRunReference, PauseReason, RolloutStatus},
         strategy::Declared,
     },
+    mutants::{Mutant, mutated},
     rollout::{
         decision::{Action, Outcome, Target},
         snapshot::AnalysisRunView,
@@ -115,6 +116,9 @@ fn name(pass: &Pass<'_>, role: Role) -> String {
     } else {
         String::new()
     };
+    if mutated(Mutant::F9EvidenceOfTheLastRevision) {
+        return format!("{}{}{attempt}", pass.snapshot.rollout.name, role.suffix());
+    }
     format!(
         "{}-{}-{}{}{attempt}",
         pass.snapshot.rollout.name,
@@ -145,7 +149,9 @@ pub(super) fn heed(pass: &mut Pass<'_>) {
     let broken_off = |role: &Role| {
         let ours_to_end = *role == Role::Bake && bake::is_over(pass);
         let proves = role.must_end() || (*role == Role::Bake && !ours_to_end);
-        proves && run(pass, *role).is_some_and(|run| run.terminate)
+        proves
+            && run(pass, *role).is_some_and(|run| run.terminate)
+            && !mutated(Mutant::A33TerminatedIsSuccess)
     };
     if pass.mode() == Mode::Stepping && current(pass).iter().any(broken_off) {
         // Measuring was broken off: whatever it ended with proves nothing, and it is done again.

@@ -12,6 +12,7 @@ use crate::api::{
     rollout_status::HandledRequest,
     strategy::Declared,
 };
+use crate::mutants::{Mutant, mutated};
 
 /// Answers the request on the Rollout, once, and what clients have written into the status.
 pub(super) fn answer(pass: &mut Pass<'_>) {
@@ -128,6 +129,9 @@ fn carry_out(pass: &mut Pass<'_>, request: &Request) -> Result<String, String> {
                 "skipping all remaining steps as requested".to_owned(),
             );
             Ok("skipping all remaining steps, pauses and analyses".to_owned())
+        }
+        (Verb::Abort, Mode::Full) if mutated(Mutant::A37PromoteBeatsAbort) => {
+            Ok("a promotion is under way".to_owned())
         }
         (Verb::Abort, Mode::Stepping | Mode::Full) => {
             let by = request

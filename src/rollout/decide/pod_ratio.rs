@@ -5,6 +5,8 @@
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use crate::mutants::{Mutant, mutated};
+
 /// Pods of both versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pair {
@@ -140,6 +142,9 @@ pub(super) fn step_towards(
         + stable.available
         + leftovers.iter().map(|pods| pods.available).sum::<i32>();
     let mut budget = available - (replicas - unavailable).max(0);
+    if mutated(Mutant::A13NoBudget) {
+        budget = available;
+    }
     for pods in &mut leftovers {
         pods.shrink(pods.desired, &mut budget);
     }

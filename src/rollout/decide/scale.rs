@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     api::{steps::CanaryScale, strategy::Declared},
+    mutants::{Mutant, mutated},
     rollout::{decision::Outcome, snapshot::ReplicaSetView},
 };
 
@@ -53,6 +54,9 @@ pub(super) fn with_floor(pass: &Pass<'_>, pods: i32) -> i32 {
 pub(super) fn share(replicas: i32, weight: i32, max: i32) -> i32 {
     let product = i64::from(replicas) * i64::from(weight.max(0));
     let max = i64::from(max.max(1));
+    if mutated(Mutant::A19Overflow) {
+        return replicas.wrapping_mul(weight) / i32::try_from(max).unwrap_or(i32::MAX);
+    }
     i32::try_from(product / max + i64::from(product % max != 0)).unwrap_or(i32::MAX)
 }
 
@@ -242,6 +246,9 @@ pub(super) fn to_zero_after(pass: &mut Pass<'_>, set: &ReplicaSetView, delay: i3
         return 0;
     }
     match ledger::unrouted_since(pass, &set.pod_template_hash) {
+        ledger::Routed::Now if mutated(Mutant::A4NoDrain) && pass.observed.highest == 0 => 0,
+        ledger::Routed::Until(_) if mutated(Mutant::A4NoDrain) => 0,
+        ledger::Routed::Until(_) if mutated(Mutant::A47DeadlineLost) => set.replicas,
         ledger::Routed::Never => 0,
         ledger::Routed::Now => set.replicas,
         ledger::Routed::Until(since) => {

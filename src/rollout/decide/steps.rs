@@ -14,13 +14,18 @@ use crate::{
         rollout_status::PauseReason,
         steps::{CanaryScale, CanaryStep, PauseStep, SetCanaryScale, StepKind},
     },
+    mutants::{Mutant, mutated},
     rollout::decision::Outcome,
 };
 
 /// The weight of the last `setWeight` at or before `index`; all of it after the last step.
 pub(super) fn weight_at(steps: &[CanaryStep], index: usize, max: i32) -> i32 {
     if index >= steps.len() {
-        return max;
+        return if mutated(Mutant::A10NothingAfterTheLastStep) {
+            0
+        } else {
+            max
+        };
     }
     steps[..=index]
         .iter()
@@ -312,7 +317,7 @@ pub(super) fn reached(pass: &Pass<'_>, weight: i32) -> Outcome {
 }
 
 /// A step in a few words, as in Events.
-pub(super) fn describe(step: &CanaryStep) -> String {
+pub fn describe(step: &CanaryStep) -> String {
     match step.kind() {
         Some(StepKind::SetWeight(weight)) => format!("setWeight: {weight}"),
         Some(StepKind::Pause(PauseStep {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     api::rollout_status::{PauseCondition, PauseReason, TrafficWeights, WeightDestination},
+    mutants::{Mutant, mutated},
     rollout::decision::{Action, Target},
     traffic::{Desired, Split, ingress_nginx::canary_ingress_name},
 };
@@ -114,6 +115,7 @@ fn weight_now(pass: &mut Pass<'_>) -> i32 {
         // The canary Service still leads to another version: its weight goes before it is pointed to the new one.
         Mode::Stepping | Mode::Full
             if live > 0
+                && !mutated(Mutant::A8ServiceBeforeWeight)
                 && behind
                     .as_ref()
                     .is_some_and(|hash| *hash != pass.revisions.new_hash) =>
@@ -135,6 +137,9 @@ fn weight_now(pass: &mut Pass<'_>) -> i32 {
 }
 
 fn given_up(pass: &mut Pass<'_>, live: i32) -> i32 {
+    if mutated(Mutant::A22CircularWait) && pass.revisions.new.is_some_and(|new| new.current > 0) {
+        return live;
+    }
     if services::falls_back(pass) {
         stable_scale::given_up(pass, live)
     } else {
@@ -152,7 +157,11 @@ fn towards_goal(pass: &mut Pass<'_>, live: i32) -> i32 {
     }
     let available = pass.revisions.new.map_or(0, |new| new.available);
     let want = threshold::enough(pass, scale::pods_for(pass, goal));
-    let ready = available >= want && services::canary_serves(pass, want);
+    let ready = if mutated(Mutant::A3DesiredForAvailable) {
+        pass.revisions.new.map_or(0, |new| new.replicas) >= want
+    } else {
+        available >= want && services::canary_serves(pass, want)
+    };
     if want > 0 && ready && !pass.frozen() && pass.observed.unconfirmed.is_none() {
         goal
     } else {

@@ -96,7 +96,7 @@ fn target(world: &World, key: &Key, autoscaler: &Value) -> Option<(Key, Value)> 
 
 /// How busy the pods are that the target's selector selects, in percent. `None` where there are none that are ready.
 fn utilization(world: &mut World, object: &Value) -> Option<f64> {
-    let selector = Selector::parse(object["status"]["selector"].as_str()?).ok()?;
+    let selector = selector(object)?;
     let rates = world.traffic.rates(&world.proxy, world.now());
     let mut pods = 0_u32;
     let mut revisions = std::collections::BTreeSet::new();
@@ -112,6 +112,21 @@ fn utilization(world: &mut World, object: &Value) -> Option<f64> {
         .sum();
     let capacity = f64::from(pods) * world.nature.capacity;
     (capacity > 0.0).then(|| 100.0 * rate / capacity)
+}
+
+/// Which pods the target's scale subresource names: a text in the status, or else the labels in the spec.
+fn selector(object: &Value) -> Option<Selector> {
+    if let Some(text) = object["status"]["selector"].as_str() {
+        return Selector::parse(text).ok();
+    }
+    let labels = object
+        .pointer("/spec/selector/matchLabels")
+        .or_else(|| object.pointer("/spec/template/metadata/labels"))?;
+    let labels = labels.as_object()?.iter();
+    let terms: Vec<String> = labels
+        .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
+        .collect();
+    Selector::parse(&terms.join(",")).ok()
 }
 
 /// So many times `ratio`, rounded up.

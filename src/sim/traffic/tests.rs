@@ -6,41 +6,10 @@ use super::*;
 use crate::sim::{
     actors::Due,
     nature::{Entry, Mood},
-    resources, server,
     store::{Author, Key},
-    world::{Happened, World},
+    tests::{HASH, create, lost, seconds, set, until, world},
+    world::World,
 };
-
-const HASH: &str = "tidegate.dev/pod-template-hash";
-
-fn seconds(number: u64) -> Duration {
-    Duration::from_secs(number)
-}
-
-fn create(world: &mut World, manifest: Value) {
-    let text = |field: &str| manifest[field].as_str().unwrap().to_owned();
-    let resource = resources::of_kind(&text("apiVersion"), &text("kind")).unwrap();
-    server::create(world, &Author::person(), resource, "default", manifest).unwrap();
-}
-
-/// Lets the cluster live until then.
-fn until(world: &mut World, at: Duration) {
-    while let Some(due) = world.next_due().filter(|due| *due <= at) {
-        world.set_now(due);
-        world.act();
-    }
-    world.set_now(at);
-}
-
-fn set(name: &str, image: &str, replicas: u32) -> Value {
-    let labels = json!({"app": "web", HASH: name});
-    json!({
-        "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": name, "labels": labels},
-        "spec": {"replicas": replicas, "template": {
-            "metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": image}]},
-        }},
-    })
-}
 
 fn service(name: &str, hash: &str) -> Value {
     json!({
@@ -75,7 +44,7 @@ fn split_world(image: &str, nature: Nature) -> World {
         },
         ..nature
     };
-    let mut world = World::new(7, "2026-01-02T03:04:05Z".parse().unwrap(), nature);
+    let mut world = world(nature);
     for (name, hash, image) in [("stable", "one", "web:1"), ("canary", "two", image)] {
         create(&mut world, set(hash, image, 2));
         create(&mut world, service(name, hash));
@@ -94,16 +63,6 @@ fn counts(world: &mut World, revision: &str) -> Counters {
         .get(revision)
         .copied()
         .unwrap_or_default()
-}
-
-/// What was told to be lost.
-fn told(world: &mut World) -> Vec<String> {
-    let events = std::mem::take(&mut world.events);
-    let lost = events.into_iter().filter_map(|event| match event.what {
-        Happened::Lost(how) => Some(how),
-        Happened::Change(_) | Happened::Complaint(_) | Happened::Note(_) => None,
-    });
-    lost.collect()
 }
 
 #[test]
@@ -157,14 +116,14 @@ fn pods_that_end_with_traffic_lose_requests_and_those_without_do_not() {
     end(&mut world);
     until(&mut world, seconds(22));
     assert!(counts(&mut world, "two").lost > 0);
-    assert!(!told(&mut world).is_empty());
+    assert!(!lost(&mut world).is_empty());
 
     split(&mut careful, 100, 0);
     until(&mut careful, seconds(22));
     end(&mut careful);
     until(&mut careful, seconds(40));
     assert_eq!(counts(&mut careful, "two").lost, 0);
-    assert_eq!(told(&mut careful), Vec::<String>::new());
+    assert_eq!(lost(&mut careful), Vec::<String>::new());
 }
 
 #[test]
@@ -178,9 +137,8 @@ fn a_lost_node_costs_requests_that_nobody_is_blamed_for() {
         );
     }
     until(&mut world, seconds(300));
-    let lost = counts(&mut world, "one").lost + counts(&mut world, "two").lost;
-    assert!(lost > 0, "{lost}");
-    assert_eq!(told(&mut world), Vec::<String>::new());
+    assert!(counts(&mut world, "one").lost + counts(&mut world, "two").lost > 0);
+    assert_eq!(lost(&mut world), Vec::<String>::new());
     let (one, two) = (counts(&mut world, "one"), counts(&mut world, "two"));
     until(&mut world, seconds(310));
     let now = (counts(&mut world, "one"), counts(&mut world, "two"));

@@ -23,13 +23,13 @@ use crate::sim::{
 };
 
 /// How long a controller that is there may take.
-const AT_ONCE: Duration = Duration::from_secs(3);
+pub(super) const AT_ONCE: Duration = Duration::from_secs(3);
 
-fn share_of_errors(share: f64) -> Answers {
+pub(super) fn share_of_errors(share: f64) -> Answers {
     Arc::new(move |_| Ok(MetricValue::Vector(vec![share])))
 }
 
-fn routed(name: &'static str, story: Vec<Beat>) -> Scenario {
+pub(super) fn routed(name: &'static str, story: Vec<Beat>) -> Scenario {
     Scenario {
         name,
         // A pod ends as soon as it is told to: with a router nothing may be on its way to it then.
@@ -45,7 +45,12 @@ fn routed(name: &'static str, story: Vec<Beat>) -> Scenario {
     }
 }
 
-fn strategy() -> Value {
+/// The first version, and nothing more.
+pub(in crate::sim) fn deployed_only() -> Scenario {
+    routed("first deployment", Vec::new())
+}
+
+pub(super) fn strategy() -> Value {
     json!({
         "stableService": "web-stable", "canaryService": "web-canary",
         "trafficRouting": {"nginx": {"stableIngress": "web"}},
@@ -59,7 +64,7 @@ fn strategy() -> Value {
 }
 
 /// The first version is there, and requests come in.
-fn deployed() -> Vec<Beat> {
+pub(super) fn deployed() -> Vec<Beat> {
     vec![
         Beat::Do(|stage| {
             apply(stage, &json!({ "canary": strategy() }));
@@ -72,7 +77,7 @@ fn deployed() -> Vec<Beat> {
     ]
 }
 
-fn apply(stage: &Stage, strategy: &Value) {
+pub(super) fn apply(stage: &Stage, strategy: &Value) {
     stage.create(manifests::service("web-stable"));
     stage.create(manifests::service("web-canary"));
     stage.create(manifests::ingress("web-stable"));
@@ -81,7 +86,7 @@ fn apply(stage: &Stage, strategy: &Value) {
     stage.create(manifests::with_strategy(5, "web:1", strategy));
 }
 
-fn serves(get: Get<'_>) -> bool {
+pub(super) fn serves(get: Get<'_>) -> bool {
     get("endpointslices/web-stable-slice")["endpoints"]
         .as_array()
         .is_some_and(|all| {
@@ -89,28 +94,28 @@ fn serves(get: Get<'_>) -> bool {
         })
 }
 
-fn second_version(stage: &Stage) {
+pub(super) fn second_version(stage: &Stage) {
     stage.patch("rollouts", "web", &manifests::image("web:2"));
 }
 
 /// As `kubectl tidegate` asks for something.
-fn ask(stage: &Stage, verb: &str) {
+pub(super) fn ask(stage: &Stage, verb: &str) {
     let request = json!({"id": "one", "verb": verb, "by": "somebody"}).to_string();
     let patch = json!({"metadata": {"annotations": {"tidegate.dev/request": request}}});
     stage.patch("rollouts", "web", &patch);
 }
 
-fn is_answered(get: Get<'_>) -> bool {
+pub(super) fn is_answered(get: Get<'_>) -> bool {
     get("rollouts/web")["status"]["lastHandledRequest"]["id"] == "one"
 }
 
-fn is_healthy(get: Get<'_>) -> bool {
+pub(super) fn is_healthy(get: Get<'_>) -> bool {
     let rollout = get("rollouts/web");
     rollout["status"]["phase"] == "Healthy"
         && rollout["status"]["observedGeneration"] == rollout["metadata"]["generation"]
 }
 
-fn weight(get: Get<'_>) -> i64 {
+pub(super) fn weight(get: Get<'_>) -> i64 {
     get("ingresses/web-web-canary")["metadata"]["annotations"]
         ["nginx.ingress.kubernetes.io/canary-weight"]
         .as_str()

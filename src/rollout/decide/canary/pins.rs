@@ -3,6 +3,7 @@
 //! Not here: how they are pointed elsewhere (`services`).
 
 use crate::api::strategy::ServiceRole;
+use crate::mutants::{Mutant, mutated};
 use crate::rollout::{
     decide::{
         pass::{Mode, Pass},
@@ -41,7 +42,7 @@ fn pin_stable(pass: &mut Pass<'_>, service: &ServiceView) {
     } else {
         threshold::enough(pass, pass.replicas())
     };
-    if stable.available >= need {
+    if stable.available >= need || mutated(Mutant::A1ServiceBeforePods) {
         services::repin(pass, service, &target, ServiceRole::Stable);
     } else if pass.replicas() > 0 {
         pass.wait(
@@ -77,6 +78,7 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
         .is_some_and(|stable| stable.available >= need)
         .then(|| stable_hash.clone());
     match pass.mode() {
+        Mode::Aborted if mutated(Mutant::A17RouteAfterAbort) => at,
         Mode::Stable | Mode::Aborted => match at {
             Some(at) if at == stable_hash => Some(at),
             // Proxies may still send there.
@@ -84,7 +86,13 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
             Some(_) | None => stable,
         },
         Mode::Stepping | Mode::Full => {
-            let available = pass.revisions.new.map_or(0, |new| new.available);
+            let available = pass.revisions.new.map_or(0, |new| {
+                if mutated(Mutant::A3DesiredForAvailable) {
+                    new.replicas
+                } else {
+                    new.available
+                }
+            });
             let want = threshold::enough(pass, scale::pods_for(pass, steps::goal_weight(pass)));
             let new =
                 (want > 0 && available >= want && pass.hold.is_none()).then(|| new_hash.clone());
@@ -94,6 +102,7 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
                 Some(at) if at == new_hash && declared == 0 && drained => stable.or(Some(at)),
                 Some(at) if at == new_hash => Some(at),
                 Some(at) if at == stable_hash => new.filter(|_| free),
+                Some(_) if mutated(Mutant::A8ServiceBeforeWeight) => new.or(stable),
                 // A version that was superseded.
                 Some(_) => new.or(stable).filter(|_| drained),
                 None if weight > 0 || pass.observed.by_header => {

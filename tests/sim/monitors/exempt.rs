@@ -1,0 +1,23 @@
+//! Rules without a monitor, each with its reason. A test holds this list against the rules and the monitors.
+
+/// They wait for what they are about.
+pub(super) const WAITING: [(&str, &str); 3] = [
+    (
+        "D12",
+        "the rate of false rollbacks: there is no comparison by a sequential test yet",
+    ),
+    (
+        "D14",
+        "who promoted and why: a request names whoever the client says; the admission that knows better is not there yet",
+    ),
+    (
+        "C12",
+        "notifications with an idempotency key: there are none yet; a Job of a metric has a name that is given once",
+    ),
+];
+
+/// They are about a whole run, and are checked there.
+pub(super) const ELSEWHERE: [(&str, &str); 1] = [(
+    "C1",
+    "the same end after a crash at any write: `sim::scenarios::crash` compares with the run without one",
+)];
