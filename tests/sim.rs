@@ -9,12 +9,16 @@
     reason = "a model: its times only grow, its numbers are small, and it tells how far a long run is"
 )]
 
+mod actors;
+mod command;
 mod conformance;
 mod discovery;
 mod entropy;
 mod faults;
 mod monitors;
+mod parallel;
 mod process;
+mod random;
 mod request;
 mod rights;
 mod run;
@@ -23,5 +27,6 @@ mod scenarios;
 mod shrink;
 mod summary;
 mod transport;
+mod trouble;
 mod watch;
 mod world;

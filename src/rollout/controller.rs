@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use kube::runtime::controller::Action as Requeue;
 use tokio::time::Instant;
 
@@ -59,7 +60,14 @@ pub struct Context {
 
 /// What is remembered between reconciles, per Rollout. All of it can be lost: it is learnt again.
 #[derive(Debug, Default)]
-pub struct Memories(Mutex<HashMap<String, Remembered>>);
+pub struct Memories {
+    rollouts: Mutex<HashMap<String, Remembered>>,
+    /// The last look at anything, on both clocks.
+    last: Mutex<Option<(Timestamp, Instant)>>,
+}
+
+/// A clock that gains so much at once was put forward.
+const PUT_FORWARD: Duration = Duration::from_millis(250);
 
 #[derive(Clone, Debug, Default)]
 struct Remembered {
@@ -75,7 +83,7 @@ struct Remembered {
 
 impl Memories {
     fn with<T>(&self, uid: &str, generation: i64, change: impl FnOnce(&mut Remembered) -> T) -> T {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = all.entry(uid.to_owned()).or_default();
         if entry.generation != generation {
             let since = entry.memory.since;
@@ -89,7 +97,13 @@ impl Memories {
     }
 
     /// What the next decision has to know. A taken name is forgotten after a while, so that it is tried again.
-    fn recall(&self, uid: &str, generation: i64, now: jiff::Timestamp) -> Memory {
+    fn recall(&self, uid: &str, generation: i64, now: Timestamp) -> Memory {
+        if self.put_forward(now) {
+            let mut all = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
+            for remembered in all.values_mut() {
+                remembered.memory.since = Some(now);
+            }
+        }
         self.with(uid, generation, |remembered| {
             remembered.memory.since.get_or_insert(now);
             if left_of(remembered.taken_at).is_some_and(|left| left.is_zero()) {
@@ -100,6 +114,20 @@ impl Memories {
         })
     }
 
+    /// Whether the clock was put forward since the last look: then less time has passed than it says.
+    fn put_forward(&self, now: Timestamp) -> bool {
+        let at = Instant::now();
+        let last = self
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace((now, at));
+        last.is_some_and(|(then, then_at)| {
+            let shown = Duration::try_from(now.duration_since(then)).unwrap_or_default();
+            shown > at.saturating_duration_since(then_at) + PUT_FORWARD
+        })
+    }
+
     /// When a taken name is to be tried again, if one is remembered.
     fn try_again(&self, uid: &str, generation: i64) -> Option<Duration> {
         self.with(uid, generation, |remembered| left_of(remembered.taken_at))
@@ -107,7 +135,7 @@ impl Memories {
 
     /// Forgets Rollouts that are gone.
     pub fn retain(&self, is_live: impl Fn(&str) -> bool) {
-        self.0
+        self.rollouts
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|uid, _| is_live(uid));
@@ -206,7 +234,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         let pods = pods::list(&snapshot, context).await?;
         snapshot.attach_pods(pods);
     }
-    let decision = decide(&snapshot);
+    let mut decision = decide(&snapshot);
     if !decision.actions.is_empty()
         && let Some(patch) = status::difference(&stored, &snapshot.rollout.status)
         && status::weight(&patch, &snapshot.rollout.status) >= Weight::Traffic
@@ -253,6 +281,12 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         && let Some(wait) = learn(&decision, acted, rollout, generation, context)
     {
         return Ok(Requeue::requeue(wait));
+    }
+    if acted && let Some(weights) = &mut decision.status.canary.weights {
+        // The write took a while, and proxies get their time from its end.
+        if weights.changed_at == Some(now) {
+            weights.changed_at = Some(context.clock.now().max(now));
+        }
     }
     // The status follows from what was observed, not from what was just written: it is right also after a failure.
     let follows = acted && failed.is_none();

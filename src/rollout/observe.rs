@@ -52,7 +52,8 @@ pub struct Memory {
     pub pod_templates: BTreeMap<String, Value>,
     /// A ReplicaSet name that somebody else has.
     pub taken: Option<String>,
-    /// When this process first looked at the Rollout. What the one before it wrote last may be missing in the status.
+    /// When this process first looked at the Rollout: what the one before it wrote last may be missing in the status. Or when its clock
+    /// was last put forward.
     pub since: Option<Timestamp>,
 }
 
@@ -110,6 +111,7 @@ pub fn observe(
         .map(|text| request::parse(&names.request, text).map_err(|error| error.to_string()));
     Ok(Snapshot {
         now,
+        watched_since: memory.since,
         names: names.clone(),
         workload,
         replica_sets,

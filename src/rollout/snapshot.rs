@@ -28,6 +28,8 @@ pub use pods::{EvictionRefusal, PodView};
 pub struct Snapshot {
     /// The only clock.
     pub now: Timestamp,
+    /// Since when time is known to have passed as the clock says: when this process first looked, or the clock was last put forward.
+    pub watched_since: Option<Timestamp>,
     /// Group, labels and annotations.
     pub names: ApiNames,
     /// The Rollout.

@@ -10,9 +10,10 @@ mod gateway;
 pub mod gitops;
 mod jobs;
 pub mod kubelet;
-pub(in crate::sim) mod nodes;
+pub mod nodes;
 pub mod person;
 mod replica_sets;
+pub mod turns;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,13 +23,13 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    nature::Mood,
     store::{Change, Key},
     world::World,
 };
+use turns::Turn;
 
 /// Something that will be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Due {
     /// The ReplicaSet controller looks at a ReplicaSet.
     ReplicaSet(Key),
@@ -44,16 +45,37 @@ pub enum Due {
     Node(u32, nodes::Step),
     /// The controller of the Gateways looks at a route.
     Gateway(Key),
-    /// The controller of the Gateways says something else from now on.
-    GatewayMood(Mood),
+    /// The cluster behaves otherwise from now on.
+    Turn(Turn),
     /// The EndpointSlices of the Services in this namespace are brought up to date.
     EndpointSlices(String),
     /// Objects without an owner are deleted.
     Garbage,
-    /// A person does something. The number tells the same wish at several times apart.
-    Wish(u64, person::Wish),
+    /// A person does something.
+    Wish(person::Wish),
+    /// A person looks whether users can come back to a Rollout that was created again.
+    Reopen(Key),
     /// The GitOps agent compares the cluster with its repository.
     GitOps,
+}
+
+impl Due {
+    /// Whether it is to look at something, so that once is as good as twice.
+    pub(super) fn is_a_look(&self) -> bool {
+        match self {
+            Self::ReplicaSet(_)
+            | Self::Deployment(_)
+            | Self::Job(_)
+            | Self::Autoscaler(_)
+            | Self::Pod(..)
+            | Self::Gateway(_)
+            | Self::EndpointSlices(_)
+            | Self::Garbage
+            | Self::Reopen(_)
+            | Self::GitOps => true,
+            Self::Node(..) | Self::Turn(_) | Self::Wish(_) => false,
+        }
+    }
 }
 
 /// What actors remember.
@@ -65,10 +87,14 @@ pub struct Memory {
     pub(super) wanted_replicas: BTreeMap<Key, Vec<(Duration, i64)>>,
     /// The GitOps agent, if there is one.
     pub(super) gitops: Option<gitops::Agent>,
-    /// How many wishes there were.
+    /// How many requests a person has made.
     pub(super) wishes: u64,
     /// What a person has deleted, by which it is created again.
     pub(super) deleted: BTreeMap<Key, Value>,
+    /// Whether requests do not come in because a person has deleted what served them.
+    pub(super) sent_away: bool,
+    /// Whether it was healthy when a person last looked.
+    pub(super) healthy: bool,
 }
 
 /// Whether a request that reaches the pod now is answered.
@@ -98,10 +124,11 @@ pub fn act(world: &mut World, due: Due) {
         Due::Pod(key, step) => kubelet::step(world, &key, step),
         Due::Node(node, step) => nodes::step(world, node, step),
         Due::Gateway(key) => gateway::sync(world, &key),
-        Due::GatewayMood(mood) => gateway::turn(world, mood),
+        Due::Turn(turn) => turns::take(world, turn),
         Due::EndpointSlices(namespace) => endpoint_slices::sync(world, &namespace),
         Due::Garbage => garbage_collector::collect(world),
-        Due::Wish(_, wish) => person::act(world, &wish),
+        Due::Wish(wish) => person::act(world, &wish),
+        Due::Reopen(key) => person::reopen(world, &key),
         Due::GitOps => gitops::sync(world),
     }
 }

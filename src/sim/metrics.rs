@@ -13,7 +13,7 @@ use query::{Ask, What};
 /// What it calls itself.
 const HOST: &str = "prometheus.monitoring.svc:9090";
 /// How long it keeps what it has read.
-const KEEPS: Duration = Duration::from_secs(7_200);
+const KEEPS: Duration = Duration::from_hours(2);
 
 /// How the metric server behaves.
 #[derive(Clone, Debug, PartialEq)]
@@ -248,23 +248,14 @@ impl Backend {
                 return failed(takes, FetchError::ResultType("string".to_owned()));
             }
         }
-        match query::parse(query) {
-            Some(ask) => Answer {
-                takes,
-                says: Ok(MetricValue::Vector(
-                    self.value(&ask, now).into_iter().collect(),
-                )),
-            },
-            None => {
-                let detail = Some(format!("unknown query {query}"));
-                failed(
-                    takes,
-                    FetchError::Refused {
-                        status: 400,
-                        detail,
-                    },
-                )
-            }
+        let Some(ask) = query::parse(query) else {
+            let (status, detail) = (400, Some(format!("unknown query {query}")));
+            return failed(takes, FetchError::Refused { status, detail });
+        };
+        let value = self.value(&ask, now).into_iter().collect();
+        Answer {
+            takes,
+            says: Ok(MetricValue::Vector(value)),
         }
     }
 

@@ -237,11 +237,8 @@ impl Store {
 
     /// Forgets all changes up to this version: watches and pages from before it are answered with 410.
     pub fn compact(&mut self, version: u64) {
+        // The changes themselves stay: a watch that has begun before is still told of them.
         self.compacted = self.compacted.max(version.min(self.version));
-        for changes in self.history.values_mut() {
-            let known = changes.partition_point(|change| change.version <= self.compacted);
-            changes.drain(..known);
-        }
     }
 
     /// How `object` would be stored, without a version. `None` if it is there just so.

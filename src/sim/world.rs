@@ -145,6 +145,12 @@ impl World {
         self.proxy.open = true;
     }
 
+    /// From now on none come in.
+    pub fn close_traffic(&mut self) {
+        self.count_requests();
+        self.proxy.open = false;
+    }
+
     /// Counts the requests that have come in until now.
     pub fn count_requests(&mut self) {
         self.traffic.advance(&self.proxy, self.now);
@@ -162,13 +168,20 @@ impl World {
         self.traffic.backend.answer(query, self.now, timeout)
     }
 
-    /// Puts something on the agenda, unless the same is there already.
+    /// Puts something on the agenda. If the same look at something is there already, it is done once, at the sooner time.
     pub fn plan(&mut self, after: Duration, due: Due) {
-        if self.agenda.values().any(|planned| *planned == due) {
-            return;
+        let at = self.now + after;
+        let mut planned = self.agenda.iter();
+        let planned = planned.find(|(_, planned)| due.is_a_look() && **planned == due);
+        if let Some((place, _)) = planned {
+            if place.0 <= at {
+                return;
+            }
+            let place = *place;
+            self.agenda.remove(&place);
         }
         self.entries += 1;
-        self.agenda.insert((self.now + after, self.entries), due);
+        self.agenda.insert((at, self.entries), due);
     }
 
     /// How often something was put on the agenda.

@@ -23,6 +23,7 @@ mod tests;
 use std::{collections::BTreeMap, time::Duration};
 
 pub(in crate::sim) use control::watch_panics;
+pub(in crate::sim) use exempt::watched;
 use jiff::Timestamp;
 use serde_json::Value;
 use tidegate::sim::{
@@ -171,6 +172,12 @@ impl Monitors {
     #[allow(dead_code, reason = "without faults nothing is late")]
     pub(in crate::sim) fn bear(&mut self, leniency: Leniency) {
         self.view.leniency = leniency;
+    }
+
+    /// Clocks of controllers may be so far from ours from here on.
+    #[allow(dead_code, reason = "without faults there is one clock")]
+    pub(in crate::sim) fn skew(&mut self, by: Duration) {
+        self.view.skew = self.view.skew.max(by);
     }
 
     /// Nobody can be blamed for time in which there was no controller.

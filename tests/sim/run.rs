@@ -6,33 +6,31 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use tidegate::{
-    runtime::clock::Clock,
-    sim::{
-        request::Subresource,
-        resources, server,
-        store::{Author, Key},
-        world::Nature,
-    },
+use tidegate::sim::{
+    request::Subresource,
+    resources, server,
+    store::{Author, Key},
+    traffic::Counters,
+    world::Nature,
 };
 use tokio::time::Instant;
 
 use super::{
     entropy,
-    faults::Death,
-    process::{self, Answers},
+    faults::{self, Faults, deaths::Death, plan::Fault},
+    process::{self, Answers, RESTART, Setting},
     summary::{self, Counts},
-    world::{self, Run, Shared},
+    world::{self, AFTERWARDS, Run, Shared},
 };
 
 /// The longest that anything may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// A controller that writes nothing for so long is at rest.
 const QUIET: Duration = Duration::from_secs(30);
-/// How long it takes until a dead process is replaced.
-const RESTART: Duration = Duration::from_millis(1_500);
+/// And goes on to write nothing, for as long as this is looked at.
+const LASTING: Duration = Duration::from_secs(600);
 
 /// A story: a cluster, and what people do.
 #[derive(Clone)]
@@ -42,6 +40,27 @@ pub(super) struct Scenario {
     pub(super) elect: bool,
     pub(super) answers: Answers,
     pub(super) story: Vec<Beat>,
+    /// What must come out the same, whatever goes wrong.
+    pub(super) same: Same,
+}
+
+/// What a run has in common with one in which nothing goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Same {
+    /// Its end, and what was done to each object on the way.
+    Steps,
+    /// Its end. Somebody else takes part in what is done on the way.
+    End,
+}
+
+/// What goes wrong in a run, and how it ends.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ordeal {
+    pub(super) faults: Vec<Fault>,
+    /// From here on nothing goes wrong.
+    pub(super) until: Duration,
+    /// Faults go on to the end, which is `until`: only what must never happen is looked for.
+    pub(super) endless: bool,
 }
 
 /// A part of a story.
@@ -135,9 +154,19 @@ impl Stage {
         }
     }
 
+    /// From here on all pods do as they should.
+    pub(super) fn heal(&self) {
+        self.shared.lock().world.nature.images.clear();
+    }
+
     /// From here on no requests come in: what is deleted serves nobody.
     pub(super) fn close_traffic(&self) {
         self.shared.lock().proxy.open = false;
+    }
+
+    /// The cluster itself, to have things happen in it.
+    pub(super) fn world(&self) -> world::Guard<'_> {
+        self.shared.lock()
     }
 
     /// From here on requests come in.
@@ -163,7 +192,7 @@ impl Stage {
 
     async fn until(&self, what: &str, holds: fn(Get<'_>) -> bool) -> Result<(), Stuck> {
         let mut committed = self.shared.signals.committed.subscribe();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.excused() + PATIENCE;
         loop {
             {
                 let world = self.shared.lock();
@@ -176,28 +205,83 @@ impl Stage {
                     return Ok(());
                 }
             }
-            if !matches!(
+            if matches!(
                 tokio::time::timeout_at(deadline, committed.changed()).await,
                 Ok(Ok(()))
             ) {
+                continue;
+            }
+            let mut run = self.shared.lock();
+            if run.faults.strikes == 0 {
                 return Err(Stuck(format!("waited {PATIENCE:?} for {what}")));
             }
+            // A moment that a fault has made pass unseen, perhaps: the end will tell.
+            run.note(format_args!("## missed: {what}"));
+            run.missed += 1;
+            return Ok(());
         }
     }
 
+    /// How long faults still go on.
+    fn excused(&self) -> Duration {
+        let run = self.shared.lock();
+        run.faults.until().saturating_sub(run.now())
+    }
+
     async fn rest(&self) -> Result<(), Stuck> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.excused() + PATIENCE;
         let writes = || self.shared.lock().writes.list.len();
         let mut before = writes();
         while Instant::now() < deadline {
             tokio::time::sleep(QUIET).await;
             let now = writes();
-            if now == before {
+            if now == before && !self.waits() {
                 return Ok(());
             }
             before = now;
         }
         Err(Stuck("the controller does not come to rest".to_owned()))
+    }
+
+    /// Whether a Rollout says that something is still to come, on the clock that the controller has.
+    fn waits(&self) -> bool {
+        let run = self.shared.lock();
+        let now = run.time() + SignedDuration::from_millis(run.faults.skew);
+        run.store.list("rollouts").any(|(_, rollout)| {
+            let next = rollout["status"]["next"]["at"].as_str();
+            let next = next.and_then(|at| at.parse::<Timestamp>().ok());
+            next.is_some_and(|at| at > now)
+        })
+    }
+
+    /// It stays at rest, and says what it is at rest with.
+    async fn last(&self) -> Result<(), Stuck> {
+        let writes = self.shared.lock().writes.list.len();
+        tokio::time::sleep(LASTING).await;
+        let run = self.shared.lock();
+        if let Some(write) = run.writes.list.get(writes) {
+            return Err(Stuck(format!("L3: at rest it writes {write}")));
+        }
+        for (key, rollout) in run.store.list("rollouts") {
+            let status = &rollout["status"];
+            if !matches!(
+                status["phase"].as_str(),
+                Some("Healthy" | "Degraded" | "Paused")
+            ) {
+                let (phase, message) = (&status["phase"], &status["message"]);
+                return Err(Stuck(format!(
+                    "L2: {key} is at rest with the phase {phase}: {message}"
+                )));
+            }
+            let request = rollout["metadata"]["annotations"]["tidegate.dev/request"].as_str();
+            let asked = request.and_then(|text| serde_json::from_str::<Value>(text).ok());
+            if let Some(asked) = asked
+                && asked["id"] != status["lastHandledRequest"]["id"]
+            {
+                return Err(Stuck(format!("{key}: a person's request is lost: {asked}")));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -211,7 +295,13 @@ pub(super) struct Outcome {
     pub(super) trace: Vec<String>,
     pub(super) tested: BTreeMap<&'static str, u64>,
     pub(super) looks: u64,
+    /// How many faults have struck.
+    pub(super) strikes: usize,
+    /// Moments that people waited for in vain.
+    pub(super) missed: usize,
     pub(super) lasted: Duration,
+    /// What became of requests, by revision.
+    pub(super) traffic: BTreeMap<String, Counters>,
 }
 
 impl Outcome {
@@ -234,19 +324,31 @@ pub(super) fn play(scenario: &Scenario, seed: u64, watched: bool) -> Outcome {
     entropy::seeded(seed, move || async move {
         let shared = Run::begin(seed, beginning(), scenario.nature.clone());
         shared.lock().writes.watched = watched;
-        live(shared, scenario).await
+        live(shared, scenario, &Ordeal::default()).await
     })
 }
 
-/// Goes on after a death, with a new process.
-pub(super) fn resume(scenario: &Scenario, seed: u64, death: Death) -> Outcome {
+/// Plays the scenario while things go wrong.
+pub(super) fn suffer(scenario: &Scenario, seed: u64, ordeal: &Ordeal) -> Outcome {
+    let (scenario, ordeal) = (scenario.clone(), ordeal.clone());
+    entropy::seeded(seed, move || async move {
+        let shared = Run::begin(seed, beginning(), scenario.nature.clone());
+        let faults = Faults::new(ordeal.faults.clone(), ordeal.until);
+        shared.lock().suffer(faults, ordeal.until);
+        live(shared, scenario, &ordeal).await
+    })
+}
+
+/// Goes on after a death, with a new process. `watched` as for [`play`].
+pub(super) fn resume(scenario: &Scenario, seed: u64, death: Death, watched: bool) -> Outcome {
     let scenario = scenario.clone();
     entropy::seeded(seed, move || async move {
         let shared = Run::resume(death.world);
+        shared.lock().writes.watched = watched;
         shared
             .lock()
             .note(format_args!("## dies {:?} {}", death.crash, death.write));
-        live(shared, scenario).await
+        live(shared, scenario, &Ordeal::default()).await
     })
 }
 
@@ -259,7 +361,7 @@ pub(super) fn objects_at_rest(scenario: &Scenario) -> Vec<(Key, Value)> {
     let scenario = scenario.clone();
     entropy::seeded(1, move || async move {
         let shared = Run::begin(1, beginning(), scenario.nature.clone());
-        live(shared.clone(), scenario).await;
+        live(shared.clone(), scenario, &Ordeal::default()).await;
         let run = shared.lock();
         let objects = run.world.store.all();
         objects
@@ -269,31 +371,58 @@ pub(super) fn objects_at_rest(scenario: &Scenario) -> Vec<(Key, Value)> {
     })
 }
 
-async fn live(shared: Shared, scenario: Scenario) -> Outcome {
+async fn live(shared: Shared, scenario: Scenario, ordeal: &Ordeal) -> Outcome {
     let stage = Stage {
         shared: shared.clone(),
     };
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(world::live(shared.clone()));
-    let (age, of_process) = (shared.lock().now(), shared.clone());
-    let clock = Clock::following_tokio(shared.lock().store.time(age));
-    tasks.spawn(async move {
-        if age > Duration::ZERO {
-            tokio::time::sleep(RESTART).await;
+    tasks.spawn(faults::live(shared.clone()));
+    let age = shared.lock().now();
+    let first_start = if age > Duration::ZERO {
+        RESTART
+    } else {
+        Duration::ZERO
+    };
+    let setting = Setting {
+        shared: shared.clone(),
+        answers: scenario.answers,
+        elect: scenario.elect,
+    };
+    tasks.spawn(process::supervise(setting, first_start));
+    if !ordeal.faults.is_empty() {
+        let (shared, until) = (shared.clone(), ordeal.until + AFTERWARDS);
+        tasks.spawn(async move {
+            tokio::time::sleep(until).await;
+            shared.lock().recover();
+        });
+    }
+    let played = async {
+        stage.play(&scenario.story).await?;
+        stage.rest().await?;
+        if shared.lock().faults.strikes > 0 {
+            stage.last().await?;
         }
-        process::run(of_process, clock, scenario.answers, scenario.elect).await;
-    });
-    let played = match stage.play(&scenario.story).await {
-        Ok(()) => stage.rest().await,
-        stuck @ Err(_) => stuck,
+        Ok(())
+    };
+    let played = if ordeal.endless {
+        let played = tokio::time::timeout(ordeal.until, played).await;
+        // What is not there yet when it is over is no reason to complain.
+        played.unwrap_or(Ok(()))
+    } else {
+        played.await
     };
     if let Err(Stuck(what)) = played {
         shared.lock().complain(what);
     }
     tasks.shutdown().await;
     let mut world = shared.lock();
-    world.finish();
+    world.count_requests();
+    if !ordeal.endless {
+        world.finish();
+    }
     Outcome {
+        traffic: world.traffic.counters().clone(),
         writes: std::mem::take(&mut world.writes.list),
         deaths: std::mem::take(&mut world.writes.deaths),
         end: summary::end_state(&world.store),
@@ -302,6 +431,8 @@ async fn live(shared: Shared, scenario: Scenario) -> Outcome {
         trace: std::mem::take(&mut world.trace),
         tested: std::mem::take(&mut world.monitors.told.tested),
         looks: world.proxy.looks,
+        strikes: world.faults.strikes,
+        missed: world.missed,
         lasted: world.now() - age,
     }
 }

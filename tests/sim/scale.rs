@@ -128,7 +128,16 @@ pub(super) fn at_rest(count: usize) -> Figures {
         let clock = Clock::following_tokio(run::beginning() + jiff::SignedDuration::from_hours(1));
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(world::live(shared.clone()));
-        tasks.spawn(process::run(shared.clone(), clock, scenario.answers, true));
+        let setting = process::Setting {
+            shared: shared.clone(),
+            answers: scenario.answers,
+            elect: true,
+        };
+        tasks.spawn(async move {
+            let process = process::Process::new(&setting.shared, 0);
+            let why = process::run(&setting, &process, clock).await;
+            setting.shared.lock().complain(why);
+        });
         let requests = || -> Vec<(u128, String)> {
             let run = shared.lock();
             assert!(run.complaints.is_empty(), "{:?}", run.complaints);

@@ -128,6 +128,41 @@ pub(super) fn end_state(store: &Store) -> BTreeMap<String, Value> {
         .collect()
 }
 
+/// Of an end state what everything comes down to: who serves, with how many pods, and what it is called.
+///
+/// How far an analysis of a version that was given up had come depends on times.
+pub(super) fn essence(end: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
+    const OF_STATUS: [&str; 6] = [
+        "phase",
+        "stableRS",
+        "currentPodHash",
+        "abort",
+        "currentStepIndex",
+        "canary.weights",
+    ];
+    let told = |key: &str, object: &Value| match key.split('/').next() {
+        Some("rollouts") => {
+            let fields = OF_STATUS.map(|field| {
+                let pointer = format!("/status/{}", field.replace('.', "/"));
+                let mut value = object.pointer(&pointer).cloned().unwrap_or_default();
+                if let Some(weights) = value.as_object_mut() {
+                    weights.remove("changedAt");
+                }
+                (field.to_owned(), value)
+            });
+            Some(Value::Object(fields.into_iter().collect()))
+        }
+        Some("replicasets") => Some(object["spec"]["replicas"].clone()),
+        Some("services") => Some(object["spec"]["selector"].clone()),
+        Some("ingresses") => Some(object["metadata"]["annotations"].clone()),
+        Some("endpointslices") => Some(object["endpoints"].clone()),
+        Some(_) | None => None,
+    };
+    end.iter()
+        .filter_map(|(key, object)| Some((key.clone(), told(key, object)?)))
+        .collect()
+}
+
 fn mask(value: &mut Value) {
     const MASKED: [&str; 5] = [
         "uid",

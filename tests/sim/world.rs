@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    faults::Writes,
+    faults::{Faults, deaths::Writes},
     monitors::{self, Asked, Leniency, Monitors},
     summary::Counts,
 };
@@ -35,6 +35,9 @@ pub(super) struct Run {
     processes: u64,
     pub(super) monitors: Monitors,
     pub(super) writes: Writes,
+    pub(super) faults: Faults,
+    /// Moments that people waited for in vain.
+    pub(super) missed: usize,
     pub(super) counts: Counts,
     /// Everything that happened, in order.
     pub(super) trace: Vec<String>,
@@ -50,6 +53,8 @@ pub(super) struct Signals {
     pub(super) committed: watch::Sender<u64>,
     /// There is something new on the agenda.
     pub(super) planned: Notify,
+    /// There is something to do for the supervisor of the processes.
+    pub(super) orders: Notify,
 }
 
 /// The run, shared. Cheap to clone.
@@ -139,6 +144,9 @@ pub(super) struct Snapshot {
     trace: Vec<String>,
 }
 
+/// What went wrong may be felt for so long: who failed again and again waits before the next attempt.
+pub(super) const AFTERWARDS: Duration = Duration::from_secs(120);
+
 /// Lines of the trace that a snapshot keeps.
 const REMEMBERED: usize = 6;
 
@@ -170,6 +178,8 @@ impl Run {
             world: snapshot.world,
             monitors,
             writes: Writes::default(),
+            faults: Faults::default(),
+            missed: 0,
             counts: snapshot.counts,
             trace: snapshot.trace,
             complaints: Vec::new(),
@@ -187,6 +197,8 @@ impl Run {
             monitors: Monitors::new(epoch, Leniency::of(&nature)),
             world: World::new(seed, epoch, nature),
             writes: Writes::default(),
+            faults: Faults::default(),
+            missed: 0,
             counts: Counts::default(),
             trace: Vec::new(),
             complaints: Vec::new(),
@@ -250,6 +262,20 @@ impl Run {
         for what in self.monitors.finish(at, looks) {
             self.complain_at(at, what);
         }
+    }
+
+    /// Things begin to go wrong: so much may be late until `until`, and for a while after it.
+    pub(super) fn suffer(&mut self, faults: Faults, lateness: Duration) {
+        let patience = faults.until() + AFTERWARDS;
+        self.faults = faults;
+        self.monitors.bear(Leniency { lateness, patience });
+    }
+
+    /// Nothing goes wrong any more: who has to do something does it in time again.
+    pub(super) fn recover(&mut self) {
+        self.settle();
+        self.monitors.excuse();
+        self.monitors.bear(Leniency::of(&self.world.nature));
     }
 
     /// Reads what has happened: the rules are asked about each change at the moment of that change.

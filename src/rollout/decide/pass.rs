@@ -126,6 +126,16 @@ impl<'a> Pass<'a> {
         self.strategy.max_weight()
     }
 
+    /// When proxies have followed what changed at `since`. A clock that differs from that of the process before, or was put forward, takes
+    /// nothing of their time away.
+    pub(super) fn drained_at(&self, since: Timestamp) -> Timestamp {
+        let watched = self.snapshot.watched_since.unwrap_or(Timestamp::MIN);
+        since
+            .max(watched)
+            .saturating_add(MIN_DRAIN)
+            .unwrap_or(Timestamp::MAX)
+    }
+
     pub(super) fn now(&self) -> Timestamp {
         self.snapshot.now
     }

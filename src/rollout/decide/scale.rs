@@ -3,11 +3,9 @@
 //! Up before weight goes up; down only when nothing sends there any more (`ledger`).
 //! Not here: the arithmetic without a router (`pod_ratio`).
 
-use jiff::Timestamp;
-
 use super::{
     blue_green, header_routes, ledger,
-    pass::{DEFAULT_DELAY, MIN_DRAIN, Mode, Pass, after},
+    pass::{DEFAULT_DELAY, Mode, Pass, after},
     pending,
     pod_ratio::{self, Pair, Pods},
     replica_set, restart, stable_scale, steps, threshold,
@@ -191,7 +189,7 @@ fn shrunk_canary(pass: &mut Pass<'_>, new: &ReplicaSetView, want: i32) -> i32 {
         .weights
         .as_ref()
         .and_then(|weights| weights.changed_at)
-        .and_then(|at| at.checked_add(MIN_DRAIN).ok());
+        .map(|at| pass.drained_at(at));
     if pass.observed.unconfirmed.is_some() {
         // Proxies may still send there what the weight before sent.
         return new.replicas;
@@ -252,7 +250,7 @@ pub(super) fn to_zero_after(pass: &mut Pass<'_>, set: &ReplicaSetView, delay: i3
         ledger::Routed::Never => 0,
         ledger::Routed::Now => set.replicas,
         ledger::Routed::Until(since) => {
-            let deadline = deadline(since, delay);
+            let deadline = after(since, delay).max(pass.drained_at(since));
             if pass.now() >= deadline {
                 return 0;
             }
@@ -267,11 +265,6 @@ pub(super) fn to_zero_after(pass: &mut Pass<'_>, set: &ReplicaSetView, delay: i3
             set.replicas
         }
     }
-}
-
-fn deadline(since: Timestamp, delay: i32) -> Timestamp {
-    let drained = since.saturating_add(MIN_DRAIN).unwrap_or(Timestamp::MAX);
-    after(since, delay).max(drained)
 }
 
 fn size_by_pod_ratio(pass: &mut Pass<'_>) {

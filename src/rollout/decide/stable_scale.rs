@@ -4,7 +4,7 @@
 //! Not here: sizes without it (`scale`).
 
 use super::{
-    pass::{MIN_DRAIN, Mode, Pass},
+    pass::{Mode, Pass},
     progress, scale, services, steps, traffic,
 };
 use crate::rollout::snapshot::ReplicaSetView;
@@ -58,7 +58,7 @@ fn share(pass: &Pass<'_>) -> i32 {
 fn weight_settled(pass: &mut Pass<'_>) -> bool {
     let weights = pass.status.canary.weights.as_ref();
     let changed_at = weights.and_then(|weights| weights.changed_at);
-    match changed_at.and_then(|at| at.checked_add(MIN_DRAIN).ok()) {
+    match changed_at.map(|at| pass.drained_at(at)) {
         Some(settled) if pass.now() < settled => {
             pass.look_again(settled);
             false

@@ -5,7 +5,7 @@
 use super::{
     conditions,
     header_routes::{self, Wanted},
-    pass::{MIN_DRAIN, Mode, Pass, after},
+    pass::{Mode, Pass, after},
     scale, services, stable_scale, steps, threshold,
 };
 use crate::{
@@ -301,7 +301,7 @@ fn record(pass: &mut Pass<'_>, weight: i32, wanted: &Wanted<'_>, writes: bool) {
     } else {
         old.and_then(|old| old.changed_at)
     };
-    if let Some(drained) = changed_at.and_then(|at| at.checked_add(MIN_DRAIN).ok())
+    if let Some(drained) = changed_at.map(|at| pass.drained_at(at))
         && pass.now() < drained
     {
         pass.look_again(drained);
@@ -344,7 +344,7 @@ pub(super) fn canary_drained(pass: &mut Pass<'_>) -> bool {
         return false;
     }
     let changed_at = weights.and_then(|weights| weights.changed_at);
-    let Some(drained) = changed_at.and_then(|at| at.checked_add(MIN_DRAIN).ok()) else {
+    let Some(drained) = changed_at.map(|at| pass.drained_at(at)) else {
         return true;
     };
     if pass.now() < drained {

@@ -4,7 +4,7 @@
 //! Not here: giving it back when the Rollout is gone (`crate::rollout::workload_restore`).
 
 use super::{
-    pass::{MIN_DRAIN, Mode, Pass},
+    pass::{Mode, Pass},
     services,
 };
 use crate::{
@@ -95,7 +95,7 @@ fn replaced(pass: &mut Pass<'_>) -> bool {
     }
     let drained = completed
         .last_transition_time
-        .and_then(|since| since.checked_add(MIN_DRAIN).ok());
+        .map(|since| pass.drained_at(since));
     match drained {
         Some(drained) if pass.now() < drained => {
             pass.look_again(drained);

@@ -40,7 +40,6 @@ fn plan_all(world: &mut World) {
 
 /// From now on it says something else.
 pub(super) fn turn(world: &mut World, mood: Mood) {
-    world.note(format_args!("the Gateways' controller: {mood:?}"));
     world.nature.gateway.mood = mood;
     match mood {
         Mood::Accepts | Mood::Silent => {

@@ -77,11 +77,10 @@ pub(super) fn sync(world: &mut World, key: &Key) {
         job["status"]["nextPodAt"] = Value::Null;
     } else if active == 0 {
         let wait = BACK_OFF * 2_u32.saturating_pow(u32::try_from(failed).unwrap_or(9).min(9) - 1);
-        if job["status"]["nextPodAt"].is_null() {
-            let at = u64::try_from((world.now() + wait).as_millis()).unwrap_or(u64::MAX);
-            job["status"]["nextPodAt"] = json!(at);
-            world.plan(wait, Due::Job(key.clone()));
-        }
+        let at = job["status"]["nextPodAt"].as_u64();
+        let at = at.map_or(world.now() + wait, Duration::from_millis);
+        job["status"]["nextPodAt"] = json!(u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
+        world.plan(at.saturating_sub(world.now()), Due::Job(key.clone()));
     }
     world.commit(&Author::cluster(), key, job);
 }

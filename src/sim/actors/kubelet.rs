@@ -24,7 +24,7 @@ const FALLEN: Span = Span::millis(1_000, 5_000);
 /// How long a container takes to start again after its first crash; after the second it is `BACK_OFF`, then twice that.
 const FIRST_RESTART: Duration = Duration::from_secs(1);
 const BACK_OFF: Duration = Duration::from_secs(10);
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(300);
+const LONGEST_BACK_OFF: Duration = Duration::from_mins(5);
 
 /// What happens to a pod. The number is how often its container had crashed when it was planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,6 +22,9 @@ use crate::{
     },
 };
 
+/// How often a person looks whether a Rollout is healthy.
+const LOOKS: Duration = Duration::from_secs(5);
+
 /// What a person wants of a Rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish {
@@ -53,9 +56,7 @@ pub enum What {
 
 /// Puts a wish on the agenda.
 pub fn plan(world: &mut World, after: Duration, wish: Wish) {
-    world.actors.wishes += 1;
-    let number = world.actors.wishes;
-    world.plan(after, Due::Wish(number, wish));
+    world.plan(after, Due::Wish(wish));
 }
 
 /// So many wishes, with such times between them. A Rollout that is deleted is created again by the next wish.
@@ -221,6 +222,11 @@ fn delete(world: &mut World, key: &Key, orphan: bool) -> Result<(), Refused> {
         let manifest = manifest(object);
         world.actors.deleted.insert(key.clone(), manifest);
     }
+    if !orphan && world.proxy.open {
+        // Its pods go with it: nobody does that to users.
+        world.close_traffic();
+        world.actors.sent_away = true;
+    }
     let policy = if orphan { "Orphan" } else { "Background" };
     let options = json!({ "propagationPolicy": policy });
     server::delete(world, &Author::person(), key, &options).map(drop)
@@ -235,7 +241,27 @@ fn create_again(world: &mut World, key: &Key) -> Result<(), Refused> {
     }
     let resource = resources::named(key.plural);
     let author = Author::person();
-    server::create(world, &author, resource, &key.namespace, manifest).map(drop)
+    server::create(world, &author, resource, &key.namespace, manifest)?;
+    world.plan(LOOKS, Due::Reopen(key.clone()));
+    Ok(())
+}
+
+/// Users come back when what was created again is healthy.
+pub(super) fn reopen(world: &mut World, key: &Key) {
+    let Some(rollout) = world.store.get(key).filter(|_| world.actors.sent_away) else {
+        return;
+    };
+    let status = &rollout["status"];
+    let healthy = status["phase"] == "Healthy"
+        && status["observedGeneration"] == rollout["metadata"]["generation"];
+    let long = std::mem::replace(&mut world.actors.healthy, healthy);
+    if healthy && long {
+        world.actors.sent_away = false;
+        world.actors.healthy = false;
+        world.note("users come back");
+        return world.open_traffic();
+    }
+    world.plan(LOOKS, Due::Reopen(key.clone()));
 }
 
 /// What a person has applied to have this object.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::api::duration;
 
 /// The window where none is given.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// A query.
 #[derive(Clone, Debug, PartialEq)]

@@ -134,9 +134,9 @@ fn by_route(route: &Value) -> Result<Routing, String> {
     for (index, rule) in rules.iter().enumerate() {
         for backend in rule["backendRefs"].as_array().into_iter().flatten() {
             let service = backend["name"].as_str().unwrap_or_default().to_owned();
-            let weight = match &backend["weight"] {
-                Value::Null => 1,
-                weight => weight
+            let weight = match backend.get("weight") {
+                None | Some(Value::Null) => 1,
+                Some(weight) => weight
                     .as_i64()
                     .filter(|weight| (0..=MOST).contains(weight))
                     .ok_or_else(|| {

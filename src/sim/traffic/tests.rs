@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::sim::{
-    actors::Due,
+    actors::{Due, turns::Turn},
     nature::{Entry, Mood},
     store::{Author, Key},
     tests::{HASH, create, lost, seconds, set, until, world},
@@ -156,7 +156,7 @@ fn a_route_that_is_refused_does_not_come_to_the_proxies() {
     let mut world = split_world("web:2", Nature::default());
     until(&mut world, seconds(20));
     assert_eq!(accepted(&world), "True");
-    world.plan(Duration::ZERO, Due::GatewayMood(Mood::Refuses));
+    world.plan(Duration::ZERO, Due::Turn(Turn::Gateway(Mood::Refuses)));
     until(&mut world, seconds(22));
     assert_eq!(accepted(&world), "False");
     split(&mut world, 0, 100);
@@ -164,7 +164,7 @@ fn a_route_that_is_refused_does_not_come_to_the_proxies() {
     until(&mut world, seconds(32));
     let after = counts(&mut world, "one").requests - before;
     assert!((799..=801).contains(&after), "{after}");
-    world.plan(Duration::ZERO, Due::GatewayMood(Mood::Accepts));
+    world.plan(Duration::ZERO, Due::Turn(Turn::Gateway(Mood::Accepts)));
     until(&mut world, seconds(34));
     assert_eq!(accepted(&world), "True");
     let before = counts(&mut world, "one").requests;

@@ -54,6 +54,7 @@ impl Scene {
         };
         let snapshot = Snapshot {
             now: Timestamp::UNIX_EPOCH,
+            watched_since: None,
             names: ApiNames::default(),
             workload: Workload::NotNamed,
             rollout: RolloutView {

@@ -1,5 +1,22 @@
 //! Rules without a monitor, each with its reason. A test holds this list against the rules and the monitors.
 
+use std::collections::BTreeSet;
+
+/// All rules of the list: 21 of traffic, 14 of decisions, 15 of control, 10 of liveness.
+pub(super) fn rules() -> BTreeSet<String> {
+    [("T", 21), ("D", 14), ("C", 15), ("L", 10)]
+        .into_iter()
+        .flat_map(|(kind, last)| (1..=last).map(move |number| format!("{kind}{number}")))
+        .collect()
+}
+
+/// Those that have a monitor.
+pub(in crate::sim) fn watched() -> BTreeSet<String> {
+    let without = WAITING.iter().chain(&ELSEWHERE);
+    let without: BTreeSet<String> = without.map(|(rule, _)| (*rule).to_owned()).collect();
+    &rules() - &without
+}
+
 /// They wait for what they are about.
 pub(super) const WAITING: [(&str, &str); 3] = [
     (

@@ -461,10 +461,8 @@ fn owned<'a>(
     namespace: &'a str,
     uid: &'a str,
 ) -> impl Iterator<Item = (&'a str, &'a Value)> {
-    view.list(plural)
-        .filter(move |(key, object)| {
-            key.namespace == namespace && owner(object, "Rollout").is_some_and(|(_, of)| of == uid)
-        })
+    view.list_in(plural, namespace)
+        .filter(move |(_, object)| owner(object, "Rollout").is_some_and(|(_, of)| of == uid))
         .map(|(key, object)| (key.name.as_str(), object.as_ref()))
 }
 

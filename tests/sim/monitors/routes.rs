@@ -102,10 +102,7 @@ impl Routes {
         let (prefix, total) = (nginx.prefix(), i64::from(declared.max_weight()));
         let canary = declared.canary_service().map(String::as_str);
         let mut most = 0;
-        for (key, ingress) in view
-            .list("ingresses")
-            .filter(|(key, _)| key.namespace == namespace)
-        {
+        for (key, ingress) in view.list_in("ingresses", namespace) {
             let annotation = |name: &str| {
                 ingress["metadata"]["annotations"][format!("{prefix}/{name}")].as_str()
             };

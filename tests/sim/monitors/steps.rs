@@ -20,11 +20,16 @@ pub(super) fn most(release: &Release, now: Timestamp) -> i64 {
         Mode::Full => return release.total(),
         // Of what is stable there is no step.
         Mode::Stable => return release.total(),
-        Mode::Aborted => return 0,
-        Mode::Stepping => {}
+        Mode::Aborted if !release.is_asked(Verb::Retry) => return 0,
+        Mode::Aborted | Mode::Stepping => {}
     }
     let steps = release.steps();
-    let mut step = release.step();
+    // A retry begins with the first one.
+    let mut step = if release.status.abort {
+        0
+    } else {
+        release.step()
+    };
     let mut passed_blocking = false;
     while let Some(current) = steps.get(step) {
         let blocking = blocks(current.kind());

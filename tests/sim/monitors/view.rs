@@ -48,6 +48,8 @@ pub(in crate::sim) struct View {
     epoch: Timestamp,
     pub(super) now: Duration,
     pub(super) leniency: Leniency,
+    /// How far from ours a controller's clock may be, or may have been.
+    pub(super) skew: Duration,
     objects: BTreeMap<Key, Arc<Value>>,
     releases: BTreeMap<(String, String), Touched>,
     /// Whom the last change was about.
@@ -60,6 +62,7 @@ impl View {
             epoch,
             now: Duration::ZERO,
             leniency,
+            skew: Duration::ZERO,
             objects: BTreeMap::new(),
             releases: BTreeMap::new(),
             touched: Vec::new(),
@@ -75,6 +78,11 @@ impl View {
         self.time(self.now)
     }
 
+    /// The latest that it may be on any controller's clock.
+    pub(super) fn latest(&self) -> Timestamp {
+        self.time(self.now + self.skew)
+    }
+
     pub(super) fn get(
         &self,
         plural: &'static str,
@@ -84,11 +92,15 @@ impl View {
         self.objects.get(&Key::new(plural, namespace, name))
     }
 
-    /// The objects of a kind, by name.
-    pub(super) fn list(&self, plural: &'static str) -> impl Iterator<Item = (&Key, &Arc<Value>)> {
+    /// The objects of a kind in a namespace, by name.
+    pub(super) fn list_in<'a>(
+        &'a self,
+        plural: &'static str,
+        namespace: &'a str,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
         self.objects
-            .range(Key::new(plural, "", "")..)
-            .take_while(move |(key, _)| key.plural == plural)
+            .range(Key::new(plural, namespace, "")..)
+            .take_while(move |(key, _)| key.plural == plural && key.namespace == namespace)
     }
 
     /// The Rollouts that the last change was about.
@@ -149,10 +161,10 @@ impl View {
                 .collect(),
             "services" | "ingresses" | "httproutes" | "analysistemplates" => self
                 .releases
-                .iter()
-                .filter(|((of, _), release)| {
-                    of == namespace
-                        && !release.after.deleted
+                .range((namespace.clone(), String::new())..)
+                .take_while(|((of, _), _)| of == namespace)
+                .filter(|(_, release)| {
+                    !release.after.deleted
                         && release
                             .after
                             .names(change.key.plural, &change.key.name, change)
@@ -190,7 +202,7 @@ impl View {
         }
         while past
             .front()
-            .is_some_and(|(until, _)| *until + self.leniency.lateness < self.now)
+            .is_some_and(|(until, _)| until.saturating_add(self.leniency.lateness) < self.now)
         {
             past.pop_front();
         }

@@ -6,13 +6,16 @@
 pub(super) mod capacity;
 pub(super) mod convergence;
 pub(super) mod flagger;
+mod pods;
 pub(super) mod routing;
 mod stages;
 pub(super) mod verdicts;
+mod workloads;
 
 use std::time::Duration;
 
 use serde_json::Value;
+use tidegate::sim::actors::behaviour::Behaviour;
 
 use super::stories;
 use crate::sim::{
@@ -71,6 +74,18 @@ impl Incident {
         self
     }
 
+    /// What containers of this image do.
+    fn image(mut self, image: &str, does: Behaviour) -> Self {
+        self.scenario.nature.images.insert(image.to_owned(), does);
+        self
+    }
+
+    /// There is room for so many pods.
+    fn quota(mut self, pods: usize) -> Self {
+        self.scenario.nature.quota = Some(pods);
+        self
+    }
+
     /// What the metric server says.
     fn answers(mut self, answers: Answers) -> Self {
         self.scenario.answers = answers;
@@ -125,7 +140,8 @@ impl Incident {
 
     /// Nothing is wrong.
     fn is_green(&self) {
-        let (found, outcome) = self.found(1);
+        let seed = std::env::var("INCIDENT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+        let (found, outcome) = self.found(seed);
         assert!(
             found.is_empty(),
             "{}:\n{}\n\n{:#?}\n{}\n\n{}",

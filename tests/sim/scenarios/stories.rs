@@ -6,6 +6,7 @@ pub(super) mod blue_green;
 pub(super) mod canary;
 pub(super) mod deletion;
 pub(super) mod experiment;
+pub(super) mod interrupted;
 pub(super) mod promotion;
 
 use std::{sync::Arc, time::Duration};
@@ -19,7 +20,7 @@ use tidegate::{
 use super::manifests;
 use crate::sim::{
     process::Answers,
-    run::{Beat, Get, Scenario, Stage},
+    run::{Beat, Get, Same, Scenario, Stage},
 };
 
 /// How long a controller that is there may take.
@@ -42,6 +43,7 @@ pub(super) fn routed(name: &'static str, story: Vec<Beat>) -> Scenario {
         elect: false,
         answers: share_of_errors(0.0),
         story: [deployed(), story].concat(),
+        same: Same::Steps,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Giving up on a version.
 
+use jiff::SignedDuration;
 use serde_json::json;
 
 use super::world::{World, world};
@@ -46,6 +47,21 @@ fn the_weight_goes_at_once_the_service_after_the_drain_and_the_pods_last() {
         }
         assert_eq!(world.status.phase, Some(Phase::Degraded));
     }
+}
+
+/// Or the process is another one, on a machine whose clock is ahead.
+#[test]
+fn a_clock_that_is_put_forward_takes_nothing_of_the_drain_away() {
+    let mut world = at_half();
+    world.ask("1", Verb::Abort);
+    world.reconcile();
+    world.now += SignedDuration::from_secs(60);
+    world.watched_since = Some(world.now);
+    let put_forward = world.now;
+    world.reconcile_all();
+    assert_eq!(world.behind("demo-canary"), "v2");
+    world.play_until(|world| world.behind("demo-canary") == "v1");
+    assert_eq!(world.now.duration_since(put_forward).as_secs(), 5);
 }
 
 #[test]

@@ -94,6 +94,7 @@ pub(super) struct World {
     /// The pod templates of all ReplicaSets as they were declared.
     declared: BTreeMap<String, Value>,
     pub(super) refusal: Option<Refusal>,
+    pub(super) watched_since: Option<Timestamp>,
     pub(super) eviction_refused: Option<EvictionRefusal>,
     /// A PodDisruptionBudget allows none.
     pub(super) no_evictions: bool,
@@ -155,6 +156,7 @@ pub(super) fn world() -> World {
         pod_templates: BTreeMap::new(),
         declared: BTreeMap::new(),
         refusal: None,
+        watched_since: None,
         eviction_refused: None,
         no_evictions: false,
         foreign: Vec::new(),
@@ -495,6 +497,7 @@ impl World {
     fn snapshot_at(&self, now: Timestamp) -> Snapshot {
         let mut snapshot = Snapshot {
             now,
+            watched_since: self.watched_since,
             names: names().clone(),
             workload: self.workload.clone(),
             rollout: RolloutView {

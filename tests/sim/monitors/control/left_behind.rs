@@ -49,10 +49,9 @@ impl Monitor for LeftBehind {
                 "the mark is taken off, and the pin stays".to_owned()
             });
             let alive = view
-                .list("replicasets")
-                .filter(|(key, set)| {
-                    key.namespace == change.key.namespace
-                        && set["spec"]["replicas"].as_i64().unwrap_or(1) > 0
+                .list_in("replicasets", &change.key.namespace)
+                .filter(|(_, set)| {
+                    set["spec"]["replicas"].as_i64().unwrap_or(1) > 0
                         && !set["metadata"]["labels"][&names.pod_template_hash].is_null()
                         && selects(selector, &set["metadata"]["labels"])
                 })

@@ -31,6 +31,13 @@ impl OfRelease for AbortWins {
                 )
             });
             let answered = after.granted(before, Verb::Abort);
+            let done = after.status.abort || after.mode() == Mode::Stable;
+            told.check("D10", !answered || done, || {
+                format!(
+                    "the abort of {} is granted, and it goes on",
+                    after.current()
+                )
+            });
             let moved = after.step() > before.step() && !after.status.abort;
             told.check("D10", !moved || answered, || {
                 format!("step {} begins, and an abort was asked for", after.step())

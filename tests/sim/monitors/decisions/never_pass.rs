@@ -40,6 +40,22 @@ impl Monitor for NeverPass {
             }
             let good =
                 metric["phase"] == "Successful" && metric["successful"].as_i64().unwrap_or(0) > 0;
+            let measurements = metric["measurements"]
+                .as_array()
+                .map_or(&[][..], Vec::as_slice);
+            let whole = i64::try_from(measurements.len()).ok() == metric["count"].as_i64();
+            let proofs = measurements
+                .iter()
+                .filter(|one| one["phase"] == "Successful")
+                .count();
+            // Old measurements are not kept for ever.
+            let counted = i64::try_from(proofs).ok() == metric["successful"].as_i64();
+            told.check("D2", counted || !whole, || {
+                format!(
+                    "metric {} counts {} good measurements, and has {proofs}",
+                    metric["name"], metric["successful"]
+                )
+            });
             told.check("D2", good, || {
                 format!(
                     "an AnalysisRun is Successful, and metric {} is {} with {} good measurements",

@@ -24,18 +24,16 @@ fn marked(object: &Value) -> Option<&str> {
 fn is_owed(view: &View, namespace: &str, rollout: &str) -> bool {
     let left = ["services", "ingresses", "httproutes", "deployments"]
         .into_iter()
-        .flat_map(|plural| view.list(plural))
-        .filter(|(key, _)| key.namespace == namespace)
+        .flat_map(|plural| view.list_in(plural, namespace))
         .any(|(_, object)| marked(object) == Some(rollout));
     if !left || view.release(namespace, rollout).is_some() {
         return false;
     }
     let alive = view
-        .list("replicasets")
-        .filter(|(key, set)| {
-            key.namespace == namespace
-                && (set["spec"]["replicas"].as_i64().unwrap_or(1) > 0
-                    || set["status"]["replicas"].as_i64().unwrap_or(0) > 0)
+        .list_in("replicasets", namespace)
+        .filter(|(_, set)| {
+            set["spec"]["replicas"].as_i64().unwrap_or(1) > 0
+                || set["status"]["replicas"].as_i64().unwrap_or(0) > 0
         })
         .count();
     alive <= 1
@@ -43,7 +41,7 @@ fn is_owed(view: &View, namespace: &str, rollout: &str) -> bool {
 
 impl PutBack {
     fn look(&mut self, view: &View, told: &mut Told) {
-        let bound = view.leniency.patience + ROUND;
+        let bound = view.leniency.patience.saturating_add(ROUND);
         for ((namespace, rollout), debt) in &mut self.0 {
             if let Some(since) = debt.look(is_owed(view, namespace, rollout), view.now) {
                 told.check("L8", since <= bound, || {

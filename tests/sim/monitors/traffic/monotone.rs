@@ -1,6 +1,8 @@
 //! T11, as amended: within one revision the canary's weight goes down only where its pods have gone, or its step says less;
 //! after it was given up it never goes up.
 
+use tidegate::api::request::Verb;
+
 use crate::sim::monitors::{
     Told, View,
     per_release::OfRelease,
@@ -28,6 +30,7 @@ impl OfRelease for Monotone {
             return;
         }
         match after.mode() {
+            Mode::Aborted if touched.lately(|release| release.is_asked(Verb::Retry)) => {}
             Mode::Aborted => told.check("T11", is < was, || {
                 format!("{current} was given up and goes from {was} to {is}")
             }),

@@ -198,7 +198,7 @@ fn incident_a42_an_analysis_that_is_not_seen_yet_gives_no_release_up() {
     let mut tried = 0;
     for death in deaths.filter(|death| death.write.contains("analysisruns")) {
         tried += 1;
-        let outcome = crate::sim::run::resume(&scenario.scenario, 7, death);
+        let outcome = crate::sim::run::resume(&scenario.scenario, 7, death, false);
         if !outcome.complaints.is_empty()
             || weights(&outcome).last() != Some(&0)
             || pods(&outcome, "web:2") != 5

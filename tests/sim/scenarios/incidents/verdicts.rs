@@ -71,9 +71,7 @@ pub(in crate::sim::scenarios) fn one_of_two_metrics() -> Incident {
     })
     .answers(one_query("short", &[0.5]))
     .updated()
-    .until("the analysis", |get| {
-        get("rollouts/web")["status"]["canary"]["currentStepAnalysisRunStatus"].is_object()
-    })
+    .until("the first weight", |get| weight(get) == 20)
     .pause(20)
     .so("the update was given up within seconds", |outcome| {
         at_end(outcome, "rollouts/web")["status"]["abort"] == true
@@ -103,7 +101,7 @@ pub(in crate::sim::scenarios) fn broken_off() -> Incident {
             == "Running"
     })
     .pause(5)
-    .act(|stage| stages::terminate(stage))
+    .act(stages::terminate)
     .finished()
     .so("it was measured again, to the end", |outcome| {
         let good = all(outcome, "analysisruns/")
@@ -199,7 +197,7 @@ fn incident_a36_a_metric_that_was_never_measured_is_no_success() {
         get("rollouts/web")["status"]["canary"]["currentStepAnalysisRunStatus"]["status"]
             == "Running"
     })
-    .act(|stage| stages::terminate(stage))
+    .act(stages::terminate)
     .pause(60)
     .so("it is to be measured again", |outcome| {
         let phases: Vec<_> = all(outcome, "analysisruns/")

@@ -7,7 +7,7 @@ use tidegate::sim::world::{Entry, Nature};
 
 use super::{AT_ONCE, is_healthy, routed, second_version, share_of_errors, weight};
 use crate::sim::{
-    run::{Beat, Scenario, Stage},
+    run::{Beat, Same, Scenario, Stage},
     scenarios::manifests,
 };
 
@@ -81,5 +81,6 @@ pub(in crate::sim) fn pod_ratio() -> Scenario {
         elect: false,
         answers: share_of_errors(0.0),
         story,
+        same: Same::Steps,
     }
 }

@@ -1,7 +1,7 @@
 //! Rollouts that are deleted in mid-canary.
 
 use super::{routed, second_version, weight};
-use crate::sim::run::{Beat, Get, Scenario, Stage};
+use crate::sim::run::{Beat, Get, Same, Scenario, Stage};
 
 fn is_put_back(get: Get<'_>) -> bool {
     let ours = |name: &str| {
@@ -23,7 +23,11 @@ pub(in crate::sim) fn whole() -> Scenario {
         Beat::Do(|stage| stage.delete("rollouts", "web", "Background")),
         Beat::Until("everything to be put back", is_put_back),
     ];
-    routed("deletion", story)
+    Scenario {
+        // The garbage collector deletes as the controller does: whoever comes first.
+        same: Same::End,
+        ..routed("deletion", story)
+    }
 }
 
 /// The pods stay, and the stable version serves alone.

@@ -1,0 +1,131 @@
+//! What a seed stands for: a scenario and what goes wrong in it, as data; how it is played, judged, and made short when it fails.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use fastrand::Rng;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    faults::{draw, plan::Fault},
+    run::{self, Ordeal, Outcome, Scenario},
+    scenarios::catalogue,
+    shrink, summary,
+};
+
+/// Everything in which one run may differ from another. It can be printed, read and played again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Draw {
+    pub(super) seed: u64,
+    pub(super) scenario: String,
+    /// From here on nothing goes wrong, in milliseconds since the beginning.
+    pub(super) until: u64,
+    /// Things go wrong to the end, which is `until`.
+    pub(super) endless: bool,
+    pub(super) faults: Vec<Fault>,
+}
+
+/// No story is longer, in milliseconds, by much.
+const LONGEST: u64 = 90_000;
+
+/// What the seed stands for.
+pub(super) fn draw(seed: u64) -> Draw {
+    let mut random = Rng::with_seed(seed);
+    let all = catalogue::ALL;
+    let listed = &all[random.usize(0..all.len())];
+    let until = random.u64(5_000..LONGEST);
+    Draw {
+        seed,
+        scenario: (listed.tell)().name.to_owned(),
+        until,
+        endless: random.u8(0..3) == 0,
+        faults: draw::faults(&mut random, until),
+    }
+}
+
+impl Draw {
+    fn scenario(&self) -> Scenario {
+        catalogue::named(&self.scenario)
+    }
+
+    /// Plays it.
+    pub(super) fn play(&self) -> Outcome {
+        let ordeal = Ordeal {
+            faults: self.faults.clone(),
+            until: Duration::from_millis(self.until),
+            endless: self.endless,
+        };
+        run::suffer(&self.scenario(), self.seed, &ordeal)
+    }
+
+    /// What is wrong with what it came to.
+    pub(super) fn judge(&self, outcome: &Outcome) -> Vec<String> {
+        let mut wrong = outcome.complaints.clone();
+        // Who missed a moment has not done what the story says.
+        if !self.endless && outcome.missed == 0 {
+            wrong.extend(summary::differences(
+                &undisturbed_end(&self.scenario()),
+                &summary::essence(&outcome.end),
+            ));
+        }
+        wrong
+    }
+
+    /// Whether anything is wrong, and what first.
+    fn fails(&self) -> Option<String> {
+        self.judge(&self.play()).first().map(|first| class(first))
+    }
+
+    /// The shortest that fails in the same way.
+    pub(super) fn shortest(&self) -> Self {
+        let Some(first) = self.fails() else {
+            return self.clone();
+        };
+        let mut budget = 250;
+        let fails = |draw: &Self| draw.fails().as_ref() == Some(&first);
+        let with = |faults: &[Fault]| Self {
+            faults: faults.to_vec(),
+            ..self.clone()
+        };
+        let faults = shrink::shrink(&self.faults, &mut budget, |some| fails(&with(some)));
+        let short = with(&faults);
+        let at = |until: u64| Self {
+            until,
+            ..short.clone()
+        };
+        let until = shrink::least(0, short.until, &mut 12, |until| fails(&at(until)));
+        if fails(&at(until)) { at(until) } else { short }
+    }
+}
+
+/// What kind of failure a complaint is about: its text without times, numbers and names.
+pub(super) fn class(complaint: &str) -> String {
+    let text = complaint
+        .split_once(" ms: ")
+        .map_or(complaint, |(_, text)| text);
+    text.split_whitespace()
+        .filter(|word| !word.contains(|letter: char| letter.is_ascii_digit()))
+        .take(6)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+type End = Arc<BTreeMap<String, Value>>;
+
+/// How the scenario ends when nothing goes wrong.
+fn undisturbed_end(scenario: &Scenario) -> End {
+    static ENDS: Mutex<BTreeMap<&str, End>> = Mutex::new(BTreeMap::new());
+    let known = ENDS.lock().expect("no panic").get(scenario.name).cloned();
+    known.unwrap_or_else(|| {
+        let end = Arc::new(summary::essence(&run::play(scenario, 1, false).end));
+        ENDS.lock()
+            .expect("no panic")
+            .insert(scenario.name, end.clone());
+        end
+    })
+}

@@ -1,0 +1,56 @@
+//! Over all stories no rule goes without a test: a monitor that never has anything to look at guards nothing.
+
+use std::collections::BTreeMap;
+
+use super::stories;
+use crate::sim::{
+    monitors,
+    run::{self, Scenario},
+};
+
+fn all() -> Vec<Scenario> {
+    use stories::{abort, bake, blue_green, canary, deletion, experiment, interrupted, promotion};
+    vec![
+        abort::abort_under_election(),
+        abort::dynamic_abort(),
+        abort::requested_abort(),
+        bake::bake(),
+        bake::bake_back(),
+        blue_green::blue_green(),
+        blue_green::blue_green_back(),
+        canary::canary(),
+        canary::failed_analysis(),
+        canary::overtaken(),
+        canary::pod_ratio(),
+        deletion::orphans(),
+        deletion::whole(),
+        experiment::failed_experiment(),
+        experiment::good_experiment(),
+        interrupted::missing_service(),
+        interrupted::never_ready(),
+        interrupted::open_pause(),
+        interrupted::retried(),
+        interrupted::scaled(),
+        promotion::promote_full(),
+    ]
+}
+
+#[test]
+fn every_rule_is_put_to_the_test_by_some_story() {
+    let mut tested: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut complaints = Vec::new();
+    for scenario in all() {
+        let outcome = run::play(&scenario, 1, false);
+        let told = outcome.complaints.into_iter();
+        complaints.extend(told.map(|what| format!("{}: {what}", scenario.name)));
+        for (rule, count) in outcome.tested {
+            *tested.entry(rule).or_default() += count;
+        }
+    }
+    assert_eq!(complaints, Vec::<String>::new());
+    let idle: Vec<String> = monitors::watched()
+        .into_iter()
+        .filter(|rule| !tested.contains_key(rule.as_str()))
+        .collect();
+    assert_eq!(idle, Vec::<String>::new(), "of {tested:?}");
+}
