@@ -138,14 +138,7 @@ fn deploy(shared: &Shared, objects: &[Value]) -> String {
         let resource = kind.expect("a kind that is modelled");
         let mut run = shared.lock();
         let person = Author::person();
-        server::create(
-            &mut run.world,
-            &person,
-            resource,
-            "default",
-            object,
-        )
-        .unwrap();
+        server::create(&mut run.world, &person, resource, "default", object).unwrap();
     }
     text(sorted.last().unwrap(), "/metadata/name")
 }
@@ -186,6 +179,7 @@ async fn follow(
     let mut committed = shared.signals.committed.subscribe();
     let begun = Instant::now();
     let mut seen: Vec<Look> = Vec::new();
+    let mut ended = Value::Null;
     loop {
         let status = rollout(shared, name)["status"].clone();
         let look = look(shared, &status, stable, begun.elapsed().as_secs_f64());
@@ -202,7 +196,7 @@ async fn follow(
             return seen;
         }
         let pause = &status["pauseConditions"][0];
-        let is_asked = pause.is_object() && status["next"]["at"].is_null();
+        let is_asked = pause.is_object() && status["next"]["at"].is_null() && *pause != ended;
         let change = committed.changed();
         if is_asked {
             let since: jiff::Timestamp = pause["startTime"].as_str().unwrap().parse().unwrap();
@@ -214,6 +208,7 @@ async fn follow(
             let waited = Duration::try_from(now.duration_since(since)).unwrap_or_default();
             let left = (due + PROMOTED_AFTER).saturating_sub(waited);
             if tokio::time::timeout(left, change).await.is_err() {
+                ended = pause.clone();
                 let request = json!({"id": "1", "verb": "promote"}).to_string();
                 patch(shared, name, |rollout| {
                     rollout["metadata"]["annotations"]["tidegate.dev/request"] = json!(request);
