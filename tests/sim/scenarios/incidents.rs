@@ -4,6 +4,7 @@
 //! Not here: the same by rule (`rollout::decide::tests`), and the bugs themselves put back (`mutants`).
 
 pub(super) mod capacity;
+mod catalogue;
 pub(super) mod convergence;
 pub(super) mod flagger;
 mod pods;
