@@ -18,7 +18,7 @@ use tidegate::{
 };
 
 use super::{
-    run::{self, Beat, Get, Outcome, Scenario, Stage},
+    run::{self, Beat, Get, Outcome, Same, Scenario, Stage},
     scenarios::manifests,
 };
 
@@ -116,6 +116,7 @@ fn story(name: &'static str, nature: Nature, story: Vec<Beat>) -> Scenario {
         elect: false,
         answers: Arc::new(|_| Ok(MetricValue::Vector(Vec::new()))),
         story: [deployed, story].concat(),
+        same: Same::End,
     }
 }
 

@@ -31,6 +31,9 @@ impl OfRelease for AbortWins {
                 )
             });
             let answered = after.granted(before, Verb::Abort);
+            told.check("D10", !answered || after.mode() == Mode::Aborted, || {
+                format!("an abort was granted, and {} goes on", after.current())
+            });
             let moved = after.step() > before.step() && !after.status.abort;
             told.check("D10", !moved || answered, || {
                 format!("step {} begins, and an abort was asked for", after.step())

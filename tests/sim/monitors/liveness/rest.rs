@@ -26,7 +26,9 @@ impl OfRelease for Rest {
             Some(Phase::Healthy | Phase::Paused | Phase::Degraded) => true,
             // Somebody has to put back what is missing.
             Some(Phase::Progressing) => {
-                !after.routes.missing.is_empty() || after.status.next.is_some()
+                !after.routes.missing.is_empty()
+                    || after.status.next.is_some()
+                    || after.status.message.ends_with(" to exist")
             }
             None => false,
         };
