@@ -51,12 +51,31 @@ pub enum Due {
     EndpointSlices(String),
     /// Objects without an owner are deleted.
     Garbage,
-    /// A person does something. The number tells the same wish at several times apart.
-    Wish(u64, person::Wish),
+    /// A person does something.
+    Wish(person::Wish),
     /// A person looks whether users can come back to a Rollout that was created again.
     Reopen(Key),
     /// The GitOps agent compares the cluster with its repository.
     GitOps,
+}
+
+impl Due {
+    /// Whether it is to look at something, so that once is as good as twice.
+    pub(super) fn is_a_look(&self) -> bool {
+        match self {
+            Self::ReplicaSet(_)
+            | Self::Deployment(_)
+            | Self::Job(_)
+            | Self::Autoscaler(_)
+            | Self::Pod(..)
+            | Self::Gateway(_)
+            | Self::EndpointSlices(_)
+            | Self::Garbage
+            | Self::Reopen(_)
+            | Self::GitOps => true,
+            Self::Node(..) | Self::Turn(_) | Self::Wish(_) => false,
+        }
+    }
 }
 
 /// What actors remember.
@@ -68,7 +87,7 @@ pub struct Memory {
     pub(super) wanted_replicas: BTreeMap<Key, Vec<(Duration, i64)>>,
     /// The GitOps agent, if there is one.
     pub(super) gitops: Option<gitops::Agent>,
-    /// How many wishes there were.
+    /// How many requests a person has made.
     pub(super) wishes: u64,
     /// What a person has deleted, by which it is created again.
     pub(super) deleted: BTreeMap<Key, Value>,
@@ -108,7 +127,7 @@ pub fn act(world: &mut World, due: Due) {
         Due::Turn(turn) => turns::take(world, turn),
         Due::EndpointSlices(namespace) => endpoint_slices::sync(world, &namespace),
         Due::Garbage => garbage_collector::collect(world),
-        Due::Wish(_, wish) => person::act(world, &wish),
+        Due::Wish(wish) => person::act(world, &wish),
         Due::Reopen(key) => person::reopen(world, &key),
         Due::GitOps => gitops::sync(world),
     }

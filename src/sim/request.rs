@@ -4,7 +4,12 @@
 
 use serde_json::Value;
 
-use super::{resources::Resource, selector::Selector, store::Key};
+use super::{
+    resources::Resource,
+    selector::{Fields, Selector},
+    server::Options,
+    store::Key,
+};
 
 /// A part of an object that is written by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +20,8 @@ pub enum Subresource {
     Status,
     /// Its size.
     Scale,
+    /// The wish that a pod goes.
+    Eviction,
 }
 
 /// How a patch is written.
@@ -32,7 +39,7 @@ pub enum Verb {
     /// Read one.
     Get,
     /// Read all that are selected.
-    List(Selector),
+    List(List),
     /// Follow changes.
     Watch(Watch),
     /// Create this one.
@@ -45,11 +52,53 @@ pub enum Verb {
     Delete(Value),
 }
 
+impl Verb {
+    /// As rules of roles have it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::List(_) => "list",
+            Self::Watch(_) => "watch",
+            Self::Create(_) => "create",
+            Self::Replace(_) => "update",
+            Self::Patch(..) => "patch",
+            Self::Delete(_) => "delete",
+        }
+    }
+}
+
+/// Which objects to read, and how many.
+#[derive(Clone, Debug, Default)]
+pub struct List {
+    /// By their labels.
+    pub selector: Selector,
+    /// By their names.
+    pub fields: Fields,
+    /// At most so many.
+    pub limit: Option<usize>,
+    /// After those of an earlier page, at its moment.
+    pub after: Option<String>,
+}
+
+impl List {
+    /// Whether it selects nothing.
+    pub fn is_whole(&self) -> bool {
+        self.selector == Selector::default() && self.fields == Fields::default()
+    }
+
+    /// Whether it selects an object.
+    pub fn selects(&self, key: &Key, object: &Value) -> bool {
+        self.fields.matches(key) && self.selector.matches(object)
+    }
+}
+
 /// Which changes to follow.
 #[derive(Clone, Debug)]
 pub struct Watch {
     /// Of which objects.
     pub selector: Selector,
+    /// Of objects with which names.
+    pub fields: Fields,
     /// After this version.
     pub from: u64,
     /// For so long.
@@ -71,6 +120,10 @@ pub struct ApiRequest {
     pub subresource: Subresource,
     /// What to do.
     pub verb: Verb,
+    /// How it is to be taken.
+    pub options: Options,
+    /// Somebody in whose name it is asked, who is not who asks.
+    pub user: Option<String>,
     /// Who asks, as in `metadata.managedFields`.
     pub manager: String,
     /// One line for traces.

@@ -61,6 +61,30 @@ impl Resource {
         self
     }
 
+    /// `plural.group`, as in messages.
+    pub fn qualified(&self) -> String {
+        if self.group.is_empty() {
+            self.plural.to_owned()
+        } else {
+            format!("{}.{}", self.plural, self.group)
+        }
+    }
+
+    /// Whether a replacement has to name the version that it replaces.
+    pub fn needs_version(&self) -> bool {
+        self.is_ours() || self.plural == "leases"
+    }
+
+    /// Whether it comes from a CustomResourceDefinition.
+    pub fn is_defined(&self) -> bool {
+        self.is_ours() || self.group == "gateway.networking.k8s.io"
+    }
+
+    /// Whether it is one of Tidegate's own kinds.
+    pub fn is_ours(&self) -> bool {
+        self.group == OURS
+    }
+
     /// `group/version`, as in manifests.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() {
@@ -106,7 +130,7 @@ static ALL: &[Resource] = &[
         .with_generation()
         .with_scale(),
     of("", "v1", "services", "Service").with_status(),
-    of("", "v1", "pods", "Pod").with_status(),
+    of("", "v1", "pods", "Pod").with_status().with_generation(),
     of("", "v1", "secrets", "Secret"),
     of("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice").with_generation(),
     of("networking.k8s.io", "v1", "ingresses", "Ingress")
@@ -122,6 +146,14 @@ static ALL: &[Resource] = &[
         "HorizontalPodAutoscaler",
     )
     .with_status(),
+    of(
+        "policy",
+        "v1",
+        "poddisruptionbudgets",
+        "PodDisruptionBudget",
+    )
+    .with_status()
+    .with_generation(),
     of("batch", "v1", "jobs", "Job")
         .with_status()
         .with_generation(),

@@ -96,7 +96,42 @@ impl Definition {
 
     /// What is wrong with an object. What is as it was in `old` is not complained about, but for rules that compare with it.
     pub fn validate(&self, object: &Value, old: Option<&Value>) -> Vec<Complaint> {
-        let mut found = validate::values(&self.root, object, old);
+        self.judge(object, old, Vec::new(), None)
+    }
+
+    /// The same, between what is wrong with its metadata and what its scale says.
+    pub(super) fn judge(
+        &self,
+        object: &Value,
+        old: Option<&Value>,
+        mut found: Vec<Complaint>,
+        scale: Option<Complaint>,
+    ) -> Vec<Complaint> {
+        validate::values(&self.root, object, old, "", &mut found);
+        found.extend(scale);
+        self.rest(object, old, found)
+    }
+
+    /// What is wrong with an object of which only the status is written.
+    pub(super) fn judge_status(
+        &self,
+        object: &Value,
+        old: Option<&Value>,
+        mut found: Vec<Complaint>,
+    ) -> Vec<Complaint> {
+        if let (Some(schema), Some(status)) = (self.root.field("status"), object.get("status")) {
+            let old = old.and_then(|old| old.get("status"));
+            validate::values(schema, status, old, "status", &mut found);
+        }
+        self.rest(object, old, found)
+    }
+
+    fn rest(
+        &self,
+        object: &Value,
+        old: Option<&Value>,
+        mut found: Vec<Complaint>,
+    ) -> Vec<Complaint> {
         validate::lists(&self.root, object, old, &mut found);
         if found.iter().any(Complaint::blocks_rules) {
             found.push(Complaint::rules_were_not_checked());

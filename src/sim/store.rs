@@ -173,11 +173,6 @@ impl Store {
         self.compacted
     }
 
-    /// Forgets what was before: a watch cannot begin there any more.
-    pub fn compact(&mut self) {
-        self.compacted = self.version;
-    }
-
     /// The same objects without their history, as a server has them whose watches have all ended.
     #[must_use]
     pub fn compacted_copy(&self) -> Self {
@@ -224,23 +219,51 @@ impl Store {
         &changes[known..]
     }
 
-    /// Stores `object` under `key`. `None` if it is there just so: then nothing has happened.
-    pub fn put(
-        &mut self,
+    /// The objects of a kind as they were at a version that is not compacted.
+    pub fn objects_at(&self, plural: &'static str, version: u64) -> Objects {
+        let now = self.objects.0.range(Key::new(plural, "", "")..);
+        let mut then: BTreeMap<Key, Arc<Value>> = now
+            .take_while(|(key, _)| key.plural == plural)
+            .map(|(key, object)| (key.clone(), object.clone()))
+            .collect();
+        for change in self.changes_after(plural, version).iter().rev() {
+            match &change.before {
+                Some(before) => then.insert(change.key.clone(), before.clone()),
+                None => then.remove(&change.key),
+            };
+        }
+        Objects(then)
+    }
+
+    /// Forgets all changes up to this version: watches and pages from before it are answered with 410.
+    pub fn compact(&mut self, version: u64) {
+        // The changes themselves stay: a watch that has begun before is still told of them.
+        self.compacted = self.compacted.max(version.min(self.version));
+    }
+
+    /// How `object` would be stored, without a version. `None` if it is there just so.
+    pub fn prepared(
+        &self,
         at: Duration,
         author: &Author,
         key: &Key,
         mut object: Value,
-    ) -> Option<Change> {
+    ) -> Option<Value> {
         let resource = resources::named(key.plural);
-        let before = self.objects.0.get(key).cloned();
-        let time = self.time(at).to_string();
+        let before = self.objects.0.get(key);
+        let time = whole_seconds(&self.time(at).to_string());
         let metadata = &mut object["metadata"];
-        if let Some(before) = &before {
+        if let Some(before) = before {
+            let generation = metadata["generation"].clone();
             for field in ["uid", "creationTimestamp", "generation", "managedFields"] {
                 metadata[field] = before["metadata"][field].clone();
             }
             metadata["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
+            // The beginning of a deletion is a new generation, too.
+            let deleted = metadata["deletionTimestamp"] != before["metadata"]["deletionTimestamp"];
+            if deleted && generation.is_i64() {
+                metadata["generation"] = generation;
+            }
             without_nulls(metadata);
             if object == **before {
                 return None;
@@ -251,17 +274,26 @@ impl Store {
             }
         } else {
             metadata["uid"] = json!(format!("00000000-0000-0000-0000-{:012}", self.version));
-            metadata["creationTimestamp"] = json!(whole_seconds(&time));
+            metadata["creationTimestamp"] = json!(time);
             if resource.generation {
                 metadata["generation"] = json!(1);
             }
         }
-        managed_fields::note(
-            &mut object,
-            before.as_deref(),
-            &author.manager,
-            &whole_seconds(&time),
-        );
+        let before = before.map(Arc::as_ref);
+        managed_fields::note(&mut object, before, &author.manager, &time);
+        Some(object)
+    }
+
+    /// Stores `object` under `key`. `None` if it is there just so: then nothing has happened.
+    pub fn put(
+        &mut self,
+        at: Duration,
+        author: &Author,
+        key: &Key,
+        object: Value,
+    ) -> Option<Change> {
+        let mut object = self.prepared(at, author, key, object)?;
+        let before = self.objects.0.get(key).cloned();
         self.version += 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
         let object = Arc::new(object);

@@ -168,10 +168,11 @@ impl World {
         self.traffic.backend.answer(query, self.now, timeout)
     }
 
-    /// Puts something on the agenda. If the same is there already, it is done once, at the sooner time.
+    /// Puts something on the agenda. If the same look at something is there already, it is done once, at the sooner time.
     pub fn plan(&mut self, after: Duration, due: Due) {
         let at = self.now + after;
-        let planned = self.agenda.iter().find(|(_, planned)| **planned == due);
+        let mut planned = self.agenda.iter();
+        let planned = planned.find(|(_, planned)| due.is_a_look() && **planned == due);
         if let Some((place, _)) = planned {
             if place.0 <= at {
                 return;
@@ -211,6 +212,12 @@ impl World {
         let object = change.object.clone();
         self.told(change);
         Some(object)
+    }
+
+    /// The object as it would be stored.
+    pub fn dry(&self, author: &Author, key: &Key, object: Value) -> Value {
+        let prepared = self.store.prepared(self.now, author, key, object);
+        prepared.unwrap_or_else(|| self.store.get(key).cloned().unwrap_or_default())
     }
 
     /// Removes the object, if it is there.

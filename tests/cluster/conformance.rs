@@ -6,6 +6,10 @@ use std::{
 };
 
 use futures::future::join_all;
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
 use serde_json::{Value, json};
 use testbed::Testbed;
 
@@ -15,12 +19,21 @@ use crate::conformance::{answers::Answers, play, script::themes};
 /// Keeps what the real server answers, in the place of what was kept.
 const KEEP: &str = "TIDEGATE_KEEP_ANSWERS";
 
+/// An admin's client that takes 429 for an answer.
+async fn impatient(testbed: &Testbed) -> Client {
+    let kubeconfig = Kubeconfig::read_from(testbed.kubeconfig_path()).unwrap();
+    let options = KubeConfigOptions::default();
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+    config.default_retry = false;
+    Client::try_from(config).unwrap()
+}
+
 #[tokio::test]
 async fn a_real_server_answers_as_it_did() {
     let testbed = Testbed::attach_from_env().await.unwrap();
     install_crds(&testbed).await;
     let themes = themes();
-    let client = testbed.client();
+    let client = impatient(&testbed).await;
     let made = AtomicUsize::new(0);
     let namespace = |name: String| {
         let (client, made) = (client.clone(), &made);

@@ -44,6 +44,9 @@ impl Mask {
         if let Some(items) = value["items"].as_array() {
             let items: Vec<Value> = items.iter().map(|item| self.object(item, show)).collect();
             let mut metadata = value["metadata"].clone();
+            if metadata["continue"] == "" {
+                metadata.as_object_mut().unwrap().remove("continue");
+            }
             for field in ["resourceVersion", "continue"] {
                 if let Some(text) = metadata.get_mut(field) {
                     *text = json!("*");
@@ -81,7 +84,11 @@ impl Mask {
 
     fn fields(&mut self, fields: &Map<String, Value>) -> Value {
         let mut masked = Map::new();
-        for (name, value) in fields.iter().filter(|(name, _)| *name != "managedFields") {
+        // Servers order the fields of some kinds in their own way.
+        let mut fields_in_order: Vec<_> = fields.iter().collect();
+        fields_in_order.sort_by_key(|(name, _)| *name);
+        fields_in_order.retain(|(name, _)| *name != "managedFields");
+        for (name, value) in fields_in_order {
             let value = match (name.as_str(), fields.get("generateName")) {
                 ("name", Some(Value::String(prefix)))
                     if value.as_str().is_some_and(|it| it.starts_with(prefix)) =>

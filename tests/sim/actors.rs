@@ -20,6 +20,7 @@ use tidegate::{
 use super::{
     run::{self, Beat, Get, Outcome, Same, Scenario, Stage},
     scenarios::manifests,
+    trouble,
 };
 
 /// Requests per second.
@@ -114,6 +115,7 @@ fn story(name: &'static str, nature: Nature, story: Vec<Beat>) -> Scenario {
         name,
         nature,
         elect: false,
+        same: Same::End,
         answers: Arc::new(|_| Ok(MetricValue::Vector(Vec::new()))),
         story: [deployed, story].concat(),
         same: Same::End,
@@ -407,6 +409,89 @@ fn whatever_a_person_asks_for_it_comes_to_an_end_and_loses_no_request() {
             "seed {seed}: {:?}\n{}",
             wrong(&outcome),
             outcome.tail(60)
+        );
+    }
+}
+
+/// A canary whose analysis is a Job with this image.
+fn checked(name: &'static str, deploy: fn(&Stage), last: Beat) -> Scenario {
+    let mut story = story(
+        name,
+        nature(),
+        vec![Beat::Do(|stage| image("web:2")(stage)), last],
+    );
+    story.story[0] = Beat::Do(deploy);
+    story
+}
+
+fn with_job(stage: &Stage, image: &str) {
+    let more = json!({"steps": [
+        {"setWeight": 20}, {"analysis": {"templates": [{"templateName": "check"}]}}, {"setWeight": 60},
+    ]});
+    apply(stage, &more);
+    stage.create(json!({
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": "AnalysisTemplate", "metadata": {"name": "check"},
+        "spec": {"metrics": [{"name": "check", "provider": {"job": {"spec": {
+            "backoffLimit": 1, "template": {"spec": {
+                "restartPolicy": "Never", "containers": [{"name": "check", "image": image}],
+            }},
+        }}}}]},
+    }));
+}
+
+#[test]
+fn a_job_says_how_a_release_ends() {
+    let stories = [
+        checked(
+            "Job that succeeds",
+            |stage| with_job(stage, "check:1-run5"),
+            Beat::Until("the second version", |get| {
+                is_healthy(get) && get("rollouts/web")["metadata"]["generation"] == 2
+            }),
+        ),
+        checked(
+            "Job that fails",
+            |stage| with_job(stage, "check:1-fail"),
+            Beat::Until("the abort, and all weight on stable", is_back),
+        ),
+    ];
+    for story in stories {
+        let outcome = run::play(&story, 1, false);
+        assert_eq!(
+            outcome.complaints,
+            Vec::<String>::new(),
+            "{}",
+            outcome.tail(40)
+        );
+        assert_eq!(in_all(&outcome.traffic).lost, 0);
+    }
+}
+
+#[test]
+fn a_good_version_goes_through_whatever_breaks_meanwhile() {
+    let story = story(
+        "troubles",
+        draining(),
+        vec![
+            Beat::Do(|stage| image("web:2")(stage)),
+            Beat::Do(|stage| {
+                let mut world = stage.world();
+                let mut troubles = trouble::draw(&mut world.random.fork(), 60_000);
+                troubles.retain(|trouble| !trouble.what.may_change_the_end());
+                world.note(format_args!("{}", json!(troubles)));
+                trouble::begin(&mut world, &troubles);
+            }),
+            Beat::Pause(Duration::from_secs(61)),
+            Beat::Until("the second version", is_healthy),
+        ],
+    );
+    for seed in 1..=12 {
+        let outcome = run::play(&story, seed, false);
+        assert!(
+            wrong(&outcome).is_empty(),
+            "seed {seed}: {:?}\n{}",
+            wrong(&outcome),
+            outcome.tail(40)
         );
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{
-    entropy, transport,
+    entropy, rights, transport,
     world::{self, Run, Shared},
 };
 use tidegate::{
@@ -54,11 +54,28 @@ fn object(kind: &str, name: &str, rest: Value) -> DynamicObject {
     };
     let mut object = match kind {
         "Rollout" => manifests::good(Kind::Rollout),
-        _ => json!({"apiVersion": version, "kind": kind, "spec": {}}),
+        _ => json!({"apiVersion": version, "kind": kind, "spec": {
+            "replicas": 0, "selector": {"matchLabels": {"app": "none"}},
+            "template": {"metadata": {"labels": {"app": "none"}}, "spec": {"containers": [{"name": "none", "image": "none"}]}},
+        }}),
     };
     object["metadata"] = json!({"name": name});
     json_patch::merge(&mut object, &rest);
     serde_json::from_value(object).expect("an object")
+}
+
+/// A client of somebody who may do everything, and says so unless the request is in the name of somebody else.
+fn admin(shared: &Shared) -> Client {
+    let client = transport::client(shared);
+    let service = tower::service_fn(move |mut request: http::Request<kube::client::Body>| {
+        let client = client.clone();
+        request
+            .headers_mut()
+            .entry("impersonate-user")
+            .or_insert(http::HeaderValue::from_static(rights::ADMIN));
+        async move { client.send(request).await }
+    });
+    Client::new(service, "default")
 }
 
 /// Runs `ask` against a server of its own.
@@ -73,7 +90,7 @@ fn ask<T: Send + 'static>(ask: impl AsyncFnOnce(Server) -> T + Send + 'static) -
         let shared = Run::begin(1, "2026-01-02T03:04:05Z".parse().expect("a time"), nature);
         let actors = tokio::spawn(world::live(shared.clone()));
         let server = Server {
-            client: transport::client(&shared),
+            client: admin(&shared),
             shared: shared.clone(),
         };
         let answer = ask(server).await;
@@ -290,7 +307,7 @@ fn a_watch_tells_what_enters_and_leaves_its_selector() {
 fn what_is_not_modelled_is_refused_loudly() {
     let complaints = ask(async |server| {
         let api = server.sets();
-        let params = ListParams::default().fields("metadata.name=one");
+        let params = ListParams::default().fields("status.phase=one");
         assert_eq!(resources::named("replicasets").kind, "ReplicaSet");
         api.list(&params).await.expect_err("refused");
         server.shared.lock().complaints.len()

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tidegate::sim::resources;
 
 /// The answer, if the request asks for the resources of a group.
-pub(super) fn answer(method: &Method, path: &str) -> Option<(u16, Value)> {
+pub(super) fn answer(method: &Method, path: &str) -> Option<(u16, String)> {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     let (&Method::GET, ["apis", group, version]) = (method, segments.as_slice()) else {
         return None;
@@ -20,14 +20,10 @@ pub(super) fn answer(method: &Method, path: &str) -> Option<(u16, Value)> {
         })
         .collect();
     if resources.is_empty() {
-        let refused = json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 404,
-            "reason": "NotFound", "message": "the server could not find the requested resource",
-        });
-        return Some((404, refused));
+        return Some((404, "404 page not found\n".to_owned()));
     }
     let list = json!({
         "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": format!("{group}/{version}"), "resources": resources,
     });
-    Some((200, list))
+    Some((200, list.to_string()))
 }

@@ -230,7 +230,8 @@ pub(super) fn meet(shared: &Shared, process: u32, request: &ApiRequest) -> Optio
 fn happen(run: &mut Run, shared: &Shared, what: &What, process: u32) {
     let now = run.now();
     if run.faults.happen(what, process, now) {
-        run.world.store.compact();
+        let version = run.world.store.version();
+        run.world.store.compact(version);
     }
     // Watches look again, and the supervisor.
     shared.signals.committed.send_modify(|_| {});

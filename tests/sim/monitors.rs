@@ -174,6 +174,12 @@ impl Monitors {
         self.view.leniency = leniency;
     }
 
+    /// Clocks of controllers may be so far from ours from here on.
+    #[allow(dead_code, reason = "without faults there is one clock")]
+    pub(in crate::sim) fn skew(&mut self, by: Duration) {
+        self.view.skew = self.view.skew.max(by);
+    }
+
     /// Nobody can be blamed for time in which there was no controller.
     pub(in crate::sim) fn excuse(&mut self) {
         for monitor in &mut self.all {

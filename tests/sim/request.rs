@@ -3,11 +3,12 @@
 use http::{Method, Request};
 use kube::client::Body;
 use reqwest::Url;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate::sim::{
-    request::{ApiRequest, PatchType, Subresource, Verb, Watch},
+    request::{ApiRequest, List, PatchType, Subresource, Verb, Watch},
     resources,
-    selector::Selector,
+    selector::{Fields, Selector},
+    server::{Options, Refused},
 };
 
 #[derive(Default)]
@@ -18,10 +19,42 @@ struct Parameters {
     version: Option<String>,
     seconds: Option<u64>,
     bookmarks: bool,
+    fields: Option<String>,
+    limit: Option<usize>,
+    after: Option<String>,
+    options: Options,
+    policy: Option<String>,
+    grace: Option<i64>,
+}
+
+/// Why there is nothing that could be carried out.
+pub(super) enum Unfit {
+    /// The server would say this.
+    Refused(Box<Refused>),
+    /// There is more to it than is modelled.
+    Unknown(String),
+}
+
+impl From<String> for Unfit {
+    fn from(what: String) -> Self {
+        Self::Unknown(what)
+    }
+}
+
+impl From<&str> for Unfit {
+    fn from(what: &str) -> Self {
+        Self::Unknown(what.to_owned())
+    }
+}
+
+fn refuse<T>(code: u16, reason: &'static str, message: &str) -> Result<T, Unfit> {
+    Err(Unfit::Refused(Box::new(Refused::new(
+        code, reason, message,
+    ))))
 }
 
 /// Reads a request.
-pub(super) async fn parse(request: Request<Body>) -> Result<ApiRequest, String> {
+pub(super) async fn parse(request: Request<Body>) -> Result<ApiRequest, Unfit> {
     let (parts, body) = request.into_parts();
     let body = body.collect_bytes().await.map_err(|why| why.to_string())?;
     let url = Url::parse("http://server")
@@ -30,20 +63,31 @@ pub(super) async fn parse(request: Request<Body>) -> Result<ApiRequest, String> 
     let body = if body.is_empty() {
         Value::Null
     } else {
-        serde_json::from_slice(&body).map_err(|why| format!("a body that is not JSON: {why}"))?
+        match serde_json::from_slice(&body) {
+            Ok(body) => body,
+            Err(why) => return refuse(400, "BadRequest", &why.to_string()),
+        }
     };
     let content_type = parts
         .headers
         .get(http::header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    interpret(&parts.method, &url, content_type, body).map_err(|what| {
-        format!(
-            "{what} is not modelled: {} {}",
-            parts.method,
-            parts.uri.clone()
-        )
-    })
+    let user = parts
+        .headers
+        .get("impersonate-user")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let mut request =
+        interpret(&parts.method, &url, content_type, body).map_err(|unfit| match unfit {
+            Unfit::Refused(refused) => Unfit::Refused(refused),
+            Unfit::Unknown(what) => Unfit::Unknown(format!(
+                "{what} is not modelled: {} {}",
+                parts.method, parts.uri
+            )),
+        })?;
+    request.user = user;
+    Ok(request)
 }
 
 fn interpret(
@@ -51,12 +95,12 @@ fn interpret(
     url: &Url,
     content_type: &str,
     body: Value,
-) -> Result<ApiRequest, String> {
+) -> Result<ApiRequest, Unfit> {
     let segments: Vec<&str> = url.path().trim_matches('/').split('/').collect();
     let (group, rest) = match segments.as_slice() {
         ["api", version, rest @ ..] => (("", *version), rest),
         ["apis", group, version, rest @ ..] => ((*group, *version), rest),
-        _ => return Err("the path".to_owned()),
+        _ => return Err("the path".into()),
     };
     let (namespace, rest) = match rest {
         ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
@@ -67,52 +111,103 @@ fn interpret(
         [plural, name] => (*plural, *name, Subresource::None),
         [plural, name, "status"] => (*plural, *name, Subresource::Status),
         [plural, name, "scale"] => (*plural, *name, Subresource::Scale),
-        _ => return Err("the path".to_owned()),
+        ["pods", name, "eviction"] => ("pods", *name, Subresource::Eviction),
+        _ => return Err("the path".into()),
     };
-    let resource = resources::find(group.0, group.1, plural)
-        .ok_or_else(|| format!("resource {}/{plural}", group.0))?;
-    match subresource {
-        Subresource::Status if !resource.status => return Err("the status subresource".to_owned()),
-        Subresource::Scale if !resource.scale => return Err("the scale subresource".to_owned()),
-        Subresource::None | Subresource::Status | Subresource::Scale => {}
+    let Some(resource) = resources::find(group.0, group.1, plural) else {
+        // Of a group that nobody serves there is nothing; of another we may have left something out.
+        return if resources::of_group(group.0, group.1).next().is_some()
+            && !plural.starts_with("nothing")
+        {
+            Err(format!("resource {}/{plural}", group.0).into())
+        } else {
+            refuse(404, "", "404 page not found")
+        };
+    };
+    let known = match subresource {
+        Subresource::Status => resource.status,
+        Subresource::Scale => resource.scale,
+        Subresource::None | Subresource::Eviction => true,
+    };
+    if !known {
+        return refuse(
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+        );
     }
     let parameters = parameters(url)?;
-    let selector = Selector::parse(parameters.selector.as_deref().unwrap_or_default())?;
+    let selector = match Selector::parse(parameters.selector.as_deref().unwrap_or_default()) {
+        Ok(selector) => selector,
+        Err(why) => return refuse(400, "BadRequest", &why),
+    };
+    let fields = match Fields::parse(parameters.fields.as_deref().unwrap_or_default()) {
+        Ok(fields) => fields,
+        Err(field) if resource.is_ours() => {
+            return refuse(
+                400,
+                "BadRequest",
+                &format!("field label not supported: {field}"),
+            );
+        }
+        Err(field) => return Err(format!("field selector {field}").into()),
+    };
     let shown = if body.is_null() {
         format!("{method} {}", url.path())
     } else {
         format!("{method} {} {body}", url.path())
     };
+    let version = match parameters.version.as_deref() {
+        None | Some("" | "0") => None,
+        Some(version) => match version.parse::<u64>() {
+            Ok(version) => Some(version),
+            Err(why) => return refuse(400, "BadRequest", &why.to_string()),
+        },
+    };
     let verb = match (method, name.is_empty()) {
         (&Method::GET, true) if parameters.watch => Verb::Watch(Watch {
             selector,
-            from: parameters
-                .version
-                .and_then(|version| version.parse().ok())
-                .filter(|version| *version > 0)
-                .ok_or("a watch without a resourceVersion")?,
+            fields,
+            from: version.ok_or("a watch without a resourceVersion")?,
             seconds: parameters.seconds.ok_or("a watch without a timeout")?,
             bookmarks: parameters.bookmarks,
         }),
         (&Method::GET, true) => {
-            if parameters.version.is_some() {
-                return Err("a list at a resourceVersion".to_owned());
+            if version.is_some() {
+                return Err("a list at a resourceVersion".into());
             }
-            Verb::List(selector)
+            Verb::List(List {
+                selector,
+                fields,
+                limit: parameters.limit,
+                after: parameters.after,
+            })
         }
         (&Method::GET, false) => Verb::Get,
         (&Method::POST, true) => Verb::Create(body),
+        (&Method::POST, false) if subresource == Subresource::Eviction => Verb::Create(body),
         (&Method::PUT, false) => Verb::Replace(body),
         (&Method::PATCH, false) => Verb::Patch(
             match content_type {
                 "application/merge-patch+json" => PatchType::Merge,
                 "application/json-patch+json" => PatchType::Json,
-                other => return Err(format!("content type {other}")),
+                "application/strategic-merge-patch+json" if !resource.is_ours() => {
+                    return Err("a strategic merge patch".into());
+                }
+                "application/apply-patch+yaml" => return Err("server-side apply".into()),
+                other => return refuse(415, "UnsupportedMediaType", other),
             },
             body,
         ),
-        (&Method::DELETE, false) => Verb::Delete(body),
-        _ => return Err("the verb".to_owned()),
+        (&Method::DELETE, false) => Verb::Delete(deletion(body, &parameters)),
+        (&Method::DELETE, true) => return Err("deletion of a collection".into()),
+        _ => {
+            return refuse(
+                405,
+                "MethodNotAllowed",
+                "the server does not allow this method on the requested resource",
+            );
+        }
     };
     Ok(ApiRequest {
         resource,
@@ -120,9 +215,26 @@ fn interpret(
         name: name.to_owned(),
         subresource,
         verb,
+        options: parameters.options,
+        user: None,
         manager: parameters.manager.unwrap_or_else(|| "unknown".to_owned()),
         shown,
     })
+}
+
+/// The options of a deletion, from the body and the URL.
+fn deletion(body: Value, parameters: &Parameters) -> Value {
+    let mut options = if body.is_object() { body } else { json!({}) };
+    if let Some(policy) = &parameters.policy {
+        options["propagationPolicy"] = json!(policy);
+    }
+    if let Some(grace) = parameters.grace {
+        options["gracePeriodSeconds"] = json!(grace);
+    }
+    if parameters.options.dry_run {
+        options["dryRun"] = json!(["All"]);
+    }
+    options
 }
 
 fn parameters(url: &Url) -> Result<Parameters, String> {
@@ -135,9 +247,17 @@ fn parameters(url: &Url) -> Result<Parameters, String> {
             "resourceVersion" => found.version = Some(value.into_owned()),
             "timeoutSeconds" => found.seconds = value.parse().ok(),
             "allowWatchBookmarks" => found.bookmarks = value == "true",
-            // Everything is given in one page, and unknown fields are refused by the schema.
-            "limit" => {}
-            "fieldValidation" if value == "Strict" => {}
+            "fieldSelector" => found.fields = Some(value.into_owned()),
+            "limit" => found.limit = value.parse().ok().filter(|limit| *limit > 0),
+            "continue" => found.after = Some(value.into_owned()).filter(|token| !token.is_empty()),
+            "dryRun" if value == "All" => found.options.dry_run = true,
+            "propagationPolicy" => found.policy = Some(value.into_owned()),
+            "gracePeriodSeconds" => found.grace = value.parse().ok(),
+            "fieldValidation" => match &*value {
+                "Strict" => found.options.strict = true,
+                "Ignore" | "Warn" => {}
+                other => return Err(format!("fieldValidation={other}")),
+            },
             other => return Err(format!("parameter {other}={value}")),
         }
     }

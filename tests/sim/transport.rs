@@ -21,7 +21,8 @@ use super::{
     faults::{self, deaths, plan::Moment, plan::What},
     monitors::Asked,
     process::Process,
-    request, watch,
+    request::{self, Unfit},
+    rights, watch,
     world::Shared,
 };
 
@@ -51,15 +52,22 @@ async fn serve(
     let at = shared.lock().now();
     if let Some((code, body)) = discovery::answer(request.method(), request.uri().path()) {
         travel(shared).await;
-        return Ok(answer(code, &body));
+        return Ok(written(code, body));
     }
     let request = match request::parse(request).await {
         Ok(request) => request,
-        Err(what) => {
+        Err(Unfit::Refused(refused)) => return Ok(answer(refused.code, &refused.body())),
+        Err(Unfit::Unknown(what)) => {
             shared.lock().complain(&what);
             return Ok(answer(501, &json!(what)));
         }
     };
+    if let Some(refused) = rights::refusal(&request) {
+        if request.user.is_none() {
+            shared.lock().complain(&refused.message);
+        }
+        return Ok(answer(refused.code, &refused.body()));
+    }
     let struck = faults::meet(shared, process.node, &request);
     let request = Sent { request, at };
     let answered = match (struck, frozen(shared, process)) {
@@ -214,12 +222,15 @@ async fn travel(shared: &Shared) {
 /// What the server does with the request.
 fn meet(shared: &Shared, request: &ApiRequest, asked: Option<&mut Asked>) -> (u16, Value) {
     let mut world = shared.lock();
-    let counts = deaths::counts(request);
+    let counts = request.user.is_none() && deaths::counts(request);
     if counts {
         deaths::before(&mut world, request);
     }
     let author = Author {
-        by: By::Controller,
+        by: match request.user {
+            None => By::Controller,
+            Some(_) => By::Person,
+        },
         manager: request.manager.clone(),
     };
     let before = world.store.version();
@@ -234,7 +245,7 @@ fn meet(shared: &Shared, request: &ApiRequest, asked: Option<&mut Asked>) -> (u1
         world.note("event");
     } else if request.mutates() {
         world.note(format_args!("{} -> {code}", request.shown));
-        if !matches!(code, 200 | 201 | 404 | 409) {
+        if request.user.is_none() && !matches!(code, 200 | 201 | 404 | 409) {
             world.complain(format_args!(
                 "{} was refused with {code}: {}",
                 request.shown, body["message"]
@@ -250,7 +261,11 @@ fn meet(shared: &Shared, request: &ApiRequest, asked: Option<&mut Asked>) -> (u1
 }
 
 fn answer(code: u16, body: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(body.to_string()));
+    written(code, body.to_string())
+}
+
+fn written(code: u16, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(code).expect("a status code");
     response
 }

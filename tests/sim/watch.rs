@@ -135,11 +135,9 @@ impl Following {
         };
         if self.expired {
             self.over = true;
-            let refused = Refused {
-                code: 410,
-                reason: "Expired",
-                message: format!("too old resource version: {}", self.seen),
-            };
+            let oldest = world.store.compacted();
+            let message = format!("too old resource version: {} ({oldest})", self.seen);
+            let refused = Refused::new(410, "Expired", message);
             return Look::Event(json!({"type": "ERROR", "object": refused.body()}));
         }
         for change in world.store.changes_after(self.plural, self.seen) {
@@ -149,6 +147,7 @@ impl Following {
             }
             self.seen = change.version;
             if (self.namespace.is_empty() || change.key.namespace == self.namespace)
+                && self.watch.fields.matches(&change.key)
                 && let Some(type_) = self.event_type(change)
             {
                 return Look::Event(json!({"type": type_, "object": *change.object}));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Due;
 use crate::{
-    api::names::ApiNames,
+    api::names::{ApiNames, is_hash_label},
     sim::{
         request::Subresource,
         resources, server,
@@ -16,6 +16,9 @@ use crate::{
         world::World,
     },
 };
+
+/// The kinds that it adopts.
+const ADOPTED: [&str; 4] = ["rollouts", "services", "ingresses", "analysistemplates"];
 
 /// By what it knows its objects.
 const TRACKED: &str = "app.kubernetes.io/instance";
@@ -40,6 +43,39 @@ pub fn begin(world: &mut World, agent: Agent) {
     let every = agent.every;
     world.actors.gitops = Some(agent);
     world.plan(every, Due::GitOps);
+}
+
+/// The agent begins to look after what people have made by now: as it is, without what a controller has put into it. Routes
+/// it leaves alone.
+pub fn adopt(world: &mut World, every: Duration) {
+    let owned = |object: &Value| object["metadata"]["ownerReferences"].is_array();
+    let manifests = world
+        .store
+        .all()
+        .filter(|(key, object)| ADOPTED.contains(&key.plural) && !owned(object))
+        .map(|(_, object)| {
+            let metadata = &object["metadata"];
+            let mut manifest = json!({
+                "apiVersion": object["apiVersion"], "kind": object["kind"],
+                "metadata": {"name": metadata["name"], "namespace": metadata["namespace"]},
+                "spec": object["spec"],
+            });
+            if let Some(selector) = manifest.pointer_mut("/spec/selector")
+                && let Some(selector) = selector.as_object_mut()
+            {
+                selector.retain(|key, _| !is_hash_label(key));
+            }
+            manifest
+        })
+        .collect();
+    let agent = Agent {
+        every,
+        manifests,
+        prunes: false,
+        ignores: Vec::new(),
+        respects_marks: false,
+    };
+    begin(world, agent);
 }
 
 /// The agent goes.

@@ -46,7 +46,10 @@ pub enum Step {
 }
 
 pub(super) fn react(world: &mut World, change: &Change) {
-    if change.key.plural == "pods" && change.before.is_none() {
+    if change.key.plural == "pods"
+        && change.before.is_none()
+        && !nodes::is_elsewhere(world, &change.object)
+    {
         begin(world, &change.key, &change.object);
     }
 }

@@ -32,6 +32,14 @@ pub enum Step {
     Back,
 }
 
+/// Whether the pod is on a node that nobody here keeps.
+pub(in crate::sim) fn is_elsewhere(world: &World, pod: &Value) -> bool {
+    let ours = |node: &str| (0..world.nature.nodes.max(1)).any(|index| name(index) == node);
+    pod["spec"]["nodeName"]
+        .as_str()
+        .is_some_and(|node| !ours(node))
+}
+
 /// The name of a node that is there, for a new pod.
 pub(super) fn assign(world: &mut World) -> String {
     let there: Vec<u32> = (0..world.nature.nodes.max(1))

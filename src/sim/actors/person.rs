@@ -56,9 +56,7 @@ pub enum What {
 
 /// Puts a wish on the agenda.
 pub fn plan(world: &mut World, after: Duration, wish: Wish) {
-    world.actors.wishes += 1;
-    let number = world.actors.wishes;
-    world.plan(after, Due::Wish(number, wish));
+    world.plan(after, Due::Wish(wish));
 }
 
 /// So many wishes, with such times between them. A Rollout that is deleted is created again by the next wish.

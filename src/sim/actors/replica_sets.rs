@@ -90,13 +90,13 @@ fn create_pod(world: &mut World, key: &Key, set: &Value) -> Result<(), Refused> 
             .filter(|(pod, _)| pod.namespace == key.namespace)
             .count();
         if used >= most {
-            return Err(Refused {
-                code: 403,
-                reason: "Forbidden",
-                message: format!(
+            return Err(Refused::new(
+                403,
+                "Forbidden",
+                format_args!(
                     "pods is forbidden: exceeded quota: pods, requested: pods=1, used: pods={used}, limited: pods={most}"
                 ),
-            });
+            ));
         }
     }
     let mut prefix = format!("{}-", key.name);

@@ -1,6 +1,8 @@
 //! A cluster that behaves otherwise from some time on.
 
-use super::gateway;
+use std::time::Duration;
+
+use super::{gateway, gitops};
 use crate::sim::{
     metrics::MetricFault,
     nature::{Mood, Span},
@@ -31,6 +33,8 @@ pub enum Turn {
     Gaps(f64),
     /// How many requests come in.
     Load(Rate),
+    /// A GitOps agent looks after what there is, so often; or none does.
+    GitOps(Option<Duration>),
 }
 
 pub(super) fn take(world: &mut World, turn: Turn) {
@@ -39,7 +43,7 @@ pub(super) fn take(world: &mut World, turn: Turn) {
         Turn::Flaps(span) => world.nature.flaps = span,
         Turn::Crashes(span) => world.nature.crashes = span,
         Turn::Start(span) => world.nature.start = span,
-        Turn::Grace(millis) => world.nature.grace = std::time::Duration::from_millis(millis),
+        Turn::Grace(millis) => world.nature.grace = Duration::from_millis(millis),
         Turn::Quota(most) => world.nature.quota = most,
         Turn::EndpointsLag(span) => world.nature.endpoints_lag = span,
         Turn::Gateway(mood) => gateway::turn(world, mood),
@@ -52,5 +56,7 @@ pub(super) fn take(world: &mut World, turn: Turn) {
             world.count_requests();
             world.traffic.load.rate = rate;
         }
+        Turn::GitOps(Some(every)) => gitops::adopt(world, every),
+        Turn::GitOps(None) => gitops::end(world),
     }
 }

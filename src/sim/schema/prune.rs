@@ -40,7 +40,7 @@ fn prune(schema: &Structural, value: &mut Value, path: &str, found: &mut Vec<Str
             }
         }),
         Value::Array(items) => {
-            let Some(each) = &schema.each else { return };
+            let Some(each) = schema.item() else { return };
             for (index, item) in items.iter_mut().enumerate() {
                 prune(each, item, &format!("{path}[{index}]"), found);
             }
@@ -63,7 +63,7 @@ pub(super) fn nulls(schema: &Structural, value: &mut Value) {
             true
         }),
         Value::Array(items) => {
-            if let Some(each) = &schema.each {
+            if let Some(each) = schema.item() {
                 for item in items {
                     nulls(each, item);
                 }
@@ -93,7 +93,7 @@ pub(super) fn defaults(schema: &Structural, value: &mut Value) {
             }
         }
         Value::Array(items) => {
-            if let Some(each) = &schema.each {
+            if let Some(each) = schema.item() {
                 for item in items {
                     defaults(each, item);
                 }

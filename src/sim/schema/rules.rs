@@ -81,7 +81,7 @@ fn at(
             }
         }
         Value::Array(items) => {
-            let Some(each) = &schema.each else { return };
+            let Some(each) = schema.item() else { return };
             for (index, item) in items.iter().enumerate() {
                 let old = counterpart(schema, item, old);
                 at(each, item, old, &format!("{path}[{index}]"), found);

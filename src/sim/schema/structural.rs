@@ -201,6 +201,12 @@ impl Structural {
 
     /// The schema of a field, or of a key of a map.
     pub(super) fn field(&self, name: &str) -> Option<&Self> {
-        self.properties.get(name).or(self.each.as_deref())
+        let own = self.properties.get(name);
+        own.or_else(|| self.each.as_deref().filter(|_| self.type_ != Type::Array))
+    }
+
+    /// The schema of the items of a list.
+    pub(super) fn item(&self) -> Option<&Self> {
+        self.each.as_deref().filter(|_| self.type_ == Type::Array)
     }
 }

@@ -7,11 +7,22 @@ use super::{
     structural::{Bounds, Size, Structural, Type},
 };
 
-/// What is wrong with the values of an object; what is as it was is not looked at.
-pub(super) fn values(root: &Structural, object: &Value, old: Option<&Value>) -> Vec<Complaint> {
-    let mut found = Vec::new();
-    judge(root, object, old, "", &mut found);
-    found
+/// Adds what is wrong with the values of an object, or of a part of it; what is as it was is not looked at. The server's words name
+/// fields from that part on.
+pub(super) fn values(
+    root: &Structural,
+    value: &Value,
+    old: Option<&Value>,
+    part: &str,
+    found: &mut Vec<Complaint>,
+) {
+    let known = found.len();
+    judge(root, value, old, "", found);
+    if !part.is_empty() {
+        for complaint in &mut found[known..] {
+            complaint.field = child(part, &complaint.field);
+        }
+    }
 }
 
 pub(super) fn child(path: &str, name: &str) -> String {
@@ -69,7 +80,7 @@ fn judge(
             }
         }
         Value::Array(items) => {
-            if let Some(each) = &schema.each {
+            if let Some(each) = schema.item() {
                 for (index, item) in items.iter().enumerate() {
                     let old = counterpart(schema, item, old);
                     judge(each, item, old, &format!("{path}[{index}]"), found);
@@ -240,7 +251,7 @@ fn twice(schema: &Structural, value: &Value, path: &str, found: &mut Vec<Complai
                     let cause = Cause::Duplicate(Value::Object(key(item)));
                     found.push(Complaint::new(here(), cause, ""));
                 }
-                if let Some(each) = &schema.each
+                if let Some(each) = schema.item()
                     && (item.is_object() || item.is_array())
                 {
                     twice(each, item, &here(), found);

@@ -167,11 +167,7 @@ impl Play<'_> {
 }
 
 fn invalid(message: String) -> Refused {
-    Refused {
-        code: 422,
-        reason: "Invalid",
-        message,
-    }
+    Refused::new(422, "Invalid", message)
 }
 
 /// Whether a write that was refused is a matter of time: then what follows it has to wait.

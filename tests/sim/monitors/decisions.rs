@@ -11,6 +11,7 @@ mod not_retried;
 mod proof;
 mod samples;
 mod starts_anew;
+mod withheld;
 mod without_checks;
 
 use super::{Monitor, per_release::each};
@@ -26,6 +27,7 @@ pub(super) fn all() -> Vec<Box<dyn Monitor>> {
         each::<evidence::Evidence>(),
         Box::new(dry_run::DryRun),
         each::<not_broken_off::NotBrokenOff>(),
+        Box::new(withheld::Withheld::default()),
         Box::new(without_checks::WithoutChecks),
         each::<abort_wins::AbortWins>(),
         Box::new(samples::Samples),

@@ -48,6 +48,8 @@ pub(in crate::sim) struct View {
     epoch: Timestamp,
     pub(super) now: Duration,
     pub(super) leniency: Leniency,
+    /// How far from ours a controller's clock may be, or may have been.
+    pub(super) skew: Duration,
     objects: BTreeMap<Key, Arc<Value>>,
     releases: BTreeMap<(String, String), Touched>,
     /// Whom the last change was about.
@@ -60,6 +62,7 @@ impl View {
             epoch,
             now: Duration::ZERO,
             leniency,
+            skew: Duration::ZERO,
             objects: BTreeMap::new(),
             releases: BTreeMap::new(),
             touched: Vec::new(),
@@ -73,6 +76,11 @@ impl View {
     /// The time now, on everybody's clock.
     pub(super) fn clock(&self) -> Timestamp {
         self.time(self.now)
+    }
+
+    /// The latest that it may be on any controller's clock.
+    pub(super) fn latest(&self) -> Timestamp {
+        self.time(self.now + self.skew)
     }
 
     pub(super) fn get(
@@ -194,7 +202,7 @@ impl View {
         }
         while past
             .front()
-            .is_some_and(|(until, _)| *until + self.leniency.lateness < self.now)
+            .is_some_and(|(until, _)| until.saturating_add(self.leniency.lateness) < self.now)
         {
             past.pop_front();
         }

@@ -28,7 +28,7 @@ impl Monitor for OwnWrites {
                 };
                 let known = self.known.get(&(asked.process, key.clone()));
                 let stale = known.is_some_and(|(own, since)| {
-                    version < *own && *since + view.leniency.lateness < asked.sent
+                    version < *own && since.saturating_add(view.leniency.lateness) < asked.sent
                 });
                 told.check("C10", !stale, || {
                     format!("a {} of {key} is about version {version}, and the same process wrote {known:?}", asked.verb)

@@ -36,8 +36,9 @@ impl OfRelease for Proof {
         // The index goes back to the first step with a retry or an abort.
         for (index, step) in steps.iter().enumerate().take(until).skip(before.step()) {
             if step.analysis.is_some() {
+                // One that was broken off proves nothing.
                 let run = before.run_of_step(before.current(), index);
-                let phase = run.and_then(|run| run.phase);
+                let phase = run.filter(|run| !run.terminate).and_then(|run| run.phase);
                 told.check("D1", phase == Some(AnalysisPhase::Successful), || {
                     format!("step {index} is passed, and its analysis is {phase:?}")
                 });
@@ -77,8 +78,10 @@ fn at_the_end(before: &Release, told: &mut Told) {
         ),
     ];
     for (role, _) in asked.into_iter().filter(|(_, analysis)| analysis.is_some()) {
-        let phase = before
-            .run_for(before.current(), role)
+        // A bake ends its own; any other that was broken off proves nothing.
+        let run = before.run_for(before.current(), role);
+        let phase = run
+            .filter(|run| role == "Bake" || !run.terminate)
             .and_then(|run| run.phase);
         // What was inconclusive a person has settled before this write.
         let settled = phase == Some(AnalysisPhase::Inconclusive) && role == "PrePromotion";

@@ -29,12 +29,11 @@ fn is_owed(release: &Release) -> bool {
 impl OfRelease for Aborted {
     fn look(&mut self, touched: &Touched, view: &View, told: &mut Told) {
         let after = &touched.after;
-        let bound = view.leniency.patience
-            + if after.dynamic() {
-                GROWTH
-            } else {
-                Duration::ZERO
-            };
+        let bound = view.leniency.patience.saturating_add(if after.dynamic() {
+            GROWTH
+        } else {
+            Duration::ZERO
+        });
         if touched.before.mode() != Mode::Aborted && after.mode() == Mode::Aborted && !touched.new {
             told.check("L1", true, String::new);
         }

@@ -52,12 +52,15 @@ impl OfRelease for Deadline {
         if touched.by_controller() && says(after) && !says(before) {
             // Time that pods were missing adds up, and times in a status have no fractions.
             let since = view.now - self.begun + Duration::from_secs(1);
-            told.check("L4", since >= limit(after), || {
+            told.check("L4", since + view.skew >= limit(after), || {
                 format!("{EXCEEDED} after {since:?}")
             });
         }
         if let Some(since) = self.debt.look(waits(after), view.now) {
-            let bound = limit(&touched.before) + view.leniency.patience + Duration::from_secs(1);
+            let bound = view
+                .leniency
+                .patience
+                .saturating_add(limit(&touched.before) + Duration::from_secs(1));
             told.check("L4", since <= bound, || {
                 format!(
                     "for {since:?} no pod of {} is available, and nobody says so",

@@ -65,13 +65,15 @@ impl OfRelease for Pauses {
         if !touched.itself || !touched.by_controller() || !passed || is_let_go(before, after) {
             return;
         }
-        told.check("L9", view.clock() >= end, || {
+        told.check("L9", view.latest() >= end, || {
             format!("a pause until {end} ends at {}", view.clock())
         });
         let late = self.late(end, view);
-        told.check("L9", late <= view.leniency.patience, || {
-            format!("a pause until {end} ends {late:?} later")
-        });
+        told.check(
+            "L9",
+            late <= view.leniency.patience.saturating_add(view.skew),
+            || format!("a pause until {end} ends {late:?} later"),
+        );
     }
 
     fn excuse(&mut self) {
@@ -82,9 +84,11 @@ impl OfRelease for Pauses {
         let after = &touched.after;
         if let Some(end) = ends(after).filter(|_| !is_held(after)) {
             let late = self.late(end, view);
-            told.check("L9", late <= view.leniency.patience, || {
-                format!("a pause until {end} is not over {late:?} later")
-            });
+            told.check(
+                "L9",
+                late <= view.leniency.patience.saturating_add(view.skew),
+                || format!("a pause until {end} is not over {late:?} later"),
+            );
         }
     }
 }

@@ -41,7 +41,7 @@ fn is_owed(view: &View, namespace: &str, rollout: &str) -> bool {
 
 impl PutBack {
     fn look(&mut self, view: &View, told: &mut Told) {
-        let bound = view.leniency.patience + ROUND;
+        let bound = view.leniency.patience.saturating_add(ROUND);
         for ((namespace, rollout), debt) in &mut self.0 {
             if let Some(since) = debt.look(is_owed(view, namespace, rollout), view.now) {
                 told.check("L8", since <= bound, || {

@@ -53,7 +53,8 @@ impl OfRelease for Superseded {
             let debt = self.0.entry(hash.clone()).or_default();
             let bound = delay(before, hash)
                 .unwrap_or(Duration::MAX)
-                .saturating_add(view.leniency.patience);
+                .saturating_add(view.leniency.patience)
+                .saturating_add(view.skew);
             if let Some(since) = debt.look(owed, view.now) {
                 told.check("L7", since <= bound, || {
                     format!(

@@ -1,10 +1,74 @@
 //! D.
 
 use serde_json::{Value, json};
+use tidegate::sim::store::By;
 
 use super::{Case, stand::Stand};
 
 pub(super) const CASES: &[Case] = &[
+    (
+        "D1",
+        |s| passes(s, "Successful"),
+        |s| {
+            // Broken off, it proves nothing.
+            s.at_the_analysis();
+            s.run("two", "Step", "Successful");
+            s.change(
+                By::Person,
+                "analysisruns",
+                "web-two-2-3",
+                &json!({"spec": {"terminate": true}}),
+            );
+            s.wait(1_000);
+            s.status(&json!({"currentStepIndex": 4}));
+        },
+    ),
+    (
+        "D2",
+        |s| verdict(s, "Successful", &json!([good()])),
+        |s| {
+            let measurements = json!([{"phase": "NoData", "startedAt": "1", "finishedAt": "2"}]);
+            let metric = json!({
+                "name": "errors", "phase": "Successful", "count": 1, "successful": 1, "measurements": measurements,
+            });
+            verdict(s, "Successful", &json!([metric]));
+        },
+    ),
+    (
+        "D4",
+        |s| fails(s),
+        |s| {
+            let failed = json!({"name": "errors", "phase": "Failed", "count": 1, "failed": 1});
+            verdict(s, "Running", &json!([failed]));
+            s.wait(10_000);
+            s.write(
+                "analysisruns",
+                "web-two-2-3",
+                &json!({"status": {"phase": "Failed"}}),
+            );
+        },
+    ),
+    (
+        "D10",
+        |s| {
+            s.request("1", "abort");
+            answer(
+                s,
+                "1",
+                "abort",
+                &json!({"abort": true, "phase": "Degraded", "currentStepIndex": 0}),
+            );
+        },
+        |s| {
+            s.request("1", "abort");
+            answer(
+                s,
+                "1",
+                "abort",
+                &json!({"message": "a promotion is under way"}),
+            );
+        },
+    ),
     ("D1", |s| passes(s, "Successful"), |s| passes(s, "Running")),
     (
         "D1",

@@ -276,10 +276,11 @@ impl Stand {
         let mut metrics = metrics.clone();
         for metric in metrics.as_array_mut().into_iter().flatten() {
             if metric["measurements"].is_null() {
+                let phase = metric["phase"].clone();
                 let counted = metric["count"].as_i64().unwrap_or(0);
                 let starts = (0..counted).map(|second| format!("2026-01-02T03:05:0{second}Z"));
                 metric["measurements"] = starts
-                    .map(|at| json!({"startedAt": at, "finishedAt": at}))
+                    .map(|at| json!({"phase": phase, "startedAt": at, "finishedAt": at}))
                     .collect();
             }
         }

@@ -10,6 +10,19 @@ use super::{
 
 pub(super) const CASES: &[Case] = &[
     (
+        "T13",
+        |s| {
+            given_up(s);
+            s.wait(6_000);
+            s.pin("web-canary", "one");
+        },
+        |s| {
+            given_up(s);
+            s.wait(30_000);
+            s.pin("web-canary", "one");
+        },
+    ),
+    (
         "T1",
         |s| s.pin("web-stable", "two"),
         |s| {

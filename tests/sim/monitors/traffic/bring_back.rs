@@ -1,10 +1,12 @@
 //! T12, T13: what was given up loses its traffic at once where stable can serve it, and every other route to it, too.
 
+use std::time::Duration;
+
 use crate::sim::monitors::{
     Told, View,
     debt::Debt,
     per_release::OfRelease,
-    release::{Mode, Release},
+    release::{Mode, Release, Router},
     view::Touched,
 };
 
@@ -12,6 +14,7 @@ use crate::sim::monitors::{
 pub(super) struct BringBack {
     weight: Debt,
     routes: Debt,
+    service: Debt,
 }
 
 impl BringBack {
@@ -33,6 +36,23 @@ impl BringBack {
             && after.routes.by_header
             && after.routes.canary_pin.as_deref() == Some(after.current())
             && !is_blocked(after);
+        let service = given_up
+            && serves
+            && after.router() == Router::Weights
+            && after.canary_weight() == 0
+            && !after.routes.by_header
+            && after.routes.canary_pin.as_deref() == Some(after.current())
+            && !is_blocked(after);
+        if let Some(since) = self.service.look(service, view.now) {
+            let bound = view
+                .leniency
+                .patience
+                .saturating_add(FORGOTTEN)
+                .saturating_add(view.skew);
+            told.check("T13", since <= bound, || {
+                format!("{since:?} after its traffic has gone the canary Service leads to what was given up")
+            });
+        }
         if given_up && touched.before.mode() != Mode::Aborted {
             told.check("T13", true, String::new);
         }
@@ -43,6 +63,9 @@ impl BringBack {
         }
     }
 }
+
+/// Until proxies have forgotten it, the canary Service leads to what was given up.
+const FORGOTTEN: Duration = Duration::from_secs(15);
 
 /// Where what would be written is not there.
 fn is_blocked(release: &Release) -> bool {
@@ -57,6 +80,7 @@ impl OfRelease for BringBack {
     fn excuse(&mut self) {
         self.weight.forgive();
         self.routes.forgive();
+        self.service.forgive();
     }
 
     fn finish(&mut self, touched: &Touched, view: &View, told: &mut Told) {

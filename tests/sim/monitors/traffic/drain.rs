@@ -39,7 +39,7 @@ impl OfRelease for Drain {
             }
             if let Some(last) = self.routed.get(hash) {
                 let since = view.now - *last;
-                told.check("T5", since >= LEAST, || {
+                told.check("T5", since + view.skew >= LEAST, || {
                     format!("{hash} goes to 0 pods {since:?} after its last traffic")
                 });
             }
@@ -54,7 +54,7 @@ impl OfRelease for Drain {
             let since = view.now - *last;
             // Nobody can be cut off from a version without pods.
             let empty = touched.lately(|release| release.available(pin) == 0);
-            told.check("T5", since >= LEAST || empty, || {
+            told.check("T5", since + view.skew >= LEAST || empty, || {
                 format!("the canary Service leaves {pin} {since:?} after its last traffic")
             });
         }

@@ -19,7 +19,7 @@ impl OfRelease for StepCap {
         if is <= was || harmless || after.stable() == after.current() {
             return;
         }
-        let cap = steps::most(before, view.clock());
+        let cap = steps::most(before, view.latest());
         told.check("T10", is <= cap, || {
             format!(
                 "the canary gets {is}, and step {} allows {cap}",
