@@ -118,7 +118,6 @@ fn story(name: &'static str, nature: Nature, story: Vec<Beat>) -> Scenario {
         same: Same::End,
         answers: Arc::new(|_| Ok(MetricValue::Vector(Vec::new()))),
         story: [deployed, story].concat(),
-        same: Same::End,
     }
 }
 
