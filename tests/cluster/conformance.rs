@@ -23,7 +23,9 @@ const KEEP: &str = "TIDEGATE_KEEP_ANSWERS";
 async fn impatient(testbed: &Testbed) -> Client {
     let kubeconfig = Kubeconfig::read_from(testbed.kubeconfig_path()).unwrap();
     let options = KubeConfigOptions::default();
-    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.unwrap();
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .unwrap();
     config.default_retry = false;
     Client::try_from(config).unwrap()
 }

@@ -140,7 +140,10 @@ impl Incident {
 
     /// Nothing is wrong.
     fn is_green(&self) {
-        let seed = std::env::var("INCIDENT_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+        let seed = std::env::var("INCIDENT_SEED")
+            .ok()
+            .and_then(|seed| seed.parse().ok())
+            .unwrap_or(1);
         let (found, outcome) = self.found(seed);
         assert!(
             found.is_empty(),
