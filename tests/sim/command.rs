@@ -202,17 +202,13 @@ fn play(draws: Vec<Draw>, progress: &Progress) -> Tally {
         if wrong.is_empty() {
             passed.fetch_add(1, Ordering::Relaxed);
         } else {
+            let (seed, scenario) = (draw.seed, &draw.scenario);
+            progress.say(&format!("seed {seed}: {scenario}: {}", wrong[0]));
             failures.lock().expect("no panic").push((draw, wrong));
         }
     });
     let mut failures = failures.into_inner().expect("no panic");
     failures.sort_by_key(|(draw, _)| draw.seed);
-    for (draw, wrong) in &failures {
-        progress.say(&format!(
-            "seed {}: {}: {}",
-            draw.seed, draw.scenario, wrong[0]
-        ));
-    }
     Tally {
         passed: passed.into_inner(),
         failed: failures.len() as u64,
