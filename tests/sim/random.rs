@@ -32,6 +32,7 @@ pub(super) struct Draw {
     /// Things go wrong to the end, which is `until`.
     pub(super) endless: bool,
     pub(super) faults: Vec<Fault>,
+    /// What goes wrong in the cluster itself, and what people do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) troubles: Vec<Trouble>,
 }

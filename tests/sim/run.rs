@@ -126,6 +126,12 @@ impl Stage {
             },
         );
         if let Err(refused) = outcome {
+            if refused.code == 404 && world.faults.strikes > 0 {
+                // Another person has deleted it.
+                world.note("there is nothing to patch");
+                world.missed += 1;
+                return;
+            }
             world.complain(format_args!("a patch was refused: {}", refused.message));
         }
     }
