@@ -1,4 +1,4 @@
-//! Ten and more bugs that controllers of this kind have had, to be put back one at a time: whoever tests must notice each.
+//! Bugs that controllers of this kind have had, to be put back one at a time: whoever tests must notice each.
 //!
 //! Only builds with the feature `mutants` can choose one; in all others [`mutated`] is `false` before anything runs. No
 //! build for users has that feature. Not here: who chooses one, and what it is noticed by (`tests/sim`).
@@ -34,6 +34,8 @@ pub enum Mutant {
     A33TerminatedIsSuccess,
     /// Who has promoted cannot abort any more.
     A37PromoteBeatsAbort,
+    /// A write that was computed from an old version of its object is written all the same.
+    A41BlindWrite,
     /// The time at which an old version may go is lost.
     A47DeadlineLost,
     /// The verdict on one version counts for the next.
@@ -42,7 +44,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::A1ServiceBeforePods,
         Self::A2WaitIsDone,
         Self::A3DesiredForAvailable,
@@ -57,6 +59,7 @@ impl Mutant {
         Self::A31FailureWithheld,
         Self::A33TerminatedIsSuccess,
         Self::A37PromoteBeatsAbort,
+        Self::A41BlindWrite,
         Self::A47DeadlineLost,
         Self::F9EvidenceOfTheLastRevision,
     ];

@@ -8,6 +8,7 @@ mod record;
 mod requests;
 mod rollout;
 mod run;
+mod verdicts;
 mod writes;
 
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
@@ -24,13 +25,16 @@ use super::{
     traffic::{Log, Shares},
 };
 use crate::{
+    analysis::plan::{FieldError, MetricPlan},
     api::names::{ApiNames, FIELD_MANAGER, Kind},
     caches::fed::Fed,
     rollout::{observe::Memory, snapshot::Snapshot},
     sim::{
+        nature::{Nature, Span},
+        request::{ApiRequest, Subresource, Verb},
         resources, server,
         store::{Author, By, Change, Key},
-        world::{Entry, Event, Happened, Nature, World},
+        world::{Event, Happened, World},
     },
 };
 use record::Record;
@@ -41,6 +45,9 @@ const NOTICE: Duration = Duration::from_millis(30);
 const FIRST_DEPLOY: Duration = Duration::from_hours(1);
 /// How long pods go on serving that are told to end, when their template does not say.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// What an AnalysisRun is to measure, or why it cannot.
+type Plans = Result<Vec<MetricPlan>, Vec<FieldError>>;
 
 /// Who looks at what.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,8 +62,6 @@ enum Who {
     Experiment(String),
     /// An AnalysisRun is.
     Run(String),
-    /// A Job ends, and whether well.
-    Job(String, bool),
 }
 
 /// A release as it is played.
@@ -80,8 +85,10 @@ pub(super) struct Play<'a> {
     marks: Marks,
     /// The hash of the new version, once it is declared and seen.
     new_hash: String,
-    /// What has been decided for, and is to be written, without being refused.
+    /// The controller, as the server knows it.
     author: Author,
+    /// The plans of AnalysisRuns, whose metrics never change.
+    plans: BTreeMap<String, Rc<Plans>>,
     record: Record,
 }
 
@@ -94,8 +101,7 @@ impl<'a> Play<'a> {
         let names = ApiNames::default();
         let nature = Nature {
             grace: grace(&manifests.rollout),
-            bring_back: Duration::ZERO,
-            entry: Entry::Service(String::new()),
+            start: about(options.pod_start),
             ..Nature::default()
         };
         let epoch = Timestamp::UNIX_EPOCH;
@@ -119,6 +125,7 @@ impl<'a> Play<'a> {
                 by: By::Controller,
                 manager: FIELD_MANAGER.to_owned(),
             },
+            plans: BTreeMap::new(),
             record: Record::default(),
         };
         for object in manifests.others.clone() {
@@ -148,6 +155,12 @@ impl<'a> Play<'a> {
         let why = Some(is("/waitingFor"))
             .filter(|why| !why.is_empty())
             .unwrap_or_else(|| is("/message"));
+        if let Some(what) = why.strip_suffix(" to exist") {
+            return Err(SimulateError::Missing {
+                name,
+                what: what.to_owned(),
+            });
+        }
         Err(SimulateError::NotDeployed {
             name,
             waited: self.world.now(),
@@ -190,13 +203,28 @@ impl<'a> Play<'a> {
             object["metadata"]["namespace"] = namespace.clone().into();
         }
         let person = Author::person();
-        server::create(&mut self.world, &person, resource, &namespace, object).map_err(
-            |refused| SimulateError::Refused {
+        let request = ApiRequest {
+            resource,
+            namespace,
+            name: String::new(),
+            subresource: Subresource::None,
+            verb: Verb::Create(object),
+            // As kubectl asks it. The definitions of the other group refuse nothing.
+            options: server::Options {
+                dry_run: false,
+                strict: !self.manifests.from_argo,
+            },
+            user: None,
+            manager: person.manager.clone(),
+            shown: String::new(),
+        };
+        server::handle(&mut self.world, &person, &request).map_err(|refused| {
+            SimulateError::Refused {
                 kind,
                 name,
                 message: refused.message,
-            },
-        )?;
+            }
+        })?;
         self.take_in();
         Ok(())
     }
@@ -229,9 +257,8 @@ impl<'a> Play<'a> {
                     Who::Rollout => self.look_at_rollout()?,
                     Who::Experiment(name) => self.look_at_experiment(name)?,
                     Who::Run(name) => self.look_at_run(name)?,
-                    Who::Job(name, succeeds) => self.end_job(name, *succeeds)?,
                     Who::Person => self.person_looks()?,
-                    Who::Fate => self.fate_strikes()?,
+                    Who::Fate => self.fate_strikes(),
                 }
                 self.take_in();
             }
@@ -263,7 +290,9 @@ impl<'a> Play<'a> {
         match plural {
             "pods" | "events" | "leases" | "secrets" => {}
             _ => {
-                self.wake(Who::Rollout, soon);
+                if plural != Kind::AnalysisRun.plural() || says_more(change) {
+                    self.wake(Who::Rollout, soon);
+                }
                 if plural == Kind::AnalysisRun.plural() && !change.deleted {
                     self.wake(Who::Run(change.key.name.clone()), soon);
                 }
@@ -313,6 +342,27 @@ impl<'a> Play<'a> {
             | Scenario::NoMetrics
             | Scenario::NodeLoss => self.options.rps,
         }
+    }
+}
+
+/// Whether an AnalysisRun says anything that its Rollout rests on: a long release has thousands of measurements.
+fn says_more(change: &Change) -> bool {
+    let said = |object: &Value, field: &str| object["status"][field].clone();
+    let Some(before) = change.before.as_deref().filter(|_| !change.deleted) else {
+        return true;
+    };
+    change.object["spec"] != before["spec"]
+        || ["phase", "message", "completedAt"]
+            .into_iter()
+            .any(|field| said(before, field) != said(&change.object, field))
+}
+
+/// A fifth more or less than so long.
+fn about(time: Duration) -> Span {
+    let least = time.mul_f64(0.8);
+    Span {
+        least,
+        most: time.mul_f64(1.2),
     }
 }
 

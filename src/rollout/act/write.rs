@@ -12,6 +12,7 @@ use crate::{
         workload::{AtRest, WorkloadKind},
     },
     caches,
+    mutants::{Mutant, mutated},
     rollout::{
         decision::{Action, Target},
         status,
@@ -197,7 +198,9 @@ pub fn status_patch(
 
 /// The patch with its precondition.
 pub(super) fn over(resource_version: &str, mut patch: Value) -> Value {
-    patch["metadata"]["resourceVersion"] = json!(resource_version);
+    if !mutated(Mutant::A41BlindWrite) {
+        patch["metadata"]["resourceVersion"] = json!(resource_version);
+    }
     patch
 }
 

@@ -28,6 +28,7 @@ fn scenario(mutant: Mutant) -> Incident {
         Mutant::A31FailureWithheld => verdicts::one_of_two_metrics(),
         Mutant::A33TerminatedIsSuccess => verdicts::broken_off(),
         Mutant::A37PromoteBeatsAbort => verdicts::abort_after_promotion(),
+        Mutant::A41BlindWrite => convergence::conflicts(),
         Mutant::A47DeadlineLost => convergence::many_versions(),
         Mutant::F9EvidenceOfTheLastRevision => flagger::evidence(),
     }
