@@ -34,6 +34,8 @@ pub struct Options {
     pub error_rate: f64,
     /// When a fault comes that does not come with the start.
     pub after: Duration,
+    /// How long a pod takes until its container runs, give or take a fifth.
+    pub pod_start: Duration,
     /// When a person lets a pause end that waits for one; `None`: nobody does.
     pub promote_after: Option<Duration>,
     /// How long to play at most.
@@ -52,6 +54,7 @@ impl Default for Options {
             rps: 50.0,
             error_rate: 0.5,
             after: Duration::from_secs(30),
+            pod_start: Duration::from_secs(5),
             promote_after: Some(Duration::from_mins(1)),
             limit: Duration::from_hours(168),
             seed: 1,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// Modules that decide, render or describe: a file, or everything in the folder beside it.
-const PURE: [&str; 18] = [
+const PURE: [&str; 19] = [
     "src/rollout/decide",
     "src/rollout/act/write",
     "src/rollout/decision",
@@ -22,6 +22,7 @@ const PURE: [&str; 18] = [
     "src/traffic/ingress_nginx",
     "src/traffic.rs",
     "src/api",
+    "src/simulate",
 ];
 
 /// What has no place there.

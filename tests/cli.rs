@@ -37,6 +37,7 @@ fn help_names_every_command_and_every_exit_code() {
         "resume",
         "set-image",
         "undo",
+        "simulate",
         "crds",
         "controller",
         "  0  done",

@@ -18,3 +18,4 @@ mod examples;
 mod manifests;
 mod readme;
 mod sim;
+mod simulate;

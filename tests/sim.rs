@@ -17,6 +17,7 @@ mod entropy;
 mod faults;
 mod monitors;
 mod parallel;
+mod plays;
 mod process;
 mod random;
 mod request;

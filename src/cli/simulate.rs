@@ -54,6 +54,9 @@ pub struct SimulateOptions {
     /// When the fault of bad-later and node-loss comes.
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     after: Duration,
+    /// How long a pod takes until its container runs, give or take a fifth.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    pod_start: Duration,
     /// When a person ends a pause that waits for one; 0 for never.
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse_duration)]
     promote_after: Duration,
@@ -112,6 +115,7 @@ pub(super) fn run(options: &SimulateOptions, terminal: &mut Terminal) -> Result<
             rps: options.rps,
             error_rate: options.error_rate,
             after: options.after,
+            pod_start: options.pod_start,
             promote_after: Some(options.promote_after).filter(|after| !after.is_zero()),
             seed: options.seed,
             metrics,

@@ -157,7 +157,7 @@ impl Store {
         Self {
             epoch,
             version: 100,
-            compacted: 0,
+            compacted: 100,
             objects: Objects::default(),
             history: BTreeMap::new(),
         }

@@ -17,7 +17,7 @@ pub enum SimulateError {
     #[error("there are {0} Rollouts in the files; give exactly one")]
     NotOneRollout(usize),
     /// The cluster would refuse an object.
-    #[error("The {kind} \"{name}\" is invalid: {message}")]
+    #[error("the API server would refuse {kind} {name}: {message}")]
     Refused {
         /// Its kind.
         kind: String,

@@ -24,6 +24,8 @@ pub struct Manifests {
     pub(super) rollout: Value,
     /// All other objects.
     pub(super) others: Vec<Value>,
+    /// Whether the Rollout is one of Argo Rollouts.
+    pub(super) from_argo: bool,
     /// What was made up or left out, in sentences.
     pub(super) notes: Vec<String>,
 }
@@ -67,8 +69,9 @@ impl Manifests {
         }
         let mut notes = Vec::new();
         let (mut rollouts, mut others) = (Vec::new(), Vec::new());
+        let mut from_argo = false;
         for mut object in objects {
-            to_our_group(&mut object);
+            from_argo |= to_our_group(&mut object);
             let (api_version, kind) = (
                 text(&object, "/apiVersion").to_owned(),
                 text(&object, "/kind").to_owned(),
@@ -97,6 +100,7 @@ impl Manifests {
         let mut manifests = Self {
             rollout,
             others,
+            from_argo,
             notes,
         };
         manifests.complete();
@@ -189,10 +193,13 @@ impl Manifests {
     }
 }
 
-fn to_our_group(object: &mut Value) {
+/// Whether it was of the other group.
+fn to_our_group(object: &mut Value) -> bool {
     let version = text(object, "/apiVersion");
-    if let Some((ARGO_GROUP, version)) = version.split_once('/') {
-        let group = ApiNames::default().group;
-        object["apiVersion"] = json!(format!("{group}/{version}"));
-    }
+    let Some((ARGO_GROUP, version)) = version.split_once('/') else {
+        return false;
+    };
+    let group = ApiNames::default().group;
+    object["apiVersion"] = json!(format!("{group}/{version}"));
+    true
 }

@@ -118,7 +118,8 @@ pub(super) fn answer(question: &Question<'_>, world: &World<'_>) -> Answer {
         };
     }
     let meaning = meaning(&text, question);
-    let number = |number: f64| Ok(MetricValue::Vector(vec![number]));
+    // Longer ones would only look exact.
+    let number = |number: f64| Ok(MetricValue::Vector(vec![(number * 1e4).round() / 1e4]));
     let per_second = |count: f64| number(count / window(&text).as_secs_f64());
     let share = seen.errors / seen.requests;
     let of = subject.words();
@@ -285,3 +286,6 @@ fn meaning(query: &str, question: &Question<'_>) -> Meaning {
     }
     Meaning::Unknown
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,9 +28,11 @@ use crate::{
     caches::fed::Fed,
     rollout::{observe::Memory, snapshot::Snapshot},
     sim::{
+        nature::{Nature, Span},
+        request::{ApiRequest, Subresource, Verb},
         resources, server,
         store::{Author, By, Change, Key},
-        world::{Entry, Event, Happened, Nature, World},
+        world::{Event, Happened, World},
     },
 };
 use record::Record;
@@ -55,8 +57,6 @@ enum Who {
     Experiment(String),
     /// An AnalysisRun is.
     Run(String),
-    /// A Job ends, and whether well.
-    Job(String, bool),
 }
 
 /// A release as it is played.
@@ -94,8 +94,7 @@ impl<'a> Play<'a> {
         let names = ApiNames::default();
         let nature = Nature {
             grace: grace(&manifests.rollout),
-            bring_back: Duration::ZERO,
-            entry: Entry::Service(String::new()),
+            start: about(options.pod_start),
             ..Nature::default()
         };
         let epoch = Timestamp::UNIX_EPOCH;
@@ -190,13 +189,28 @@ impl<'a> Play<'a> {
             object["metadata"]["namespace"] = namespace.clone().into();
         }
         let person = Author::person();
-        server::create(&mut self.world, &person, resource, &namespace, object).map_err(
-            |refused| SimulateError::Refused {
+        let request = ApiRequest {
+            resource,
+            namespace,
+            name: String::new(),
+            subresource: Subresource::None,
+            verb: Verb::Create(object),
+            // As kubectl asks it. The definitions of the other group refuse nothing.
+            options: server::Options {
+                dry_run: false,
+                strict: !self.manifests.from_argo,
+            },
+            user: None,
+            manager: person.manager.clone(),
+            shown: String::new(),
+        };
+        server::handle(&mut self.world, &person, &request).map_err(|refused| {
+            SimulateError::Refused {
                 kind,
                 name,
                 message: refused.message,
-            },
-        )?;
+            }
+        })?;
         self.take_in();
         Ok(())
     }
@@ -229,9 +243,8 @@ impl<'a> Play<'a> {
                     Who::Rollout => self.look_at_rollout()?,
                     Who::Experiment(name) => self.look_at_experiment(name)?,
                     Who::Run(name) => self.look_at_run(name)?,
-                    Who::Job(name, succeeds) => self.end_job(name, *succeeds)?,
                     Who::Person => self.person_looks()?,
-                    Who::Fate => self.fate_strikes()?,
+                    Who::Fate => self.fate_strikes(),
                 }
                 self.take_in();
             }
@@ -313,6 +326,15 @@ impl<'a> Play<'a> {
             | Scenario::NoMetrics
             | Scenario::NodeLoss => self.options.rps,
         }
+    }
+}
+
+/// A fifth more or less than so long.
+fn about(time: Duration) -> Span {
+    let least = time.mul_f64(0.8);
+    Span {
+        least,
+        most: time.mul_f64(1.2),
     }
 }
 

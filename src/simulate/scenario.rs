@@ -5,6 +5,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::sim::actors::behaviour::{Behaviour, Run};
+
 /// A scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -62,18 +64,28 @@ impl Scenario {
         }
     }
 
-    /// Words in the tag of the new version's image, by which the simulated pods know what to do.
-    pub(super) fn words(self) -> String {
+    /// What the containers of the new version do.
+    pub(super) fn behaviour(self) -> Behaviour {
+        let ordinary = Behaviour::default();
         match self {
-            Self::SlowStart => format!("-slow{}", SLOW.as_secs()),
-            Self::CrashLoop => "-crash".to_owned(),
-            Self::NeverReady => "-unready".to_owned(),
+            Self::SlowStart => Behaviour {
+                ready_after: Some(SLOW),
+                ..ordinary
+            },
+            Self::CrashLoop => Behaviour {
+                run: Run::CrashesAfter(Duration::ZERO),
+                ..ordinary
+            },
+            Self::NeverReady => Behaviour {
+                ready_after: None,
+                ..ordinary
+            },
             Self::Good
             | Self::Bad
             | Self::BadLater
             | Self::NoTraffic
             | Self::NoMetrics
-            | Self::NodeLoss => String::new(),
+            | Self::NodeLoss => ordinary,
         }
     }
 }

@@ -54,7 +54,9 @@ pub(super) struct Shares {
 }
 
 /// Where requests go, by what Services, routes and pods say.
-pub(super) fn shares(snapshot: &Snapshot, new_hash: &str) -> Shares {
+///
+/// `serves` says of a pod whether it answers.
+pub(super) fn shares(snapshot: &Snapshot, new_hash: &str, serves: impl Fn(&str) -> bool) -> Shares {
     let Some(strategy) = snapshot
         .rollout
         .spec
@@ -67,7 +69,7 @@ pub(super) fn shares(snapshot: &Snapshot, new_hash: &str) -> Shares {
     let through = |service: Option<&String>, share: f64| {
         let service = service.and_then(|name| snapshot.services.get(name));
         service.map_or_else(Shares::default, |service| {
-            behind(service, &snapshot.replica_sets, new_hash).part(share)
+            behind(service, &snapshot.replica_sets, new_hash, &serves).part(share)
         })
     };
     match strategy {
@@ -116,10 +118,16 @@ impl Shares {
     }
 }
 
-fn behind(service: &ServiceView, sets: &[ReplicaSetView], new_hash: &str) -> Shares {
+fn behind(
+    service: &ServiceView,
+    sets: &[ReplicaSetView],
+    new_hash: &str,
+    serves: &impl Fn(&str) -> bool,
+) -> Shares {
     let ready = service.endpoints.iter().filter(|one| one.ready);
+    let all = ready.clone().count();
     let (mut new, mut old) = (0, 0);
-    for endpoint in ready {
+    for endpoint in ready.filter(|endpoint| serves(&endpoint.pod)) {
         let of_new = sets
             .iter()
             .any(|set| set.pod_template_hash == new_hash && is_pod_of(&endpoint.pod, &set.name));
@@ -129,7 +137,8 @@ fn behind(service: &ServiceView, sets: &[ReplicaSetView], new_hash: &str) -> Sha
             old += 1;
         }
     }
-    Shares::of(new, old)
+    let answered = f64::from(new + old) / f64::from(i32::try_from(all.max(1)).unwrap_or(i32::MAX));
+    Shares::of(new, old).part(answered)
 }
 
 fn by_pods(sets: &[ReplicaSetView], new_hash: &str) -> Shares {

@@ -74,6 +74,15 @@ impl Faults {
         }
     }
 
+    /// How far from ours the clock of the controller's node can come to be.
+    pub(super) fn most_skew(&self) -> Duration {
+        let steps = self.armed.iter().map(|armed| match armed.fault.what {
+            What::Step { by } => by.unsigned_abs(),
+            _ => 0,
+        });
+        Duration::from_millis(steps.sum())
+    }
+
     /// When everything has ended.
     pub(super) fn until(&self) -> Duration {
         self.until

@@ -169,13 +169,11 @@ impl Monitors {
     }
 
     /// Bears with so much from here on: runs with faults say how late those make things.
-    #[allow(dead_code, reason = "without faults nothing is late")]
     pub(in crate::sim) fn bear(&mut self, leniency: Leniency) {
         self.view.leniency = leniency;
     }
 
     /// Clocks of controllers may be so far from ours from here on.
-    #[allow(dead_code, reason = "without faults there is one clock")]
     pub(in crate::sim) fn skew(&mut self, by: Duration) {
         self.view.skew = self.view.skew.max(by);
     }

@@ -150,7 +150,15 @@ impl Following {
                 && self.watch.fields.matches(&change.key)
                 && let Some(type_) = self.event_type(change)
             {
-                return Look::Event(json!({"type": type_, "object": *change.object}));
+                let mut object = change.object.as_ref().clone();
+                // One that leaves the selector is told as it was when it was last in it.
+                if type_ == "DELETED"
+                    && let Some(before) = &change.before
+                {
+                    object = before.as_ref().clone();
+                    object["metadata"]["resourceVersion"] = json!(change.version.to_string());
+                }
+                return Look::Event(json!({"type": type_, "object": object}));
             }
         }
         Look::Nothing

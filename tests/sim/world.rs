@@ -267,6 +267,8 @@ impl Run {
     /// Things begin to go wrong: so much may be late until `until`, and for a while after it.
     pub(super) fn suffer(&mut self, faults: Faults, lateness: Duration) {
         let patience = faults.until() + AFTERWARDS;
+        // What was written with a wrong clock is compared with later ones, too.
+        self.monitors.skew(faults.most_skew());
         self.faults = faults;
         self.monitors.bear(Leniency { lateness, patience });
     }

@@ -1,6 +1,6 @@
 //! A value that a metric's conditions accept, or do not: found by trying values on the real judge.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use regex::Regex;
 use serde_json::{Value, json};
@@ -24,6 +24,9 @@ pub(super) enum Wanted {
 const USUAL: [f64; 12] = [
     0.0, 1.0, 0.5, 0.001, 0.999, 10.0, 50.0, 99.9, 100.0, 1_000.0, 1e6, -1.0,
 ];
+
+/// So many objects are tried at most.
+const MOST: usize = 1_000;
 
 /// A value of the wanted kind, if one is found.
 pub(super) fn value(
@@ -52,13 +55,7 @@ fn candidates(source: &Source, conditions: &Conditions) -> Vec<MetricValue> {
         .filter_map(Condition::highest_index)
         .max()
         .map_or(1, |index| index + 1);
-    let mut numbers = Vec::new();
-    for text in &texts {
-        for number in literals(text) {
-            let step = (number.abs() * 0.1).max(0.001);
-            numbers.extend([number - step, number + step, number]);
-        }
-    }
+    let mut numbers: Vec<f64> = texts.iter().flat_map(|text| near(text)).collect();
     numbers.extend(USUAL);
     match source {
         Source::Prometheus(_) => numbers
@@ -75,19 +72,51 @@ fn candidates(source: &Source, conditions: &Conditions) -> Vec<MetricValue> {
             values.extend(numbers.into_iter().map(|number| json!(number)));
             values.extend(texts.iter().flat_map(|text| quoted(text)));
             values.push(json!("no such text"));
-            let shapes: Vec<Vec<&str>> = texts.iter().flat_map(|text| paths(text)).collect();
-            values
-                .into_iter()
-                .flat_map(|value| {
-                    let whole = shapes
-                        .iter()
-                        .fold(json!({}), |whole, path| with(whole, path, &value));
-                    [value.clone(), Value::Array(vec![value; width]), whole]
-                })
-                .map(MetricValue::Json)
-                .collect()
+            let mut all: Vec<Value> = values
+                .iter()
+                .flat_map(|value| [value.clone(), Value::Array(vec![value.clone(); width])])
+                .collect();
+            all.extend(objects(&texts));
+            all.into_iter().map(MetricValue::Json).collect()
         }
     }
+}
+
+/// Objects with the fields that the conditions read: each with values that are near what it is compared with.
+fn objects(texts: &[&str]) -> Vec<Value> {
+    let clauses = texts.iter().flat_map(|text| text.split(['&', '|']));
+    let mut wanted: BTreeMap<Vec<&str>, Vec<Value>> = BTreeMap::new();
+    for clause in clauses {
+        for path in paths(clause) {
+            let values = wanted.entry(path).or_default();
+            values.extend(quoted(clause));
+            values.extend(near(clause).into_iter().map(|number| json!(number)));
+            values.extend([json!(true), json!(false), json!("no such text")]);
+        }
+    }
+    let mut objects = vec![json!({})];
+    for (path, values) in wanted {
+        objects = objects
+            .iter()
+            .flat_map(|object| {
+                let each = values.iter();
+                each.map(|value| with(object.clone(), &path, value))
+            })
+            .take(MOST)
+            .collect();
+    }
+    objects
+}
+
+/// The numbers of a condition, and those on both sides of them.
+fn near(text: &str) -> Vec<f64> {
+    literals(text)
+        .into_iter()
+        .flat_map(|number| {
+            let step = (number.abs() * 0.1).max(0.001);
+            [number - step, number + step, number]
+        })
+        .collect()
 }
 
 fn with(mut whole: Value, path: &[&str], value: &Value) -> Value {

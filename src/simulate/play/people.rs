@@ -12,17 +12,14 @@ use crate::{
         rollout_status::RolloutStatus,
     },
     sim::{
+        actors::{Due, nodes},
         request::Subresource,
-        server,
         store::{Author, Key},
     },
     simulate::{
         SimulateError, manifests::text, metrics::Marks, scenario::Scenario, story::MomentKind,
     },
 };
-
-/// Part of the pods that a lost node has.
-const A_THIRD: usize = 3;
 
 impl Play<'_> {
     /// Declares the new version.
@@ -47,7 +44,9 @@ impl Play<'_> {
         if to == from {
             return Err(SimulateError::SameImage(to));
         }
-        container["image"] = json!(with_words(&to, &self.options.scenario.words()));
+        container["image"] = json!(to);
+        let images = &mut self.world.nature.images;
+        images.insert(to.clone(), self.options.scenario.behaviour());
         let old = self.status();
         let old_hash = text(&old, "/stableRS").to_owned();
         self.marks = self.marks_of(&old_hash);
@@ -160,31 +159,11 @@ impl Play<'_> {
         Ok(())
     }
 
-    /// A node is lost, with a third of the pods of each version.
-    pub(super) fn fate_strikes(&mut self) -> Result<(), SimulateError> {
-        let mut by_owner: std::collections::BTreeMap<String, Vec<Key>> = [].into();
-        for (key, pod) in self.world.store.list("pods") {
-            let owner = text(pod, "/metadata/ownerReferences/0/name").to_owned();
-            by_owner.entry(owner).or_default().push(key.clone());
-        }
-        let lost: Vec<Key> = by_owner
-            .into_values()
-            .flat_map(|pods| {
-                let part = pods.len().div_ceil(A_THIRD);
-                pods.into_iter().take(part)
-            })
-            .collect();
-        self.tell(
-            MomentKind::Bad,
-            format!("a node is lost, and {} pods with it", lost.len()),
-        );
-        for key in lost {
-            let outcome =
-                server::delete(&mut self.world, &Author::cluster(), &key, &Value::Null).map(drop);
-            may_go_on(outcome, "lose_node")?;
-            self.take_in();
-        }
-        Ok(())
+    /// A node is lost, and with it about a third of the pods.
+    pub(super) fn fate_strikes(&mut self) {
+        self.world
+            .plan(Duration::ZERO, Due::Node(0, nodes::Step::Lost));
+        self.tell(MomentKind::Bad, "a node is lost with its pods".to_owned());
     }
 }
 

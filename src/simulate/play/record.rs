@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Play;
+use super::{Play, Who};
 use crate::{
     analysis::{decide::AnalysisDecision, observe::ObservedRun},
     api::{
@@ -84,9 +84,12 @@ impl Play<'_> {
         self.record.changed = self.world.now();
     }
 
-    /// Whether nothing has happened for long, and nothing of ours is going to.
+    /// Whether nothing has happened for long, and nothing is going to: a person is waited for who does not come, or nothing of
+    /// ours is due.
     pub(super) fn is_over(&self) -> bool {
-        self.due.is_empty() && self.world.now().saturating_sub(self.record.changed) > QUIET
+        let quiet = self.world.now().saturating_sub(self.record.changed);
+        let is_alone = !self.record.waits.is_empty() && !self.due.contains_key(&Who::Person);
+        quiet > QUIET + self.options.after && (is_alone || self.due.is_empty())
     }
 
     /// Traffic and pods as they are.
@@ -370,10 +373,11 @@ impl Play<'_> {
                 .iter()
                 .map(|metric| metric.measurements.len())
                 .sum();
+            let s = if count == 1 { "" } else { "s" };
             told.push((
                 kind,
                 format!(
-                    "analysis {} is {phase:?} after {count} measurements",
+                    "analysis {} is {phase:?} after {count} measurement{s}",
                     run.name
                 ),
             ));

@@ -11,6 +11,7 @@ use crate::{
         observe::{self, observe},
         status::{self, Weight},
     },
+    sim::actors::pod_serves,
     simulate::{SimulateError, traffic},
 };
 
@@ -36,7 +37,12 @@ impl Play<'_> {
             snapshot.attach_pods(pods.filter_map(|pod| observe::pod(&pod)).collect());
         }
         let decision = decide(&snapshot);
-        self.shares = traffic::shares(&snapshot, &self.new_hash);
+        let now = self.world.now();
+        let serves = |pod: &str| {
+            let pod = self.world.store.get(&self.key("pods", pod));
+            pod.is_some_and(|pod| pod_serves(pod, now))
+        };
+        self.shares = traffic::shares(&snapshot, &self.new_hash, serves);
         let snapshot = Rc::new(snapshot);
         self.seen = Some(snapshot.clone());
         self.sample(&decision.status);

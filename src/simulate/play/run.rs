@@ -17,14 +17,15 @@ use crate::{
         snapshot::{AnalysisRunSnapshot, Outcome},
     },
     api::{analysis::MeasurementPhase, names::Kind},
-    sim::{request::Subresource, resources, server, store::Author},
+    sim::{request::Subresource, resources, server},
     simulate::{SimulateError, metrics},
 };
 
 /// How long an answer takes.
 const ANSWER: Duration = Duration::from_millis(30);
-/// How long a Job takes.
-const JOB: Duration = Duration::from_secs(10);
+/// What Jobs do that measure: the words in the tag say it to the simulated cluster.
+const GOOD_JOB: &str = "job:simulated-run10";
+const BAD_JOB: &str = "job:simulated-run10-fail";
 
 impl Play<'_> {
     pub(super) fn look_at_run(&mut self, name: &str) -> Result<(), SimulateError> {
@@ -165,24 +166,20 @@ impl Play<'_> {
         let (succeeds, assumed) = metrics::job_succeeds(overridden, &self.metric_world());
         self.record.assumes(&run.name, &request.metric, assumed);
         let mut job = jobs::object(&self.names, &run.identity(), &request.metric, &name, plan);
-        if !succeeds {
-            let containers = job.pointer_mut("/spec/template/spec/containers");
-            for container in containers
-                .and_then(Value::as_array_mut)
-                .into_iter()
-                .flatten()
-            {
-                container["image"] = json!("job:simulated-fail");
-            }
+        let image = if succeeds { GOOD_JOB } else { BAD_JOB };
+        let containers = job.pointer_mut("/spec/template/spec/containers");
+        for container in containers
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
+            container["image"] = json!(image);
         }
         let namespace = self.namespace.clone();
         let resource = resources::named("jobs");
         let created = server::create(&mut self.world, &self.author, resource, &namespace, job);
         self.take_in();
         may_go_on(created.map(drop), "create_job")?;
-        self.due
-            .entry(Who::Job(name.clone(), succeeds))
-            .or_insert(self.world.now() + JOB);
         Ok(Outcome {
             metric: request.metric.clone(),
             started_at: self.millis(),
@@ -195,24 +192,6 @@ impl Play<'_> {
                 message: None,
             },
         })
-    }
-
-    /// Ends a Job that is still there.
-    pub(super) fn end_job(&mut self, name: &str, succeeds: bool) -> Result<(), SimulateError> {
-        let key = self.key("jobs", name);
-        let ended = |job: &Value| !job["status"]["conditions"].is_null();
-        if self.world.store.get(&key).is_none_or(ended) {
-            return Ok(());
-        }
-        let condition = if succeeds {
-            json!({"type": "Complete", "status": "True"})
-        } else {
-            json!({"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "the simulated fault"})
-        };
-        let patch = json!({"status": {"conditions": [condition]}});
-        let outcome = self.merge_as(&Author::cluster(), &key, Subresource::Status, &patch);
-        self.take_in();
-        may_go_on(outcome, "end_job").map(drop)
     }
 
     fn jobs_of(&self, run: &ObservedRun) -> Vec<JobView> {

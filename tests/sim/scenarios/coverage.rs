@@ -2,37 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use super::stories;
+use super::{catalogue, stories::interrupted};
 use crate::sim::{
     monitors,
     run::{self, Scenario},
 };
 
 fn all() -> Vec<Scenario> {
-    use stories::{abort, bake, blue_green, canary, deletion, experiment, interrupted, promotion};
-    vec![
-        abort::abort_under_election(),
-        abort::dynamic_abort(),
-        abort::requested_abort(),
-        bake::bake(),
-        bake::bake_back(),
-        blue_green::blue_green(),
-        blue_green::blue_green_back(),
-        canary::canary(),
-        canary::failed_analysis(),
-        canary::overtaken(),
-        canary::pod_ratio(),
-        deletion::orphans(),
-        deletion::whole(),
-        experiment::failed_experiment(),
-        experiment::good_experiment(),
+    let interrupted = [
         interrupted::missing_service(),
         interrupted::never_ready(),
         interrupted::open_pause(),
         interrupted::retried(),
         interrupted::scaled(),
-        promotion::promote_full(),
-    ]
+    ];
+    let listed = catalogue::ALL.iter().map(|listed| (listed.tell)());
+    listed.chain(interrupted).collect()
 }
 
 #[test]

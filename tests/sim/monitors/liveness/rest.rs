@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate::api::rollout_status::Phase;
+use tidegate::api::{conditions::ConditionType, rollout_status::Phase};
 
 use crate::sim::monitors::{Told, View, per_release::OfRelease, release::Mode, view::Touched};
 
@@ -26,9 +26,7 @@ impl OfRelease for Rest {
             Some(Phase::Healthy | Phase::Paused | Phase::Degraded) => true,
             // Somebody has to put back what is missing.
             Some(Phase::Progressing) => {
-                !after.routes.missing.is_empty()
-                    || after.status.next.is_some()
-                    || after.status.message.ends_with(" to exist")
+                after.holds(ConditionType::ReferenceMissing) || after.status.next.is_some()
             }
             None => false,
         };

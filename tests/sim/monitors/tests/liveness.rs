@@ -104,7 +104,9 @@ pub(super) const CASES: &[Case] = &[
         "L7",
         |s| {
             given_up(s);
-            s.wait(60_000);
+            s.wait(6_000);
+            s.pin("web-canary", "one");
+            s.wait(54_000);
             s.size("two", 0);
         },
         |s| {
