@@ -8,6 +8,7 @@ mod record;
 mod requests;
 mod rollout;
 mod run;
+mod verdicts;
 mod writes;
 
 use std::{collections::BTreeMap, rc::Rc, time::Duration};
@@ -24,6 +25,7 @@ use super::{
     traffic::{Log, Shares},
 };
 use crate::{
+    analysis::plan::{FieldError, MetricPlan},
     api::names::{ApiNames, FIELD_MANAGER, Kind},
     caches::fed::Fed,
     rollout::{observe::Memory, snapshot::Snapshot},
@@ -43,6 +45,9 @@ const NOTICE: Duration = Duration::from_millis(30);
 const FIRST_DEPLOY: Duration = Duration::from_hours(1);
 /// How long pods go on serving that are told to end, when their template does not say.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// What an AnalysisRun is to measure, or why it cannot.
+type Plans = Result<Vec<MetricPlan>, Vec<FieldError>>;
 
 /// Who looks at what.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,8 +85,10 @@ pub(super) struct Play<'a> {
     marks: Marks,
     /// The hash of the new version, once it is declared and seen.
     new_hash: String,
-    /// What has been decided for, and is to be written, without being refused.
+    /// The controller, as the server knows it.
     author: Author,
+    /// The plans of AnalysisRuns, whose metrics never change.
+    plans: BTreeMap<String, Rc<Plans>>,
     record: Record,
 }
 
@@ -118,6 +125,7 @@ impl<'a> Play<'a> {
                 by: By::Controller,
                 manager: FIELD_MANAGER.to_owned(),
             },
+            plans: BTreeMap::new(),
             record: Record::default(),
         };
         for object in manifests.others.clone() {
@@ -147,6 +155,12 @@ impl<'a> Play<'a> {
         let why = Some(is("/waitingFor"))
             .filter(|why| !why.is_empty())
             .unwrap_or_else(|| is("/message"));
+        if let Some(what) = why.strip_suffix(" to exist") {
+            return Err(SimulateError::Missing {
+                name,
+                what: what.to_owned(),
+            });
+        }
         Err(SimulateError::NotDeployed {
             name,
             waited: self.world.now(),
@@ -276,7 +290,9 @@ impl<'a> Play<'a> {
         match plural {
             "pods" | "events" | "leases" | "secrets" => {}
             _ => {
-                self.wake(Who::Rollout, soon);
+                if plural != Kind::AnalysisRun.plural() || says_more(change) {
+                    self.wake(Who::Rollout, soon);
+                }
                 if plural == Kind::AnalysisRun.plural() && !change.deleted {
                     self.wake(Who::Run(change.key.name.clone()), soon);
                 }
@@ -327,6 +343,18 @@ impl<'a> Play<'a> {
             | Scenario::NodeLoss => self.options.rps,
         }
     }
+}
+
+/// Whether an AnalysisRun says anything that its Rollout rests on: a long release has thousands of measurements.
+fn says_more(change: &Change) -> bool {
+    let said = |object: &Value, field: &str| object["status"][field].clone();
+    let Some(before) = change.before.as_deref().filter(|_| !change.deleted) else {
+        return true;
+    };
+    change.object["spec"] != before["spec"]
+        || ["phase", "message", "completedAt"]
+            .into_iter()
+            .any(|field| said(before, field) != said(&change.object, field))
 }
 
 /// A fifth more or less than so long.

@@ -5,7 +5,6 @@ use std::{path::Path, sync::Arc, time::Duration};
 use serde_json::{Value, json};
 use tidegate::{
     analysis::judge::MetricValue,
-    runtime::clock::Clock,
     sim::{
         nature::{Nature, Span},
         request::Subresource,
@@ -94,9 +93,12 @@ fn played(example: &Path) -> Vec<Look> {
         let shared = Run::begin(1, run::beginning(), nature);
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(world::live(shared.clone()));
-        let clock = Clock::following_tokio(shared.lock().store.time(Duration::ZERO));
-        let nothing_wrong: process::Answers = Arc::new(|_| Ok(MetricValue::Vector(vec![0.0])));
-        tasks.spawn(process::run(shared.clone(), clock, nothing_wrong, false));
+        let setting = process::Setting {
+            shared: shared.clone(),
+            answers: Arc::new(|_| Ok(MetricValue::Vector(vec![0.0]))),
+            elect: false,
+        };
+        tasks.spawn(process::supervise(setting, Duration::ZERO));
         let name = deploy(&shared, &objects);
         let is_healthy = |status: &Value| status["phase"] == "Healthy";
         follow(&shared, &name, &Value::Null, is_healthy).await;

@@ -15,6 +15,7 @@ use super::{
     run::{self, Ordeal, Outcome, Scenario},
     scenarios::catalogue,
     shrink, summary,
+    trouble::{self, Trouble},
 };
 
 /// Everything in which one run may differ from another. It can be printed, read and played again.
@@ -28,6 +29,9 @@ pub(super) struct Draw {
     /// Things go wrong to the end, which is `until`.
     pub(super) endless: bool,
     pub(super) faults: Vec<Fault>,
+    /// What goes wrong in the cluster itself, and what people do.
+    #[serde(default)]
+    pub(super) troubles: Vec<Trouble>,
 }
 
 /// No story is longer, in milliseconds, by much.
@@ -45,6 +49,11 @@ pub(super) fn draw(seed: u64) -> Draw {
         until,
         endless: random.u8(0..3) == 0,
         faults: draw::faults(&mut random, until),
+        troubles: if random.bool() {
+            trouble::draw(&mut random, until)
+        } else {
+            Vec::new()
+        },
     }
 }
 
@@ -57,6 +66,7 @@ impl Draw {
     pub(super) fn play(&self) -> Outcome {
         let ordeal = Ordeal {
             faults: self.faults.clone(),
+            troubles: self.troubles.clone(),
             until: Duration::from_millis(self.until),
             endless: self.endless,
         };
@@ -66,8 +76,10 @@ impl Draw {
     /// What is wrong with what it came to.
     pub(super) fn judge(&self, outcome: &Outcome) -> Vec<String> {
         let mut wrong = outcome.complaints.clone();
+        let troubles = &self.troubles;
+        let another = troubles.iter().any(|one| one.what.may_change_the_end());
         // Who missed a moment has not done what the story says.
-        if !self.endless && outcome.missed == 0 {
+        if !self.endless && outcome.missed == 0 && !another {
             wrong.extend(summary::differences(
                 &undisturbed_end(&self.scenario()),
                 &summary::essence(&outcome.end),
@@ -94,6 +106,12 @@ impl Draw {
         };
         let faults = shrink::shrink(&self.faults, &mut budget, |some| fails(&with(some)));
         let short = with(&faults);
+        let with = |troubles: &[Trouble]| Self {
+            troubles: troubles.to_vec(),
+            ..short.clone()
+        };
+        let troubles = shrink::shrink(&self.troubles, &mut budget, |some| fails(&with(some)));
+        let short = with(&troubles);
         let at = |until: u64| Self {
             until,
             ..short.clone()

@@ -22,6 +22,7 @@ use super::{
     faults::{self, Faults, deaths::Death, plan::Fault},
     process::{self, Answers, RESTART, Setting},
     summary::{self, Counts},
+    trouble::{self, Trouble},
     world::{self, AFTERWARDS, Run, Shared},
 };
 
@@ -57,6 +58,7 @@ pub(super) enum Same {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ordeal {
     pub(super) faults: Vec<Fault>,
+    pub(super) troubles: Vec<Trouble>,
     /// From here on nothing goes wrong.
     pub(super) until: Duration,
     /// Faults go on to the end, which is `until`: only what must never happen is looked for.
@@ -124,6 +126,12 @@ impl Stage {
             },
         );
         if let Err(refused) = outcome {
+            if refused.code == 404 && world.faults.strikes > 0 {
+                // Another person has deleted it.
+                world.note("there is nothing to patch");
+                world.missed += 1;
+                return;
+            }
             world.complain(format_args!("a patch was refused: {}", refused.message));
         }
     }
@@ -335,6 +343,11 @@ pub(super) fn suffer(scenario: &Scenario, seed: u64, ordeal: &Ordeal) -> Outcome
         let shared = Run::begin(seed, beginning(), scenario.nature.clone());
         let faults = Faults::new(ordeal.faults.clone(), ordeal.until);
         shared.lock().suffer(faults, ordeal.until);
+        {
+            let mut run = shared.lock();
+            run.faults.strikes += ordeal.troubles.len();
+            trouble::begin(&mut run.world, &ordeal.troubles);
+        }
         live(shared, scenario, &ordeal).await
     })
 }

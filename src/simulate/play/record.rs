@@ -4,26 +4,22 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{Play, Who};
 use crate::{
-    analysis::{decide::AnalysisDecision, observe::ObservedRun},
     api::{
-        analysis::{AnalysisPhase, Measurement, MeasurementPhase},
         rollout_status::{PauseReason, RolloutStatus},
         strategy::Declared,
     },
-    experiment::{decision::ExperimentDecision, snapshot::ExperimentSnapshot},
     rollout::{
         decide::describe_step,
         decision::{Action, Decision, Note},
         snapshot::Snapshot,
     },
     simulate::story::{
-        Aborted, Analysis, MeasurementStory, MetricStory, Moment, MomentKind, Outcome, PodCount,
-        Pods, Requests, Sample, Simulation, Summary,
+        Aborted, Analysis, Moment, MomentKind, Outcome, PodCount, Pods, Requests, Sample,
+        Simulation, Summary,
     },
 };
 
@@ -39,15 +35,15 @@ pub(super) struct Record {
     to: String,
     timeline: Vec<Moment>,
     samples: Vec<Sample>,
-    analyses: Vec<Analysis>,
-    assumptions: BTreeMap<(String, String), String>,
+    pub(super) analyses: Vec<Analysis>,
+    pub(super) assumptions: BTreeMap<(String, String), String>,
     pub(super) requests: Requests,
     aborted: Option<Aborted>,
     pub(super) most_pods: i32,
     pub(super) extra_hours: f64,
     pub(super) settled: Option<Duration>,
     step: Option<i32>,
-    waits: String,
+    pub(super) waits: String,
     changed: Duration,
     pub(super) has_testers: bool,
 }
@@ -69,7 +65,7 @@ impl Play<'_> {
     }
 
     /// Seconds since the new version was declared.
-    fn since(&self, at: Duration) -> f64 {
+    pub(super) fn since(&self, at: Duration) -> f64 {
         let begun = self.record.begun.unwrap_or_default();
         let seconds = at.saturating_sub(begun).as_secs_f64();
         (seconds * 1000.0).round() / 1000.0
@@ -88,8 +84,12 @@ impl Play<'_> {
     /// ours is due.
     pub(super) fn is_over(&self) -> bool {
         let quiet = self.world.now().saturating_sub(self.record.changed);
-        let is_alone = !self.record.waits.is_empty() && !self.due.contains_key(&Who::Person);
-        quiet > QUIET + self.options.after && (is_alone || self.due.is_empty())
+        quiet > QUIET + self.options.after && (self.is_alone() || self.due.is_empty())
+    }
+
+    /// Whether a person is waited for who does not come.
+    pub(super) fn is_alone(&self) -> bool {
+        !self.record.waits.is_empty() && !self.due.contains_key(&Who::Person)
     }
 
     /// Traffic and pods as they are.
@@ -266,130 +266,8 @@ impl Play<'_> {
         self.tell(kind, text);
     }
 
-    pub(super) fn tell_experiment(
-        &mut self,
-        name: &str,
-        snapshot: &ExperimentSnapshot,
-        decision: &ExperimentDecision,
-    ) {
-        let (before, now) = (snapshot.experiment.status.phase, decision.status.phase);
-        if before == now {
-            return;
-        }
-        let Some(phase) = now else {
-            return;
-        };
-        let kind = match phase {
-            AnalysisPhase::Failed | AnalysisPhase::Error | AnalysisPhase::Inconclusive => {
-                MomentKind::Bad
-            }
-            AnalysisPhase::Pending | AnalysisPhase::Running | AnalysisPhase::Successful => {
-                MomentKind::Analysis
-            }
-        };
-        self.tell(kind, format!("Experiment {name} is {phase:?}"));
-    }
-
-    /// What a look at an AnalysisRun has found.
-    pub(super) fn tell_run(&mut self, run: &ObservedRun, decision: &AnalysisDecision) {
-        if self.record.begun.is_none() {
-            return;
-        }
-        let now = self.since(self.world.now());
-        let place = self
-            .record
-            .analyses
-            .iter()
-            .position(|analysis| analysis.name == run.name);
-        let place = place.unwrap_or_else(|| {
-            self.record.analyses.push(Analysis {
-                name: run.name.clone(),
-                from: now,
-                to: None,
-                phase: String::new(),
-                message: String::new(),
-                metrics: Vec::new(),
-            });
-            self.record.analyses.len() - 1
-        });
-        let mut told = Vec::new();
-        let begun = self.record.begun.unwrap_or_default();
-        let status = &decision.status;
-        let analysis = &mut self.record.analyses[place];
-        if analysis.phase.is_empty() {
-            told.push((
-                MomentKind::Analysis,
-                format!("analysis {} begins", run.name),
-            ));
-        }
-        for result in &status.metric_results {
-            let assumed = (run.name.clone(), result.name.clone());
-            let assumed = self.record.assumptions.get(&assumed).cloned();
-            let known = analysis
-                .metrics
-                .iter()
-                .position(|metric| metric.name == result.name);
-            let known = known.unwrap_or_else(|| {
-                analysis.metrics.push(MetricStory {
-                    name: result.name.clone(),
-                    assumed: String::new(),
-                    measurements: Vec::new(),
-                });
-                analysis.metrics.len() - 1
-            });
-            let metric = &mut analysis.metrics[known];
-            if let Some(assumed) = assumed {
-                metric.assumed = assumed;
-            }
-            for measurement in &result.measurements {
-                let Some(story) = measured(measurement, begun) else {
-                    continue;
-                };
-                let last = metric.measurements.last();
-                if last.is_some_and(|last| last.at >= story.at) {
-                    continue;
-                }
-                let changed = last.is_none_or(|last| last.phase != story.phase);
-                if changed && story.phase != "Successful" {
-                    let message = story.message.clone().unwrap_or_default();
-                    let text = format!("{} is {}: {message}", metric.name, story.phase);
-                    told.push((MomentKind::Bad, text));
-                }
-                metric.measurements.push(story);
-            }
-        }
-        let phase = status.phase.unwrap_or(AnalysisPhase::Pending);
-        analysis.phase = format!("{phase:?}");
-        analysis.message = status.message.clone().unwrap_or_default();
-        if phase.is_terminal() && analysis.to.is_none() {
-            analysis.to = Some(now);
-            let kind = if phase == AnalysisPhase::Successful {
-                MomentKind::Analysis
-            } else {
-                MomentKind::Bad
-            };
-            let count: usize = analysis
-                .metrics
-                .iter()
-                .map(|metric| metric.measurements.len())
-                .sum();
-            let s = if count == 1 { "" } else { "s" };
-            told.push((
-                kind,
-                format!(
-                    "analysis {} is {phase:?} after {count} measurement{s}",
-                    run.name
-                ),
-            ));
-        }
-        for (kind, text) in told {
-            let text = self.readable(&text);
-            self.tell(kind, text);
-        }
-    }
-
     /// A sentence with versions in the place of generated names.
-    fn readable(&self, text: &str) -> String {
+    pub(super) fn readable(&self, text: &str) -> String {
         let Some(seen) = &self.seen else {
             return text.to_owned();
         };
@@ -527,20 +405,6 @@ impl Play<'_> {
         }
         all
     }
-}
-
-fn measured(measurement: &Measurement, begun: Duration) -> Option<MeasurementStory> {
-    let at = measurement
-        .started_at?
-        .duration_since(Timestamp::UNIX_EPOCH);
-    let at = Duration::try_from(at).ok()?.saturating_sub(begun);
-    let phase = measurement.phase?;
-    (phase != MeasurementPhase::Running).then(|| MeasurementStory {
-        at: at.as_secs_f64(),
-        value: measurement.value.clone(),
-        phase: format!("{phase:?}"),
-        message: measurement.message.clone(),
-    })
 }
 
 /// What a person is asked.

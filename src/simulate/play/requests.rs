@@ -36,8 +36,10 @@ impl Play<'_> {
         let testers = answered(self.testers() * seconds, errors);
         self.log.add(from, until, users + testers, old);
         let pods = self.pods();
+        let is_alone = self.is_alone();
         let record = &mut self.record;
-        if record.begun.is_none() {
+        // The time in which nobody comes is not a part of the release.
+        if record.begun.is_none() || is_alone {
             return;
         }
         record.has_testers |= testers.requests > 0.0;

@@ -1,6 +1,6 @@
 //! A look at an AnalysisRun: what is due is measured at once, with what the scenario would show, and judged by the real judge.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -36,7 +36,8 @@ impl Play<'_> {
         let (Ok(spec), Ok(status)) = (&run.spec, &run.status) else {
             return Ok(());
         };
-        let plans = plan::plan(spec);
+        let known = self.plans.entry(name.to_owned());
+        let plans = known.or_insert_with(|| Rc::new(plan::plan(spec))).clone();
         let mut snapshot = AnalysisRunSnapshot {
             run: run.identity(),
             spec: spec.clone(),

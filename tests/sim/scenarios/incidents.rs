@@ -134,7 +134,7 @@ impl Incident {
         self.ordeal = Ordeal {
             faults,
             until: Duration::from_secs(until),
-            endless: false,
+            ..Ordeal::default()
         };
         self
     }
