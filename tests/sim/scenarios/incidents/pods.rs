@@ -284,7 +284,9 @@ fn incident_a9_a_restart_and_an_update_at_once_take_no_pod_too_many() {
         get("rollouts/web")["status"]["restartedAt"].is_string()
     })
     .so("both pods are of the second version", |outcome| {
-        in_order(outcome, &["/eviction"]) && pods(outcome, "web:2") == 2 && pods(outcome, "web:1") == 0
+        in_order(outcome, &["/eviction"])
+            && pods(outcome, "web:2") == 2
+            && pods(outcome, "web:1") == 0
     })
     .is_green();
 }
