@@ -134,6 +134,7 @@ fn first_look() -> Snapshot {
     Snapshot {
         now: "2026-01-01T00:00:00Z".parse().unwrap(),
         replica_sets: vec![replica_set("old", 1, 5), replica_set(&new_hash, 2, 1)],
+        watched_since: None,
         foreign_replica_sets: Vec::new(),
         foreign_analysis_runs: Vec::new(),
         services: services

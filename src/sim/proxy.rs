@@ -116,13 +116,16 @@ impl Proxy {
             }
             let shares = routing.shares.iter().filter(|(_, share)| **share > 0);
             for service in shares.map(|(service, _)| service).chain(&routing.picked) {
-                let Some(endpoints) = self.endpoints.get(&slice(service)) else {
+                let Some(all) = self.endpoints.get(&slice(service)) else {
                     lost.push(format!("a request to {service} finds no endpoints at all"));
                     continue;
                 };
-                for (at, endpoints) in endpoints.recent(since) {
+                for (at, endpoints) in all.recent(since) {
                     self.looks += 1;
-                    if endpoints.ready.is_empty() && !self.is_excused(store, endpoints, at, now) {
+                    let returns = all.at(now).is_some_and(|newest| !newest.ready.is_empty());
+                    if endpoints.ready.is_empty()
+                        && !self.is_excused(store, endpoints, (at, returns), now)
+                    {
                         lost.push(format!("a request to {service} may find no endpoint"));
                     }
                     for pod in &endpoints.ready {
@@ -146,16 +149,19 @@ impl Proxy {
         lost
     }
 
-    /// Whether nobody can be blamed: pods broke, and the controller had no time, or nobody else could serve either.
+    /// Whether nobody can be blamed: pods broke, and the controller had no time, or they come back, or nobody else could
+    /// serve either. Coming back is a gap: a proxy that learns of a weight before it learns of the endpoint that has come
+    /// back loses requests, and who raises the weight as soon as the EndpointSlice has the endpoint is not blamed for it.
     fn is_excused(
         &self,
         store: &Objects,
         empty: &Endpoints,
-        since: Duration,
+        (since, returns): (Duration, bool),
         now: Duration,
     ) -> bool {
         empty.fell
-            && (now.saturating_sub(since) <= self.patience + self.lag + SPREADS
+            && (returns
+                || now.saturating_sub(since) <= self.patience + self.lag + SPREADS
                 || !store
                     .list("pods")
                     .any(|(_, pod)| kubelet::is_ready(pod) && kubelet::serves(pod, now)))

@@ -130,6 +130,18 @@ fn wrong(outcome: &Outcome) -> Vec<&String> {
     outcome.complaints.iter().collect()
 }
 
+/// What happened around the first complaint.
+fn around(outcome: &Outcome) -> String {
+    let first = outcome.trace.iter().position(|line| line.contains(" !! "));
+    let writes = outcome.trace.iter().enumerate();
+    let lines = writes.filter(|(index, line)| {
+        let near = first.is_none_or(|first| (first.saturating_sub(300)..first + 5).contains(index));
+        near && !line.contains(" GET ") && !line.ends_with(" event")
+    });
+    let lines = lines.map(|(_, line)| line.chars().take(400).collect::<String>());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 fn in_all(counts: &BTreeMap<String, Counters>) -> Counters {
     let mut sum = Counters::default();
     for counters in counts.values() {
@@ -155,7 +167,7 @@ fn a_bad_version_is_caught_by_what_it_answers() {
         outcome.complaints,
         Vec::<String>::new(),
         "{}",
-        outcome.tail(40)
+        around(&outcome)
     );
     let sum = in_all(&outcome.traffic);
     // It had 20 % of the requests for less than a minute, and failed 20 % of them.
@@ -178,7 +190,7 @@ fn a_good_version_goes_through_by_what_it_answers() {
         outcome.complaints,
         Vec::<String>::new(),
         "{}",
-        outcome.tail(40)
+        around(&outcome)
     );
     let sum = in_all(&outcome.traffic);
     assert!(
@@ -209,7 +221,7 @@ fn without_a_request_nothing_goes_through_by_its_answers() {
         outcome.complaints,
         Vec::<String>::new(),
         "{}",
-        outcome.tail(40)
+        around(&outcome)
     );
 }
 
@@ -247,7 +259,7 @@ fn a_canary_ends_though_pods_flap_crash_and_lose_their_node() {
             wrong(&outcome).is_empty(),
             "seed {seed}: {:?}\n{}",
             wrong(&outcome),
-            outcome.tail(40)
+            around(&outcome)
         );
     }
 }
@@ -289,7 +301,7 @@ fn weights_wait_for_a_gateway_that_says_nothing() {
         outcome.complaints,
         Vec::<String>::new(),
         "{}",
-        outcome.tail(40)
+        around(&outcome)
     );
 }
 
@@ -335,7 +347,7 @@ fn an_agent_that_re_applies_routes_and_services_loses_no_request() {
         wrong(&outcome).is_empty(),
         "{:?}\n{}",
         wrong(&outcome),
-        outcome.tail(60)
+        around(&outcome)
     );
     assert_eq!(in_all(&outcome.traffic).lost, 0);
 }
@@ -370,7 +382,7 @@ fn an_autoscaler_grows_a_canary_under_way() {
         wrong(&outcome).is_empty(),
         "{:?}\n{}",
         wrong(&outcome),
-        outcome.tail(40)
+        around(&outcome)
     );
     assert_eq!(in_all(&outcome.traffic).lost, 0);
 }
@@ -400,7 +412,7 @@ fn whatever_a_person_asks_for_it_comes_to_an_end_and_loses_no_request() {
             wrong(&outcome).is_empty(),
             "seed {seed}: {:?}\n{}",
             wrong(&outcome),
-            outcome.tail(60)
+            around(&outcome)
         );
     }
 }
@@ -453,7 +465,7 @@ fn a_job_says_how_a_release_ends() {
             outcome.complaints,
             Vec::<String>::new(),
             "{}",
-            outcome.tail(40)
+            around(&outcome)
         );
         assert_eq!(in_all(&outcome.traffic).lost, 0);
     }
@@ -483,7 +495,7 @@ fn a_good_version_goes_through_whatever_breaks_meanwhile() {
             wrong(&outcome).is_empty(),
             "seed {seed}: {:?}\n{}",
             wrong(&outcome),
-            outcome.tail(40)
+            around(&outcome)
         );
     }
 }

@@ -24,6 +24,7 @@ use tidegate::{
     cli::controller::ControllerOptions,
     controller,
     runtime::{clock::Clock, health::Readiness, instruments::Instruments},
+    sim::metrics::query,
 };
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -55,7 +56,7 @@ impl MetricSource for Metrics {
         Box::pin(async move {
             let query = question.query.reveal();
             // What names a revision or a window is answered from what was counted.
-            if query.contains(['{', '[']) {
+            if query.contains(['{', '[']) && query::parse(query).is_some() {
                 let answer = self.shared.lock().measure(query, question.timeout);
                 tokio::time::sleep(answer.takes).await;
                 let said = match &answer.says {

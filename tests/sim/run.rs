@@ -22,6 +22,7 @@ use super::{
     faults::{self, Faults, deaths::Death, plan::Fault},
     process::{self, Answers, RESTART, Setting},
     summary::{self, Counts},
+    trouble::{self, Trouble},
     world::{self, AFTERWARDS, Run, Shared},
 };
 
@@ -57,6 +58,7 @@ pub(super) enum Same {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ordeal {
     pub(super) faults: Vec<Fault>,
+    pub(super) troubles: Vec<Trouble>,
     /// From here on nothing goes wrong.
     pub(super) until: Duration,
     /// Faults go on to the end, which is `until`: only what must never happen is looked for.
@@ -124,6 +126,12 @@ impl Stage {
             },
         );
         if let Err(refused) = outcome {
+            if refused.code == 404 && world.faults.strikes > 0 {
+                // Another person has deleted it.
+                world.note("there is nothing to patch");
+                world.missed += 1;
+                return;
+            }
             world.complain(format_args!("a patch was refused: {}", refused.message));
         }
     }
@@ -333,8 +341,14 @@ pub(super) fn suffer(scenario: &Scenario, seed: u64, ordeal: &Ordeal) -> Outcome
     let (scenario, ordeal) = (scenario.clone(), ordeal.clone());
     entropy::seeded(seed, move || async move {
         let shared = Run::begin(seed, beginning(), scenario.nature.clone());
-        let faults = Faults::new(ordeal.faults.clone(), ordeal.until);
-        shared.lock().suffer(faults, ordeal.until);
+        {
+            let mut run = shared.lock();
+            let mut faults = Faults::new(ordeal.faults.clone(), ordeal.until);
+            faults.strikes = ordeal.troubles.len();
+            run.suffer(faults, ordeal.until);
+            run.note(json!(ordeal.troubles));
+            trouble::begin(&mut run.world, &ordeal.troubles);
+        }
         live(shared, scenario, &ordeal).await
     })
 }
@@ -390,7 +404,7 @@ async fn live(shared: Shared, scenario: Scenario, ordeal: &Ordeal) -> Outcome {
         elect: scenario.elect,
     };
     tasks.spawn(process::supervise(setting, first_start));
-    if !ordeal.faults.is_empty() {
+    if !ordeal.until.is_zero() {
         let (shared, until) = (shared.clone(), ordeal.until + AFTERWARDS);
         tasks.spawn(async move {
             tokio::time::sleep(until).await;

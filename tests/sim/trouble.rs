@@ -116,9 +116,9 @@ impl What {
             | Self::Quota { .. }
             | Self::LateEndpoints { .. }
             | Self::Gateway { .. }
-            | Self::Gaps { .. }
             | Self::Pause => false,
             Self::Metrics { .. }
+            | Self::Gaps { .. }
             | Self::Requests { .. }
             | Self::Ask { .. }
             | Self::Image { .. }
@@ -166,7 +166,8 @@ fn one(random: &mut Rng, kind: u8) -> What {
             pods: random.usize(3..12),
         },
         5 => What::LateEndpoints {
-            by: random.u64(100..3_000),
+            // With what a proxy is late, less than pods go on for where nothing else protects them.
+            by: random.u64(100..1_500),
         },
         6 => What::Gateway {
             silent: random.bool(),
@@ -257,7 +258,13 @@ pub(super) fn begin(world: &mut World, troubles: &[Trouble]) {
                 wish(world, end, person::What::Pause(false));
             }
             What::Image { image } => wish(world, at, person::What::Image(image.clone())),
-            What::Scale { replicas } => wish(world, at, person::What::Scale(*replicas)),
+            What::Scale { replicas } => {
+                // Pods that are one too many among their like have to go on for a while, or lose requests whoever asks.
+                let grace = world.nature.grace.max(Duration::from_secs(3));
+                let millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+                world.plan(Duration::ZERO, Due::Turn(Turn::Grace(millis)));
+                wish(world, at, person::What::Scale(*replicas));
+            }
             What::Delete { orphan } => {
                 wish(world, at, person::What::Delete { orphan: *orphan });
                 wish(world, end, person::What::CreateAgain);

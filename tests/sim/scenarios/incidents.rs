@@ -20,8 +20,9 @@ use tidegate::sim::actors::behaviour::Behaviour;
 
 use super::stories;
 use crate::sim::{
+    faults::plan::Fault,
     process::Answers,
-    run::{self, Beat, Get, Outcome, Scenario, Stage},
+    run::{self, Beat, Get, Ordeal, Outcome, Scenario, Stage},
 };
 
 /// A release in which something has once gone wrong.
@@ -31,6 +32,9 @@ pub(super) struct Incident {
     /// What must be so in the end.
     claim: &'static str,
     holds: fn(&Outcome) -> bool,
+    /// What the server has to say to somebody.
+    refusal: Option<&'static str>,
+    ordeal: Ordeal,
 }
 
 impl Incident {
@@ -52,6 +56,8 @@ impl Incident {
             scenario,
             claim: "",
             holds: |_| false,
+            refusal: None,
+            ordeal: Ordeal::default(),
         }
     }
 
@@ -123,6 +129,22 @@ impl Incident {
         self.until("the new version", stories::is_healthy)
     }
 
+    /// This goes wrong, once, and nothing after so many seconds.
+    fn suffering(mut self, faults: Vec<Fault>, until: u64) -> Self {
+        self.ordeal = Ordeal {
+            faults,
+            until: Duration::from_secs(until),
+            ..Ordeal::default()
+        };
+        self
+    }
+
+    /// The server refuses what somebody asks for, in these words.
+    fn refused(mut self, words: &'static str) -> Self {
+        self.refusal = Some(words);
+        self
+    }
+
     /// What must be so in the end.
     fn so(mut self, claim: &'static str, holds: fn(&Outcome) -> bool) -> Self {
         (self.claim, self.holds) = (claim, holds);
@@ -131,8 +153,15 @@ impl Incident {
 
     /// What is wrong with how it goes.
     pub(super) fn found(&self, seed: u64) -> (Vec<String>, Outcome) {
-        let outcome = run::play(&self.scenario, seed, false);
+        let outcome = run::suffer(&self.scenario, seed, &self.ordeal);
         let mut found = outcome.complaints.clone();
+        if let Some(words) = self.refusal {
+            let before = found.len();
+            found.retain(|what| !what.contains(words));
+            if found.len() == before {
+                found.push(format!("END: nobody was told: {words}"));
+            }
+        }
         if !(self.holds)(&outcome) {
             found.push(format!("END: it is not so that {}", self.claim));
         }
@@ -141,11 +170,7 @@ impl Incident {
 
     /// Nothing is wrong.
     fn is_green(&self) {
-        let seed = std::env::var("INCIDENT_SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok())
-            .unwrap_or(1);
-        let (found, outcome) = self.found(seed);
+        let (found, outcome) = self.found(1);
         assert!(
             found.is_empty(),
             "{}:\n{}\n\n{:#?}\n{}\n\n{}",

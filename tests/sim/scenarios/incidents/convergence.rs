@@ -1,4 +1,4 @@
-//! What gets stuck, goes on for ever, or forgets: A22, A38, A39, A41, A42, A44, A46, A47.
+//! What gets stuck, goes on for ever, or forgets: A22, A23, A38 to A42, A44, A46, A47.
 
 use serde_json::json;
 
@@ -7,7 +7,10 @@ use super::{
     stages::{self, image, is_aborted, is_paused, is_taken_back},
     weights,
 };
-use crate::sim::scenarios::stories::{is_healthy, share_of_errors, weight};
+use crate::sim::{
+    faults::plan::{Fault, Moment, Request, Verb, What, When},
+    scenarios::stories::{is_healthy, share_of_errors, weight},
+};
 
 /// The stable version has shrunk, and everything is to go back.
 pub(in crate::sim::scenarios) fn abort_of_a_shrunk_stable() -> Incident {
@@ -188,25 +191,101 @@ fn incident_a47_pods_of_versions_that_are_over_go() {
 }
 
 #[test]
-fn incident_a42_an_analysis_that_is_not_seen_yet_gives_no_release_up() {
-    // Whoever comes after a crash finds runs that it has not made.
-    let scenario = Incident::of("A42", stages::canary).updated().finished();
-    let mut reference = crate::sim::run::play(&scenario.scenario, 1, true);
-    assert_eq!(reference.complaints, Vec::<String>::new());
-    let deaths = std::mem::take(&mut reference.deaths).into_iter();
-    let mut aborted = Vec::new();
-    let mut tried = 0;
-    for death in deaths.filter(|death| death.write.contains("analysisruns")) {
-        tried += 1;
-        let outcome = crate::sim::run::resume(&scenario.scenario, 7, death, false);
-        if !outcome.complaints.is_empty()
-            || weights(&outcome).last() != Some(&0)
-            || pods(&outcome, "web:2") != 5
-        {
-            aborted.push(outcome.complaints);
-        }
+fn incident_a41_a_cache_that_is_late_and_writes_that_are_refused_are_no_end() {
+    let conflict = What::Refuse {
+        code: 409,
+        moment: Moment::Before,
+        retry_after: None,
+    };
+    let faults = vec![
+        at("services", Verb::Patch, 3, conflict.clone()),
+        at("ingresses", Verb::Patch, 1, conflict.clone()),
+        at("replicasets", Verb::Patch, 1, conflict),
+        at("ingresses", Verb::Patch, 2, hold("ingresses")),
+        at("rollouts", Verb::Patch, 9, hold("rollouts")),
+        at("replicasets", Verb::Patch, 2, hold("replicasets")),
+    ];
+    Incident::of("A41", stages::canary)
+        .suffering(faults, 120)
+        .updated()
+        .finished()
+        .so("each weight was written once", |outcome| {
+            outcome.strikes == 6 && weights(outcome) == [20, 50, 80, 100, 0]
+        })
+        .is_green();
+}
+
+/// At the n-th such request.
+fn at(kind: &str, verb: Verb, n: u32, what: What) -> Fault {
+    let request = Request {
+        n,
+        verb: Some(verb),
+        kind: Some(kind.to_owned()),
+        name: None,
+    };
+    Fault {
+        when: When::Request(request),
+        what,
     }
-    assert!(tried > 1 && aborted.is_empty(), "{tried}: {aborted:?}");
+}
+
+fn hold(kind: &str) -> What {
+    What::Hold {
+        kind: kind.to_owned(),
+        by: 4_000,
+    }
+}
+
+#[test]
+fn incident_a42_an_analysis_that_no_cache_shows_yet_gives_no_release_up() {
+    let faults = vec![
+        at("analysisruns", Verb::Create, 1, What::Break(Moment::After)),
+        at("analysisruns", Verb::Create, 1, hold("analysisruns")),
+    ];
+    Incident::of("A42", stages::canary)
+        .suffering(faults, 120)
+        .updated()
+        .finished()
+        .so("there was one run, and the weight only rose", |outcome| {
+            outcome.strikes == 2
+                && all(outcome, "analysisruns/").len() == 1
+                && weights(outcome) == [20, 50, 80, 100, 0]
+        })
+        .is_green();
+}
+
+#[test]
+fn incident_a40_two_controllers_that_act_at_once_come_to_one_end() {
+    let second = Fault {
+        when: When::At(8_000),
+        what: What::Second { by: 300_000 },
+    };
+    Incident::of("A40", stages::canary)
+        .suffering(vec![second], 310)
+        .updated()
+        .finished()
+        .so("all pods are of the second version", |outcome| {
+            outcome.strikes == 1 && pods(outcome, "web:1") == 0 && pods(outcome, "web:2") == 5
+        })
+        .is_green();
+}
+
+#[test]
+fn incident_a40_a_leader_that_sleeps_past_its_lease_writes_nothing_after_it() {
+    let sleep = Fault {
+        when: When::At(12_000),
+        what: What::Freeze { by: 60_000 },
+    };
+    let mut incident = Incident::of("A40", stages::canary);
+    incident.scenario.elect = true;
+    incident
+        .suffering(vec![sleep], 180)
+        .updated()
+        .finished()
+        .so("all pods are of the second version", |outcome| {
+            outcome.strikes == 1 && pods(outcome, "web:1") == 0 && pods(outcome, "web:2") == 5
+        })
+        .is_green();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Pods that do not do as they should, those of Jobs too: A2, A21, A28, A32, A36, F2, F14, F16.
+//! Pods that do not do as they should, those of Jobs too: A2, A9, A21, A28, A32, A36, F2, F14, F16.
 
 use serde_json::json;
 use tidegate::sim::actors::behaviour::{Behaviour, Run};
@@ -266,5 +266,27 @@ fn incident_a44_a_canary_that_waits_for_a_person_is_not_late() {
     .act(|stage| stages::ask(stage, "one", "promote"))
     .until("the second version", is_healthy)
     .so("it has all pods", |outcome| pods(outcome, "web:2") == 5)
+    .is_green();
+}
+
+#[test]
+fn incident_a9_a_restart_and_an_update_at_once_take_no_pod_too_many() {
+    Incident::of("A9", |stage| {
+        stages::by_pods(stage, &json!({}));
+        stages::spec(stage, &json!({"replicas": 2}));
+    })
+    .unrouted()
+    .pause(60)
+    .act(|stage| stages::spec(stage, &json!({"restartAt": "2026-01-02T03:04:50Z"})))
+    .updated()
+    .finished()
+    .until("the restart to be done", |get| {
+        get("rollouts/web")["status"]["restartedAt"].is_string()
+    })
+    .so("both pods are of the second version", |outcome| {
+        in_order(outcome, &["/eviction"])
+            && pods(outcome, "web:2") == 2
+            && pods(outcome, "web:1") == 0
+    })
     .is_green();
 }

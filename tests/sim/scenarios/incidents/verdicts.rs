@@ -167,20 +167,20 @@ fn incident_a35_an_analysis_without_a_template_is_no_success() {
             let steps = json!([{"setWeight": 20}, {"analysis": {"templates": []}}]);
             stages::spec(stage, &json!({"strategy": {"canary": {"steps": steps}}}));
         })
+        .refused("name at least one template")
+        .act(|stage| {
+            template(stage, "hollow", &json!([]));
+            let steps = json!([{"setWeight": 20}, {"analysis": {"templates": [{"templateName": "hollow"}]}}]);
+            stages::spec(stage, &json!({"strategy": {"canary": {"steps": steps}}}));
+        })
         .act(|stage| stages::image(stage, "web:2"))
         .pause(120)
-        .so(
-            "the field is named, and nothing has traffic that had none",
-            |outcome| {
-                let rollout = at_end(outcome, "rollouts/web");
-                weights(outcome).is_empty()
-                    && pods(outcome, "web:1") == 5
-                    && rollout["status"]["phase"] == "Degraded"
-                    && rollout["status"]["message"]
-                        .to_string()
-                        .contains("analysis")
-            },
-        )
+        .so("one without a metric goes no further", |outcome| {
+            let status = &at_end(outcome, "rollouts/web")["status"];
+            pods(outcome, "web:1") == 5
+                && status["stableRS"] != status["currentPodHash"]
+                && status["message"].to_string().contains("hollow")
+        })
         .is_green();
 }
 
