@@ -6,20 +6,15 @@ use std::{
     process::{Command, Output},
 };
 
-use serde_json::Value;
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use tidegate::simulate::{
+    Options,
+    manifests::{File, Manifests},
+    scenario::Scenario,
+};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-const SCENARIOS: [&str; 9] = [
-    "good",
-    "bad",
-    "bad-later",
-    "slow-start",
-    "crash-loop",
-    "never-ready",
-    "no-traffic",
-    "no-metrics",
-    "node-loss",
-];
 
 fn simulate(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tidegate"))
@@ -41,7 +36,7 @@ fn text(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn json(args: &[&str]) -> Value {
+fn played(args: &[&str]) -> Value {
     let args = [args, &["-o", "json"]].concat();
     serde_json::from_str(&text(&simulate(&args))).unwrap()
 }
@@ -63,10 +58,23 @@ fn file(folder: &tempfile::TempDir, manifest: &str) -> String {
 #[test]
 fn every_example_is_played_in_every_scenario() {
     for example in examples() {
-        let folder = example.display().to_string();
+        let paths = fs::read_dir(&example).unwrap();
+        let files: Vec<File> = paths
+            .map(|entry| File {
+                name: example.display().to_string(),
+                text: fs::read_to_string(entry.unwrap().path()).unwrap(),
+            })
+            .collect();
+        let manifests = Manifests::read(&files).unwrap();
         let name = example.file_name().unwrap().to_string_lossy().into_owned();
-        for scenario in SCENARIOS {
-            let played = json(&["-f", &folder, "--scenario", scenario]);
+        for scenario in Scenario::value_variants() {
+            let options = Options {
+                scenario: *scenario,
+                ..Options::default()
+            };
+            // Here and not in a process of its own: that would read the definitions each time.
+            let played = json!(tidegate::simulate::simulate(&manifests, &options).unwrap());
+            let scenario = scenario.name();
             let outcome = played["summary"]["outcome"].as_str().unwrap();
             let has_analysis = name != "pod-ratio";
             let expected: &[&str] = match scenario {
@@ -98,7 +106,7 @@ fn every_example_is_played_in_every_scenario() {
 
 #[test]
 fn a_bad_version_is_counted_until_it_is_caught() {
-    let played = json(&[
+    let played = played(&[
         "-f",
         "examples/canary",
         "--scenario",
@@ -134,7 +142,7 @@ fn the_same_seed_gives_the_same_simulation() {
 #[test]
 fn a_value_that_is_given_for_a_metric_counts() {
     let args = ["-f", "examples/canary", "--metric", "error-share=0.2"];
-    let played = json(&args);
+    let played = played(&args);
     assert_eq!(played["summary"]["outcome"], "rolled-back", "{played:#}");
 }
 
@@ -149,13 +157,13 @@ fn objects_of_argo_rollouts_are_played_as_ours() {
     }
     let argo = manifests.replace("tidegate.dev/v1alpha1", "argoproj.io/v1alpha1");
     assert_ne!(argo, manifests);
-    let played = json(&["-f", &file(&folder, &argo)]);
+    let played = played(&["-f", &file(&folder, &argo)]);
     assert_eq!(played["summary"]["outcome"], "completed", "{played:#}");
 }
 
 #[test]
 fn what_is_in_no_file_is_made_up_or_asked_for() {
-    let played = json(&[
+    let played = played(&[
         "-f",
         "examples/canary/rollout.yaml",
         "-f",
