@@ -11,6 +11,7 @@ DEMO_STATE := target/demo/testbed
 help:
 	@echo 'make demo          play a few releases on a real control plane, with every request counted (KEEP=1 leaves it running)'
 	@echo 'make test          all tests, those on a real control plane too; and whether the chart grants what they use, no more'
+	@echo 'make sim           the simulator: every crash, pairs of crashes, SEEDS=10000 random runs; SEED=n or PLAN=... plays one again'
 	@echo 'make lint          formatting, clippy and docs, with warnings denied'
 	@echo 'make bench         figures for docs/benchmarks.md, measured on a real control plane: about 20 minutes'
 	@echo 'make fields        write docs/fields.md again from what the last whole `make test` has shown'
@@ -48,6 +49,13 @@ fields:
 
 # What the chart grants in either mode must be what the controllers of all tests have used, and nothing may have been forbidden.
 PERMISSIONS = $(BIN)/testbed permissions --state $(TEST_STATE) --chart charts/tidegate --set mode=cluster --set mode=namespaced
+
+# Everything that the simulator can play, with how far it is; `make test` plays a share of it. SIM=crashes, pairs or seeds: only these;
+# ONLY=bake: crashes of the scenarios with this in their names.
+.PHONY: sim
+sim:
+	TIDEGATE_SIM=$(or $(SIM),all) TIDEGATE_SIM_ONLY='$(ONLY)' TIDEGATE_SIM_SEEDS=$(SEEDS) TIDEGATE_SIM_FIRST=$(FIRST) TIDEGATE_SIM_SEED=$(SEED) TIDEGATE_SIM_PLAN='$(PLAN)' \
+	  $(CARGO) test --locked --profile sim --package tidegate --test main -- --exact sim::command::everything --nocapture
 
 # First what needs no cluster: timings of pure functions, each beside one to compare with.
 .PHONY: bench

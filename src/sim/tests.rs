@@ -80,7 +80,7 @@ pub(super) fn set(hash: &str, image: &str, replicas: u32) -> Value {
     let labels = json!({"app": "web", HASH: hash});
     json!({
         "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": hash, "labels": labels},
-        "spec": {"replicas": replicas, "template": template(&labels, image)},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template(&labels, image)},
     })
 }
 

@@ -17,6 +17,9 @@ use crate::{
 /// Objects that are of no use without a namespace get this one.
 const NAMESPACE: &str = "default";
 
+/// What the simulated requests cost is not known: nothing is scaled by it.
+const AUTOSCALER: &str = "HorizontalPodAutoscaler";
+
 /// What is applied before the simulation begins.
 #[derive(Clone, Debug)]
 pub struct Manifests {
@@ -86,7 +89,7 @@ impl Manifests {
             }
             if kind == Kind::Rollout.name() && api_version == ApiNames::default().api_version() {
                 rollouts.push(object);
-            } else if resources::of_kind(&api_version, &kind).is_some() {
+            } else if kind != AUTOSCALER && resources::of_kind(&api_version, &kind).is_some() {
                 others.push(object);
             } else {
                 let name = text(&object, "/metadata/name");

@@ -17,6 +17,7 @@ use std::{
 use super::{
     parallel,
     random::{self, Draw},
+    run::Scenario,
     scenarios::{catalogue, crash},
 };
 use progress::Progress;
@@ -131,11 +132,19 @@ fn play_all(parts: Parts) {
     let progress = Progress::told();
     let tally = progress.during(|| {
         let mut tally = Tally::default();
+        let only = env::var("TIDEGATE_SIM_ONLY").unwrap_or_default();
+        let wanted = |scenario: &Scenario| scenario.name.contains(&only);
         for listed in catalogue::ALL.iter().filter(|_| parts.crashes) {
-            tally.add(crashes(&(listed.tell)(), false, &progress));
+            let scenario = (listed.tell)();
+            if wanted(&scenario) {
+                tally.add(crashes(&scenario, false, &progress));
+            }
         }
         for listed in catalogue::ALL.iter().filter(|one| parts.pairs && one.pairs) {
-            tally.add(crashes(&(listed.tell)(), true, &progress));
+            let scenario = (listed.tell)();
+            if wanted(&scenario) {
+                tally.add(crashes(&scenario, true, &progress));
+            }
         }
         tally.add(old_seeds(&progress));
         tally.add(seeds(parts.seeds, &progress));
@@ -149,7 +158,7 @@ fn play_all(parts: Parts) {
     exit(i32::from(tally.failed > 0));
 }
 
-fn crashes(scenario: &super::run::Scenario, pairs: bool, progress: &Progress) -> Tally {
+fn crashes(scenario: &Scenario, pairs: bool, progress: &Progress) -> Tally {
     let how = if pairs { "pairs of crashes" } else { "crashes" };
     progress.begin(format!("{how}: {}", scenario.name));
     let on = |failed: bool| progress.step(failed);
@@ -193,17 +202,13 @@ fn play(draws: Vec<Draw>, progress: &Progress) -> Tally {
         if wrong.is_empty() {
             passed.fetch_add(1, Ordering::Relaxed);
         } else {
+            let (seed, scenario) = (draw.seed, &draw.scenario);
+            progress.say(&format!("seed {seed}: {scenario}: {}", wrong[0]));
             failures.lock().expect("no panic").push((draw, wrong));
         }
     });
     let mut failures = failures.into_inner().expect("no panic");
     failures.sort_by_key(|(draw, _)| draw.seed);
-    for (draw, wrong) in &failures {
-        progress.say(&format!(
-            "seed {}: {}: {}",
-            draw.seed, draw.scenario, wrong[0]
-        ));
-    }
     Tally {
         passed: passed.into_inner(),
         failed: failures.len() as u64,

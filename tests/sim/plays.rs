@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use serde_json::{Value, json};
 use tidegate::{
     analysis::judge::MetricValue,
+    runtime::clock::Clock,
     sim::{
         nature::{Nature, Span},
         request::Subresource,
@@ -93,12 +94,17 @@ fn played(example: &Path) -> Vec<Look> {
         let shared = Run::begin(1, run::beginning(), nature);
         let mut tasks = tokio::task::JoinSet::new();
         tasks.spawn(world::live(shared.clone()));
+        let clock = Clock::following_tokio(shared.lock().store.time(Duration::ZERO));
         let setting = process::Setting {
             shared: shared.clone(),
             answers: Arc::new(|_| Ok(MetricValue::Vector(vec![0.0]))),
             elect: false,
         };
-        tasks.spawn(process::supervise(setting, Duration::ZERO));
+        tasks.spawn(async move {
+            let process = process::Process::new(&setting.shared, 0);
+            let why = process::run(&setting, &process, clock).await;
+            panic!("the controller ended by itself: {why}");
+        });
         let name = deploy(&shared, &objects);
         let is_healthy = |status: &Value| status["phase"] == "Healthy";
         follow(&shared, &name, &Value::Null, is_healthy).await;
@@ -122,7 +128,13 @@ fn deploy(shared: &Shared, objects: &[Value]) -> String {
     let mut sorted: Vec<&Value> = objects.iter().collect();
     sorted.sort_by_key(|object| object["kind"] == "Rollout");
     for object in &sorted {
-        let kind = resources::of_kind(&text(object, "/apiVersion"), &text(object, "/kind"));
+        let mut object = (*object).clone();
+        // The simulated metric server knows no PromQL; a name alone is answered with what the setting says.
+        let metrics = object.pointer_mut("/spec/metrics");
+        for metric in metrics.and_then(Value::as_array_mut).into_iter().flatten() {
+            metric["provider"]["prometheus"]["query"] = json!("errors");
+        }
+        let kind = resources::of_kind(&text(&object, "/apiVersion"), &text(&object, "/kind"));
         let resource = kind.expect("a kind that is modelled");
         let mut run = shared.lock();
         let person = Author::person();
@@ -131,7 +143,7 @@ fn deploy(shared: &Shared, objects: &[Value]) -> String {
             &person,
             resource,
             "default",
-            (*object).clone(),
+            object,
         )
         .unwrap();
     }

@@ -115,13 +115,10 @@ fn interpret(
         _ => return Err("the path".into()),
     };
     let Some(resource) = resources::find(group.0, group.1, plural) else {
-        // Of a group that nobody serves there is nothing; of another we may have left something out.
-        return if resources::of_group(group.0, group.1).next().is_some()
-            && !plural.starts_with("nothing")
-        {
-            Err(format!("resource {}/{plural}", group.0).into())
-        } else {
-            refuse(404, "", "404 page not found")
+        // Our own group is whole, and of one that nobody serves there is nothing; of another we may have left something out.
+        return match resources::of_group(group.0, group.1).next() {
+            Some(other) if !other.is_ours() => Err(format!("resource {}/{plural}", group.0).into()),
+            Some(_) | None => refuse(404, "", "404 page not found"),
         };
     };
     let known = match subresource {

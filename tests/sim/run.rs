@@ -341,11 +341,12 @@ pub(super) fn suffer(scenario: &Scenario, seed: u64, ordeal: &Ordeal) -> Outcome
     let (scenario, ordeal) = (scenario.clone(), ordeal.clone());
     entropy::seeded(seed, move || async move {
         let shared = Run::begin(seed, beginning(), scenario.nature.clone());
-        let faults = Faults::new(ordeal.faults.clone(), ordeal.until);
-        shared.lock().suffer(faults, ordeal.until);
         {
             let mut run = shared.lock();
-            run.faults.strikes += ordeal.troubles.len();
+            let mut faults = Faults::new(ordeal.faults.clone(), ordeal.until);
+            faults.strikes = ordeal.troubles.len();
+            run.suffer(faults, ordeal.until);
+            run.note(json!(ordeal.troubles));
             trouble::begin(&mut run.world, &ordeal.troubles);
         }
         live(shared, scenario, &ordeal).await
@@ -403,7 +404,7 @@ async fn live(shared: Shared, scenario: Scenario, ordeal: &Ordeal) -> Outcome {
         elect: scenario.elect,
     };
     tasks.spawn(process::supervise(setting, first_start));
-    if !ordeal.faults.is_empty() {
+    if !ordeal.until.is_zero() {
         let (shared, until) = (shared.clone(), ordeal.until + AFTERWARDS);
         tasks.spawn(async move {
             tokio::time::sleep(until).await;

@@ -36,6 +36,14 @@ impl Counts {
             let replicas = |object: Option<&Value>| {
                 object.map_or(Value::Null, |object| object["spec"]["replicas"].clone())
             };
+            let weights = |object: Option<&Value>| {
+                let backends =
+                    object.and_then(|object| object.pointer("/spec/rules/0/backendRefs"));
+                let backends = backends.and_then(Value::as_array);
+                backends.map_or(Value::Null, |all| {
+                    all.iter().map(|one| one["weight"].clone()).collect()
+                })
+            };
             let facts = [
                 (
                     "selects",
@@ -50,6 +58,7 @@ impl Counts {
                     "ingresses",
                 ),
                 ("replicas", replicas(before), replicas(after), "replicasets"),
+                ("weights", weights(before), weights(after), "httproutes"),
             ];
             for (what, before, after, plural) in facts {
                 if plural == change.key.plural && before != after {
@@ -154,6 +163,8 @@ pub(super) fn essence(end: &BTreeMap<String, Value>) -> BTreeMap<String, Value> 
         }
         Some("replicasets") => Some(object["spec"]["replicas"].clone()),
         Some("services") => Some(object["spec"]["selector"].clone()),
+        Some("httproutes") => Some(object["spec"].clone()),
+        Some("deployments") => Some(object["spec"]["replicas"].clone()),
         Some("ingresses") => Some(object["metadata"]["annotations"].clone()),
         Some("endpointslices") => Some(object["endpoints"].clone()),
         Some(_) | None => None,

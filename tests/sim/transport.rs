@@ -142,10 +142,11 @@ async fn suffer(
             let answered = reach(shared, process, &sent);
             if sent.request.mutates() {
                 let after = within(shared, after);
-                let (shared, process) = (shared.clone(), process.clone());
+                let shared = shared.clone();
                 tokio::spawn(async move {
                     tokio::time::sleep(after).await;
-                    drop(reach(&shared, &process, &sent));
+                    // Nobody has sent it a second time: the monitors are not asked.
+                    drop(meet(&shared, &sent.request, None));
                 });
             }
             Ok(answered)

@@ -313,7 +313,8 @@ fn a_person_gets_what_a_person_may_write() {
     );
     wish(&mut world, 1, person::What::Delete { orphan: true });
     wish(&mut world, 2, person::What::CreateAgain);
-    until(&mut world, seconds(6));
+    // Orphans are let go first.
+    until(&mut world, seconds(6) + Duration::from_millis(500));
     assert!(get(&world, "rollouts", "web").is_null());
     until(&mut world, seconds(8));
     let again = get(&world, "rollouts", "web");

@@ -114,10 +114,16 @@ fn here(
         return;
     }
     let mut context = Context::with_env(ENV.clone());
-    context.add_variable_from_value("self", to_cel(schema, value));
-    if let Some(old) = old {
-        context.add_variable_from_value("oldSelf", to_cel(schema, old));
+    let own = to_cel(schema, value);
+    if let Some(old) = old.filter(|_| due.iter().any(|rule| rule.transition)) {
+        let old = if same {
+            own.clone()
+        } else {
+            to_cel(schema, old)
+        };
+        context.add_variable_from_value("oldSelf", old);
     }
+    context.add_variable_from_value("self", own);
     for rule in due {
         let detail = match rule.program.execute(&context) {
             Ok(Cel::Bool(true)) => continue,

@@ -33,6 +33,11 @@ impl Touched {
         holds(&self.after) || self.past.iter().any(|(_, release)| holds(release))
     }
 
+    /// Whether it held before this, when the controller may have looked.
+    pub(super) fn held(&self, holds: impl Fn(&Release) -> bool) -> bool {
+        holds(&self.before) || self.past.iter().any(|(_, release)| holds(release))
+    }
+
     /// Whether it has held all the time, as far back as the controller may have looked.
     pub(super) fn for_long(&self, holds: impl Fn(&Release) -> bool) -> bool {
         !self.lately(|release| !holds(release))

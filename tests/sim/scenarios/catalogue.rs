@@ -1,6 +1,8 @@
 //! All scenarios. `make sim` plays the crashes of all of them, and every seed draws one.
 
-use super::stories::{abort, bake, blue_green, canary, deletion, experiment, promotion};
+use super::stories::{
+    abort, bake, blue_green, canary, deletion, elsewhere, experiment, interrupted, promotion,
+};
 use crate::sim::run::Scenario;
 
 /// A scenario and what is asked of it.
@@ -36,6 +38,11 @@ pub(in crate::sim) const ALL: &[Listed] = &[
     listed(promotion::promote_full),
     listed(deletion::whole),
     listed(deletion::orphans),
+    listed(elsewhere::http_route),
+    listed(elsewhere::workload),
+    listed(elsewhere::autoscaled),
+    listed(interrupted::scaled),
+    listed(interrupted::retried),
 ];
 
 /// The scenario of this name.

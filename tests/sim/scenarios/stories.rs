@@ -5,6 +5,7 @@ pub(super) mod bake;
 pub(super) mod blue_green;
 pub(super) mod canary;
 pub(super) mod deletion;
+pub(super) mod elsewhere;
 pub(super) mod experiment;
 pub(super) mod interrupted;
 pub(super) mod promotion;

@@ -1,6 +1,9 @@
 //! C14: a status does not grow for ever, and no Rollout keeps the API server busy.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use serde_json::Value;
 use tidegate::sim::store::By;
@@ -14,7 +17,8 @@ const BUSIEST: usize = 240;
 
 #[derive(Clone, Default)]
 pub(super) struct Bounded {
-    writes: VecDeque<Duration>,
+    /// By process.
+    writes: BTreeMap<u64, VecDeque<Duration>>,
 }
 
 impl Monitor for Bounded {
@@ -41,17 +45,17 @@ impl Monitor for Bounded {
                 {
                     return;
                 }
-                self.writes.push_back(view.now);
-                while self
-                    .writes
+                let writes = self.writes.entry(asked.process).or_default();
+                writes.push_back(view.now);
+                while writes
                     .front()
                     .is_some_and(|first| *first + Duration::from_secs(60) < view.now)
                 {
-                    self.writes.pop_front();
+                    writes.pop_front();
                 }
                 let most = BUSIEST * view.releases().count().max(1);
-                told.check("C14", self.writes.len() <= most, || {
-                    format!("{} writes in a minute", self.writes.len())
+                told.check("C14", writes.len() <= most, || {
+                    format!("{} writes in a minute", writes.len())
                 });
             }
             Happened::Answered(_) | Happened::Lost(_) => {}

@@ -46,16 +46,18 @@ impl Monitor for Lease {
                     }
                     return;
                 }
-                if !asked.changed || key.plural == "events" || self.identities.is_empty() {
-                    // Without an election there is one process only.
+                if !asked.changed || key.plural == "events" {
                     return;
                 }
-                let me = self.identities.get(&asked.process);
+                // Who takes no part in the election cannot know who leads.
+                let Some(me) = self.identities.get(&asked.process) else {
+                    return;
+                };
                 let holds = self
                     .held
                     .as_ref()
                     .is_some_and(|(holder, renewed, duration)| {
-                        Some(holder) == me && view.now < *renewed + *duration
+                        holder == me && view.now < *renewed + *duration
                     });
                 told.check("C5", holds, || {
                     format!("{me:?} writes {key}, and the lease is {:?}", self.held)

@@ -1,6 +1,6 @@
 //! C7: a status is written for the version that it was computed from; what was refused as stale is not sent again as it was.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 use tidegate::sim::store::Key;
@@ -10,11 +10,11 @@ use crate::sim::monitors::{Happened, Monitor, Told, View};
 #[derive(Clone, Default)]
 pub(super) struct Preconditions {
     /// What was last refused as stale.
-    refused: BTreeMap<(u64, Key), Value>,
+    refused: BTreeMap<(u64, Key), (Value, Duration)>,
 }
 
 impl Monitor for Preconditions {
-    fn on(&mut self, event: &Happened<'_>, _: &View, told: &mut Told) {
+    fn on(&mut self, event: &Happened<'_>, view: &View, told: &mut Told) {
         let Happened::Request(asked) = event else {
             return;
         };
@@ -41,13 +41,20 @@ impl Monitor for Preconditions {
         }
         let about = (asked.process, key.clone());
         if matches!(asked.verb, "patch" | "update") {
-            let again = self.refused.get(&about) == Some(&asked.body);
+            // A server may say so without a reason; and who hears of nothing new cannot decide otherwise.
+            let newest = view.get(key.plural, &key.namespace, &key.name);
+            let newest = newest.and_then(|object| object["metadata"]["resourceVersion"].as_str());
+            let stale = newest != asked.version.as_deref();
+            let refused = self.refused.get(&about);
+            let again = refused.is_some_and(|(body, at)| {
+                *body == asked.body && stale && at.saturating_add(view.leniency.lateness) < view.now
+            });
             told.check("C7", !again, || {
                 format!("a write to {key} was refused as stale, and is sent again as it was")
             });
         }
         if asked.code == 409 && asked.verb != "create" {
-            self.refused.insert(about, asked.body.clone());
+            self.refused.insert(about, (asked.body.clone(), view.now));
         } else {
             self.refused.remove(&about);
         }

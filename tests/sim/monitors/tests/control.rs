@@ -90,6 +90,7 @@ pub(super) const CASES: &[Case] = &[
             s.ask("services", "web-stable", patched(2));
         },
         |s| {
+            leads(s, 2, "b");
             leads(s, 1, "a");
             s.ask("services", "web-stable", patched(1));
             s.ask("services", "web-stable", patched(2));
@@ -140,6 +141,7 @@ pub(super) const CASES: &[Case] = &[
                 ..patched(1)
             };
             s.ask("services", "web-stable", stale.clone());
+            s.wait(1_000);
             s.ask("services", "web-stable", stale);
         },
     ),

@@ -31,6 +31,8 @@ impl OfRelease for Monotone {
         }
         match after.mode() {
             Mode::Aborted if touched.lately(|release| release.is_asked(Verb::Retry)) => {}
+            Mode::Aborted
+                if touched.held(|release| release.mode() != Mode::Aborted) && is > was => {}
             Mode::Aborted => told.check("T11", is < was, || {
                 format!("{current} was given up and goes from {was} to {is}")
             }),
