@@ -86,11 +86,13 @@ impl Proxy {
                 self.read(store, change.at);
             }
             "endpointslices" => {
-                let endpoints = Endpoints::read(store, change);
-                self.endpoints
-                    .entry(change.key.clone())
-                    .or_default()
-                    .set(change.at, endpoints, since);
+                let mut endpoints = Endpoints::read(store, change);
+                let known = self.endpoints.entry(change.key.clone()).or_default();
+                // Those that come in place of pods that fell are no better until one of them is ready.
+                let last = known.at(change.at);
+                endpoints.fell |= endpoints.ready.is_empty()
+                    && last.is_some_and(|last| last.ready.is_empty() && last.fell);
+                known.set(change.at, endpoints, since);
             }
             _ => {}
         }

@@ -78,7 +78,7 @@ pub(super) enum Wrong {
     NoAnswer,
     Unreachable,
     Slow,
-    WrongType,
+    OtherType,
 }
 
 impl Wrong {
@@ -89,7 +89,7 @@ impl Wrong {
         Self::NoAnswer,
         Self::Unreachable,
         Self::Slow,
-        Self::WrongType,
+        Self::OtherType,
     ];
 
     fn fault(self) -> MetricFault {
@@ -100,7 +100,7 @@ impl Wrong {
             Self::NoAnswer => MetricFault::NoAnswer,
             Self::Unreachable => MetricFault::Unreachable,
             Self::Slow => MetricFault::Slow(Duration::from_secs(8)),
-            Self::WrongType => MetricFault::WrongType,
+            Self::OtherType => MetricFault::WrongType,
         }
     }
 }
