@@ -105,13 +105,14 @@ impl Draw {
             )
         };
         if self.faults.iter().any(arrives_late) {
-            // What was sent in time may arrive when the lease is over; a second process knows of no lease.
-            wrong.retain(|line| !line.contains(": C5:"));
+            // What was sent in time may arrive when the lease is over, or twice; a second process knows of no lease, and writes the same.
+            let excused = [": C5:", ": C6:", ": C7:", "was refused with 422"];
+            wrong.retain(|line| !excused.iter().any(|rule| line.contains(rule)));
         }
         let node = |trouble: &Trouble| matches!(trouble.what, trouble::What::Node { .. });
         if self.troubles.iter().any(node) {
-            // Pods that vanish with their node lose requests, and nobody can do anything about it.
-            wrong.retain(|line| !line.contains(": T21:"));
+            // Pods that vanish with their node lose requests, and nobody can do anything about it. They go, and others come, long after.
+            wrong.retain(|line| ![": T21:", ": L3:"].iter().any(|rule| line.contains(rule)));
         }
         if !self.troubles.is_empty() {
             // At the moment at which a pod has broken, or a size has changed, nobody can have done anything about it yet.
