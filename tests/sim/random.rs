@@ -114,6 +114,16 @@ impl Draw {
             // Pods that vanish with their node lose requests, and nobody can do anything about it. They go, and others come, long after.
             wrong.retain(|line| ![": T21:", ": L3:"].iter().any(|rule| line.contains(rule)));
         }
+        let agent = |trouble: &Trouble| matches!(trouble.what, trouble::What::GitOps { .. });
+        if self.troubles.iter().any(agent) {
+            // That somebody has overwritten what is ours is told for some minutes, and then no more.
+            wrong.retain(|line| !line.contains(": L3:"));
+        }
+        let image = |trouble: &Trouble| matches!(trouble.what, trouble::What::Image { .. });
+        if self.troubles.iter().any(image) && !self.faults.is_empty() {
+            // An image that was declared and taken back before the controller could see it has changed nothing.
+            wrong.retain(|line| !line.contains(": D5:"));
+        }
         if !self.troubles.is_empty() {
             // At the moment at which a pod has broken, or a size has changed, nobody can have done anything about it yet.
             let at_the_moment = |line: &str| {
