@@ -105,13 +105,24 @@ impl Draw {
             )
         };
         if self.faults.iter().any(arrives_late) {
-            // What was sent in time may arrive when the lease is over; a second process knows of no lease.
-            wrong.retain(|line| !line.contains(": C5:"));
+            // What was sent in time may arrive when the lease is over, or twice; a second process knows of no lease, and writes the same.
+            let excused = [": C5:", ": C6:", ": C7:", "was refused with 422"];
+            wrong.retain(|line| !excused.iter().any(|rule| line.contains(rule)));
         }
         let node = |trouble: &Trouble| matches!(trouble.what, trouble::What::Node { .. });
         if self.troubles.iter().any(node) {
-            // Pods that vanish with their node lose requests, and nobody can do anything about it.
-            wrong.retain(|line| !line.contains(": T21:"));
+            // Pods that vanish with their node lose requests, and nobody can do anything about it. They go, and others come, long after.
+            wrong.retain(|line| ![": T21:", ": L3:"].iter().any(|rule| line.contains(rule)));
+        }
+        let agent = |trouble: &Trouble| matches!(trouble.what, trouble::What::GitOps { .. });
+        if self.troubles.iter().any(agent) {
+            // That somebody has overwritten what is ours is told for some minutes, and then no more.
+            wrong.retain(|line| !line.contains(": L3:"));
+        }
+        let image = |trouble: &Trouble| matches!(trouble.what, trouble::What::Image { .. });
+        if self.troubles.iter().any(image) && !self.faults.is_empty() {
+            // An image that was declared and taken back before the controller could see it has changed nothing.
+            wrong.retain(|line| !line.contains(": D5:"));
         }
         if !self.troubles.is_empty() {
             // At the moment at which a pod has broken, or a size has changed, nobody can have done anything about it yet.
