@@ -1,6 +1,6 @@
 //! Bugs that controllers of this kind have had, to be put back one at a time: whoever tests must notice each.
 //!
-//! Only builds with the feature `mutants` can choose one; in all others [`mutated`] is `false` before anything runs. No
+//! Only builds with the feature `mutants` can choose one; in all others `mutated` is `false` before anything runs. No
 //! build for users has that feature. Not here: who chooses one, and what it is noticed by (`tests/sim`).
 
 /// A bug that somebody has had. The name begins with the incident.

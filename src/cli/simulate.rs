@@ -39,7 +39,7 @@ pub struct SimulateOptions {
     /// templates, and its Services and routes if they are not ordinary ones.
     #[arg(short, long = "filename", value_name = "FILE", required = true)]
     filename: Vec<PathBuf>,
-    /// Image of the new version: IMAGE, or CONTAINER=IMAGE. By default the first container gets the tag <tag>-next.
+    /// Image of the new version: IMAGE, or CONTAINER=IMAGE. By default the first container gets the tag TAG-next.
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
     /// What the new version is like, and what happens to it.

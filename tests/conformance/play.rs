@@ -118,13 +118,13 @@ impl Player<'_> {
     async fn send(&self, step: &Step) -> (u16, Value) {
         let line = step.request.as_deref().expect("a request");
         let (method, path) = line.split_once(' ').expect("a method and a path");
-        let typed = [
+        let patches = [
             ("application/merge-patch+json", &step.merge),
             ("application/json-patch+json", &step.json),
             ("application/strategic-merge-patch+json", &step.strategic),
             ("text/plain", &step.other),
         ];
-        let (type_, body) = typed
+        let (type_, body) = patches
             .into_iter()
             .find_map(|(type_, body)| Some((type_, body.clone()?)))
             .unwrap_or_else(|| ("application/json", self.body(step)));

@@ -1,6 +1,10 @@
 //! Scripts: requests one after the other, in a namespace of their own theme or of their own.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -95,7 +99,8 @@ pub fn themes() -> Vec<Theme> {
     let mut files: Vec<String> = fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.ends_with(".yaml") && name != "bases.yaml")
+        .filter(|name| Path::new(name).extension().is_some_and(|is| is == "yaml"))
+        .filter(|name| name != "bases.yaml")
         .collect();
     files.sort();
     let mut themes: Vec<Theme> = files
