@@ -50,7 +50,7 @@ fields:
 # What the chart grants in either mode must be what the controllers of all tests have used, and nothing may have been forbidden.
 PERMISSIONS = $(BIN)/testbed permissions --state $(TEST_STATE) --chart charts/tidegate --set mode=cluster --set mode=namespaced
 
-# Everything that the simulator can play, with how far it is; `make test` plays a share of it. SIM=crashes, pairs or seeds: only these;
+# Everything that the simulator can play, with how far it is; `make test` plays a share of it. SIM=crashes, pairs, seeds or scale: only these;
 # ONLY=bake: crashes of the scenarios with this in their names.
 .PHONY: sim
 sim:

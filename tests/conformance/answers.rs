@@ -24,6 +24,7 @@ impl Answers {
         Self(serde_json::from_str(&text).unwrap())
     }
 
+    #[cfg(feature = "control-plane")]
     pub fn keep(&self, theme: &str) {
         let mut text = String::from("{\n");
         for (number, (script, answers)) in self.0.iter().enumerate() {

@@ -12,12 +12,16 @@ use std::{
         Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
+
+use tokio::time::Instant;
 
 use super::{
     parallel,
     random::{self, Draw},
     run::Scenario,
+    scale,
     scenarios::{catalogue, crash},
 };
 use progress::Progress;
@@ -26,6 +30,8 @@ use progress::Progress;
 const FEW: u64 = 300;
 /// How many `make sim` plays if it is not told otherwise.
 const MANY: u64 = 10_000;
+/// How many Rollouts at rest are looked at.
+const THOUSANDS: usize = 10_000;
 /// How many failures are told in full.
 const TOLD: usize = 5;
 /// Lines of a failing run that are told.
@@ -44,6 +50,7 @@ enum Wanted {
 struct Parts {
     crashes: bool,
     pairs: bool,
+    scale: bool,
     seeds: u64,
 }
 
@@ -67,21 +74,49 @@ fn wanted() -> Wanted {
         return Wanted::Seed(seed);
     }
     let seeds = number("TIDEGATE_SIM_SEEDS").unwrap_or(MANY);
-    let parts = |crashes, pairs, seeds| {
-        Wanted::Everything(Parts {
-            crashes,
-            pairs,
-            seeds,
-        })
+    let none = Parts {
+        crashes: false,
+        pairs: false,
+        scale: false,
+        seeds: 0,
     };
-    match env::var("TIDEGATE_SIM").as_deref() {
-        Ok("all") => parts(true, true, seeds),
-        Ok("crashes") => parts(true, false, 0),
-        Ok("pairs") => parts(false, true, 0),
-        Ok("seeds") => parts(false, false, seeds),
-        Ok(other) => panic!("TIDEGATE_SIM={other}; it may be all, crashes, pairs or seeds"),
-        Err(_) => Wanted::Share,
-    }
+    let parts = match env::var("TIDEGATE_SIM").as_deref() {
+        Ok("all") => Parts {
+            crashes: true,
+            pairs: true,
+            scale: true,
+            seeds,
+        },
+        Ok("crashes") => Parts {
+            crashes: true,
+            ..none
+        },
+        Ok("pairs") => Parts {
+            pairs: true,
+            ..none
+        },
+        Ok("scale") => Parts {
+            scale: true,
+            ..none
+        },
+        Ok("seeds") => Parts { seeds, ..none },
+        Ok(other) => {
+            panic!("TIDEGATE_SIM={other}; it may be all, crashes, pairs, scale or seeds")
+        }
+        Err(_) => return Wanted::Share,
+    };
+    Wanted::Everything(parts)
+}
+
+/// How much was simulated in so much real time.
+fn speed(tally: &Tally, took: Duration) -> String {
+    let (hours, took) = (tally.lasted.as_secs_f64() / 3_600.0, took.as_secs_f64());
+    format!(
+        "{hours:.1} simulated hours and {} requests to the API server in {took:.1} s: {:.2} hours and {:.0} requests per second",
+        tally.requests,
+        hours / took,
+        tally.requests as f64 / took,
+    )
 }
 
 /// What was played: how much of it went well, and what is to be told of the rest.
@@ -91,6 +126,9 @@ struct Tally {
     failed: u64,
     /// How often a fault has struck.
     strikes: u64,
+    /// Simulated time, and requests to the API server in it.
+    lasted: Duration,
+    requests: u64,
     told: Vec<String>,
 }
 
@@ -99,6 +137,8 @@ impl Tally {
         self.passed += other.passed;
         self.failed += other.failed;
         self.strikes += other.strikes;
+        self.lasted += other.lasted;
+        self.requests += other.requests;
         self.told.extend(other.told);
     }
 }
@@ -116,6 +156,7 @@ fn everything() {
                 failed,
                 strikes,
                 told,
+                ..
             } = tally;
             println!("{strikes} faults struck; {passed} passed, {failed} failed");
             assert!(strikes > passed, "faults strike");
@@ -147,7 +188,14 @@ fn play_all(parts: Parts) {
             }
         }
         tally.add(old_seeds(&progress));
-        tally.add(seeds(parts.seeds, &progress));
+        let begun = Instant::now();
+        let played = seeds(parts.seeds, &progress);
+        progress.say(&speed(&played, begun.elapsed()));
+        tally.add(played);
+        if parts.scale {
+            progress.begin(format!("{THOUSANDS} Rollouts at rest"));
+            progress.say(&scale::at_rest(THOUSANDS).to_string());
+        }
         tally
     });
     for failure in tally.told.iter().take(TOLD) {
@@ -173,6 +221,7 @@ fn crashes(scenario: &Scenario, pairs: bool, progress: &Progress) -> Tally {
         failed: report.failures.len() as u64,
         strikes: report.worlds as u64,
         told: report.failures,
+        ..Tally::default()
     }
 }
 
@@ -193,10 +242,13 @@ fn seeds(count: u64, progress: &Progress) -> Tally {
 
 fn play(draws: Vec<Draw>, progress: &Progress) -> Tally {
     let (passed, strikes) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (lasted, requests) = (AtomicU64::new(0), AtomicU64::new(0));
     let failures = Mutex::new(Vec::new());
     parallel::each(draws, |draw| {
         let outcome = draw.play();
         strikes.fetch_add(outcome.strikes as u64, Ordering::Relaxed);
+        lasted.fetch_add(outcome.lasted.as_millis() as u64, Ordering::Relaxed);
+        requests.fetch_add(outcome.requests, Ordering::Relaxed);
         let wrong = draw.judge(&outcome);
         progress.step(!wrong.is_empty());
         if wrong.is_empty() {
@@ -213,6 +265,8 @@ fn play(draws: Vec<Draw>, progress: &Progress) -> Tally {
         passed: passed.into_inner(),
         failed: failures.len() as u64,
         strikes: strikes.into_inner(),
+        lasted: Duration::from_millis(lasted.into_inner()),
+        requests: requests.into_inner(),
         told: failures
             .iter()
             .take(TOLD)

@@ -307,6 +307,8 @@ pub(super) struct Outcome {
     pub(super) strikes: usize,
     /// Moments that people waited for in vain.
     pub(super) missed: usize,
+    /// Requests that have come to the API server.
+    pub(super) requests: u64,
     pub(super) lasted: Duration,
     /// What became of requests, by revision.
     pub(super) traffic: BTreeMap<String, Counters>,
@@ -447,6 +449,7 @@ async fn live(shared: Shared, scenario: Scenario, ordeal: &Ordeal) -> Outcome {
         looks: world.proxy.looks,
         strikes: world.faults.strikes,
         missed: world.missed,
+        requests: world.requests,
         lasted: world.now() - age,
     }
 }

@@ -49,7 +49,11 @@ async fn serve(
     if process.is_dead() {
         return std::future::pending().await;
     }
-    let at = shared.lock().now();
+    let at = {
+        let mut run = shared.lock();
+        run.requests += 1;
+        run.now()
+    };
     if let Some((code, body)) = discovery::answer(request.method(), request.uri().path()) {
         travel(shared).await;
         return Ok(written(code, body));

@@ -38,6 +38,8 @@ pub(super) struct Run {
     pub(super) faults: Faults,
     /// Moments that people waited for in vain.
     pub(super) missed: usize,
+    /// Requests that have come to the API server.
+    pub(super) requests: u64,
     pub(super) counts: Counts,
     /// Everything that happened, in order.
     pub(super) trace: Vec<String>,
@@ -180,6 +182,7 @@ impl Run {
             writes: Writes::default(),
             faults: Faults::default(),
             missed: 0,
+            requests: 0,
             counts: snapshot.counts,
             trace: snapshot.trace,
             complaints: Vec::new(),
@@ -199,6 +202,7 @@ impl Run {
             writes: Writes::default(),
             faults: Faults::default(),
             missed: 0,
+            requests: 0,
             counts: Counts::default(),
             trace: Vec::new(),
             complaints: Vec::new(),
