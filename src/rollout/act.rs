@@ -3,6 +3,7 @@
 //!
 //! Nothing else writes for a Rollout. Not here: any decision.
 
+mod adopt;
 mod pods;
 pub mod write;
 
@@ -147,6 +148,11 @@ impl Writer {
             Rendered::Write(write) => self.send(word, write, namespace, owner_uid, caches).await,
             // What is read is not written; whoever asked for it keeps it (`pod_template`).
             Rendered::Read => Ok(Acted::Nothing),
+            Rendered::Adoption {
+                replica_set,
+                owner,
+                patch,
+            } => self.adopt(namespace, replica_set, owner, patch).await,
             Rendered::Recognition {
                 object,
                 hash,

@@ -93,6 +93,8 @@ pub struct Memory {
     pub(super) deleted: BTreeMap<Key, Value>,
     /// Whether requests do not come in because a person has deleted what served them.
     pub(super) sent_away: bool,
+    /// Whether they would come in otherwise.
+    pub(super) awaited: bool,
     /// Whether it was healthy when a person last looked.
     pub(super) healthy: bool,
 }

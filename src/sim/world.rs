@@ -139,14 +139,19 @@ impl World {
         span.draw(&mut self.random)
     }
 
-    /// From now on requests come in.
+    /// From now on requests come in; if a person has deleted what is to serve them, when it is healthy again.
     pub fn open_traffic(&mut self) {
+        if self.actors.sent_away {
+            self.actors.awaited = true;
+            return;
+        }
         self.count_requests();
         self.proxy.open = true;
     }
 
     /// From now on none come in.
     pub fn close_traffic(&mut self) {
+        self.actors.awaited = false;
         self.count_requests();
         self.proxy.open = false;
     }

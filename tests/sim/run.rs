@@ -169,7 +169,7 @@ impl Stage {
 
     /// From here on no requests come in: what is deleted serves nobody.
     pub(super) fn close_traffic(&self) {
-        self.shared.lock().proxy.open = false;
+        self.shared.lock().close_traffic();
     }
 
     /// The cluster itself, to have things happen in it.

@@ -1,6 +1,6 @@
 //! What an action sends: one write of one object, as data. Pure.
 //!
-//! Not here: sending it (`act`), and actions that first have to ask the server (`act::pods`, `rollout::recognise`).
+//! Not here: sending it (`act`), and actions that first have to ask the server (`act::adopt`, `act::pods`, `rollout::recognise`).
 
 use kube::core::ApiResource;
 use serde_json::{Value, json};
@@ -64,6 +64,15 @@ pub enum Rendered<'a> {
     },
     /// The eviction of a pod.
     Eviction(&'a Target),
+    /// A ReplicaSet gets an owner, if that one is still there.
+    Adoption {
+        /// The ReplicaSet.
+        replica_set: &'a Target,
+        /// The reference to the Rollout.
+        owner: &'a Value,
+        /// The merge patch.
+        patch: Value,
+    },
     /// A comparison of pod templates; the ReplicaSet that is equal is marked.
     Recognition {
         /// A ReplicaSet with the pod template.
@@ -117,7 +126,11 @@ pub fn write_of<'a>(action: &'a Action, names: &ApiNames) -> Rendered<'a> {
         Action::ReadPodTemplate { name: _ } => Rendered::Read,
         Action::AdoptReplicaSet { target, owner } => {
             let patch = json!({ "metadata": { "ownerReferences": [owner] } });
-            merge(caches::replica_sets(), target, patch)
+            Rendered::Adoption {
+                replica_set: target,
+                owner,
+                patch: over(&target.resource_version, patch),
+            }
         }
         Action::RecogniseReplicaSet {
             object,

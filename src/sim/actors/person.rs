@@ -221,11 +221,13 @@ fn delete(world: &mut World, key: &Key, orphan: bool) -> Result<(), Refused> {
     if let Some(object) = world.store.get(key) {
         let manifest = manifest(object);
         world.actors.deleted.insert(key.clone(), manifest);
-    }
-    if !orphan && world.proxy.open {
-        // Its pods go with it: nobody does that to users.
-        world.close_traffic();
-        world.actors.sent_away = true;
+        if !orphan {
+            // Its pods go with it: nobody does that to users, nor lets them in before it is back.
+            let awaited = world.actors.awaited || world.proxy.open;
+            world.close_traffic();
+            world.actors.awaited = awaited;
+            world.actors.sent_away = true;
+        }
     }
     let policy = if orphan { "Orphan" } else { "Background" };
     let options = json!({ "propagationPolicy": policy });
@@ -258,8 +260,11 @@ pub(super) fn reopen(world: &mut World, key: &Key) {
     if healthy && long {
         world.actors.sent_away = false;
         world.actors.healthy = false;
-        world.note("users come back");
-        return world.open_traffic();
+        if std::mem::take(&mut world.actors.awaited) {
+            world.note("users come back");
+            world.open_traffic();
+        }
+        return;
     }
     world.plan(LOOKS, Due::Reopen(key.clone()));
 }

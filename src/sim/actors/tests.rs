@@ -413,3 +413,25 @@ fn a_gitops_agent_makes_what_its_manifests_say() {
         version
     );
 }
+
+#[test]
+fn nobody_lets_users_in_while_what_is_to_serve_them_is_deleted() {
+    for (orphan, expected) in [(false, [false, false, true]), (true, [true, true, true])] {
+        let mut world = world(Nature::default());
+        create(&mut world, rollout("web:1", 3));
+        wish(&mut world, 1, person::What::Delete { orphan });
+        wish(&mut world, 3, person::What::CreateAgain);
+        until(&mut world, seconds(2));
+        world.open_traffic();
+        let deleted = world.proxy.open;
+        until(&mut world, seconds(4));
+        let created = world.proxy.open;
+        let key = Key::new("rollouts", "default", "web");
+        let mut live = get(&world, "rollouts", "web");
+        let generation = &live["metadata"]["generation"];
+        live["status"] = json!({"phase": "Healthy", "observedGeneration": generation});
+        world.commit(&crate::sim::store::Author::cluster(), &key, live);
+        until(&mut world, seconds(20));
+        assert_eq!([deleted, created, world.proxy.open], expected, "{orphan}");
+    }
+}

@@ -41,6 +41,15 @@ impl Play<'_> {
                 let key = self.key("pods", &target.name);
                 server::delete(&mut self.world, &self.author, &key, &Value::Null).map(drop)
             }
+            // What decides here sees everything at once: the Rollout it has seen is there.
+            Rendered::Adoption {
+                replica_set,
+                owner: _,
+                patch,
+            } => {
+                let key = self.key("replicasets", &replica_set.name);
+                self.merge(&key, Subresource::None, &patch)
+            }
             // Nothing has to be recognised in a cluster that begins empty.
             Rendered::Recognition { .. } => Ok(()),
         };
