@@ -109,6 +109,13 @@ impl Draw {
             let excused = [": C5:", ": C6:", ": C7:", "was refused with 422"];
             wrong.retain(|line| !excused.iter().any(|rule| line.contains(rule)));
         }
+        let second = |fault: &Fault| matches!(fault.what, What::Second { .. });
+        let late = |fault: &Fault| matches!(&fault.what, What::Lag { kind, .. } | What::Hold { kind, .. } if kind == "rollouts");
+        if self.faults.iter().any(second) && self.faults.iter().any(late) {
+            // One of two that know nothing of each other has promoted, and the other still sees the Rollout of before: it
+            // leads the Services back until it sees more. Only a lease keeps them from that.
+            wrong.retain(|line| !(line.contains(": T9:") && line.contains("goes from")));
+        }
         let node = |trouble: &Trouble| matches!(trouble.what, trouble::What::Node { .. });
         if self.troubles.iter().any(node) {
             // Pods that vanish with their node lose requests, and nobody can do anything about it. They go, and others come, long after.

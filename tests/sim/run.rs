@@ -236,7 +236,10 @@ impl Stage {
         run.faults.until().saturating_sub(run.now())
     }
 
-    async fn rest(&self) -> Result<(), Stuck> {
+    /// Nothing is at rest before the last trouble is over.
+    async fn rest(&self, troubles: Duration) -> Result<(), Stuck> {
+        let now = self.shared.lock().now();
+        tokio::time::sleep(troubles.saturating_sub(now)).await;
         let deadline = Instant::now() + self.excused() + PATIENCE;
         let writes = || self.shared.lock().writes.list.len();
         let mut before = writes();
@@ -415,7 +418,7 @@ async fn live(shared: Shared, scenario: Scenario, ordeal: &Ordeal) -> Outcome {
     }
     let played = async {
         stage.play(&scenario.story).await?;
-        stage.rest().await?;
+        stage.rest(trouble::over(&ordeal.troubles)).await?;
         if shared.lock().faults.strikes > 0 {
             stage.last().await?;
         }

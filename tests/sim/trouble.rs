@@ -129,6 +129,9 @@ impl What {
     }
 }
 
+/// No container waits longer for its next start, in milliseconds.
+const LONGEST_BACK_OFF: u64 = 300_000;
+
 /// Troubles that are over at `until`, but for what nodes take.
 pub(super) fn draw(random: &mut Rng, until: u64) -> Vec<Trouble> {
     // Swarm: what is always mixed with everything else hides what it does alone.
@@ -275,6 +278,33 @@ pub(super) fn begin(world: &mut World, troubles: &[Trouble]) {
             ),
         }
     }
+}
+
+/// When nothing comes of them any more. A container whose end was planned while they went on still crashes, and is started
+/// again when its back-off is over.
+pub(super) fn over(troubles: &[Trouble]) -> Duration {
+    let end = |trouble: &Trouble| {
+        let after = match trouble.what {
+            What::Flaps { every } => every * 3 / 2,
+            What::Crashes { every } => every * 3 / 2 + LONGEST_BACK_OFF,
+            What::SlowStart { .. }
+            | What::Node { .. }
+            | What::Quota { .. }
+            | What::LateEndpoints { .. }
+            | What::Gateway { .. }
+            | What::Metrics { .. }
+            | What::Gaps { .. }
+            | What::Requests { .. }
+            | What::Ask { .. }
+            | What::Pause
+            | What::Image { .. }
+            | What::Scale { .. }
+            | What::Delete { .. }
+            | What::GitOps { .. } => 0,
+        };
+        Duration::from_millis(trouble.at + trouble.lasts + after)
+    };
+    troubles.iter().map(end).max().unwrap_or_default()
 }
 
 fn wish(world: &mut World, at: Duration, what: person::What) {

@@ -221,6 +221,11 @@ fn leftover_size(pass: &mut Pass<'_>, old: &ReplicaSetView, delayed: &mut i32) -
     if old.replicas == 0 {
         return 0;
     }
+    if old.pod_template_hash == pass.snapshot.rollout.status.stable_rs {
+        // Another version is stable from this pass on, and nobody can read that yet: who goes on after a crash, or a
+        // person who aborts meanwhile, would find a stable version without pods.
+        return old.replicas;
+    }
     *delayed += 1;
     let over_limit = pass
         .strategy

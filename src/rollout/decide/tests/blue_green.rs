@@ -82,6 +82,21 @@ fn the_old_version_stays_for_the_delay_after_the_switch() {
 }
 
 #[test]
+fn the_old_version_keeps_its_pods_until_it_is_written_that_another_is_stable() {
+    let mut world = deployed(&json!({"scaleDownDelaySeconds": 0, "bake": {"duration": "60s"}}));
+    world.declare("v2");
+    world.play_until(|world| world.status.bake.started_at.is_some());
+    world.play_for(59);
+    world.now = world.now + jiff::SignedDuration::from_secs(5);
+    world.settle();
+    world.reconcile();
+    assert_eq!(world.status.stable_rs, world.hash("v2"), "{world}");
+    assert_eq!(world.size("v1"), 4, "{world}");
+    world.play();
+    assert_eq!(world.size("v1"), 0, "{world}");
+}
+
+#[test]
 fn a_version_goes_live_only_when_all_its_pods_are_available() {
     let mut world = deployed(&json!({})).broken("v2");
     world.declare("v2");

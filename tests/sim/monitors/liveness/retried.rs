@@ -2,7 +2,12 @@
 
 use tidegate::api::rollout_status::Phase;
 
-use crate::sim::monitors::{Told, View, per_release::OfRelease, release::Mode, view::Touched};
+use crate::sim::monitors::{
+    Told, View,
+    per_release::OfRelease,
+    release::{Mode, Release},
+    view::Touched,
+};
 
 #[derive(Clone, Default)]
 pub(super) struct Retried {
@@ -20,7 +25,7 @@ impl OfRelease for Retried {
             && after.mode() == Mode::Stepping
         {
             self.under_way = true;
-            let first = after.step() == 0;
+            let first = after.step() == 0 || is_passed(before, after.step());
             told.check(
                 "L6",
                 first && after.status.attempt > before.status.attempt,
@@ -48,4 +53,11 @@ impl OfRelease for Retried {
             });
         }
     }
+}
+
+/// The first step is a weight, and the new version has it: a status that was to say that the retry has begun was lost after
+/// the weight had been written. Nothing was left out.
+fn is_passed(before: &Release, step: usize) -> bool {
+    let weight = before.steps().first().and_then(|first| first.set_weight);
+    step == 1 && weight.is_some_and(|weight| before.weight(before.current()) == i64::from(weight))
 }
