@@ -87,7 +87,7 @@ fn the_old_version_keeps_its_pods_until_it_is_written_that_another_is_stable() {
     world.declare("v2");
     world.play_until(|world| world.status.bake.started_at.is_some());
     world.play_for(59);
-    world.now = world.now + jiff::SignedDuration::from_secs(5);
+    world.now += jiff::SignedDuration::from_secs(5);
     world.settle();
     world.reconcile();
     assert_eq!(world.status.stable_rs, world.hash("v2"), "{world}");
