@@ -161,7 +161,7 @@ async fn scaling_in_mid_canary_keeps_step_and_weight() {
         let scaled = world
             .kubectl(&[
                 "scale",
-                "rollout",
+                "rollouts.tidegate.dev",
                 "demo",
                 &format!("--replicas={replicas}"),
             ])
@@ -444,7 +444,7 @@ async fn the_canary_has_the_pods_that_its_step_says_and_the_weight_of_its_step()
     let rollout = world.paused_at(1).await;
     world.pinned("demo-canary", rollout.declared()).await;
     let scaled = world
-        .kubectl(&["scale", "rollout", "demo", "--replicas=3"])
+        .kubectl(&["scale", "rollouts.tidegate.dev", "demo", "--replicas=3"])
         .await;
     assert!(scaled.ok, "{scaled:?}");
     eventually(SOON, "stable alone has grown", || async {

@@ -96,7 +96,12 @@ async fn deleting_with_orphans_in_mid_canary_leaves_stable_serving_alone() {
     share_is(&load, "v2", 50.0).await;
 
     let deleted = world
-        .kubectl(&["delete", "rollout", "demo", "--cascade=orphan"])
+        .kubectl(&[
+            "delete",
+            "rollouts.tidegate.dev",
+            "demo",
+            "--cascade=orphan",
+        ])
         .await;
     assert!(deleted.ok, "{deleted:?}");
     canary_ingress_is_gone(&world).await;

@@ -207,7 +207,12 @@ async fn a_route_of_a_deleted_rollout_is_put_back() {
     let load = world.load(100);
 
     let deleted = world
-        .kubectl(&["delete", "rollout", "demo", "--cascade=orphan"])
+        .kubectl(&[
+            "delete",
+            "rollouts.tidegate.dev",
+            "demo",
+            "--cascade=orphan",
+        ])
         .await;
     assert!(deleted.ok, "{deleted:?}");
     assert_eq!(declared(&world.rested().await), declared(&before));

@@ -17,7 +17,7 @@ async fn a_status_that_is_wiped_in_mid_canary_costs_no_request_and_no_version() 
     let wipe = r#"[{"op": "remove", "path": "/status"}]"#;
     let args = [
         "patch",
-        "rollout",
+        "rollouts.tidegate.dev",
         "demo",
         "--subresource=status",
         "--type=json",
@@ -45,7 +45,12 @@ async fn a_rollout_that_is_applied_again_after_an_orphaning_deletion_takes_its_p
     let second = world.paused_at(1).await;
     let pods = [first.stable(), second.declared()];
     let before = [world.pods_of(pods[0]).await, world.pods_of(pods[1]).await];
-    let args = ["delete", "rollout", "demo", "--cascade=orphan"];
+    let args = [
+        "delete",
+        "rollouts.tidegate.dev",
+        "demo",
+        "--cascade=orphan",
+    ];
     let deleted = world.kubectl(&args).await;
     assert!(deleted.ok, "{deleted:?}");
     let mut again = app.rollout();

@@ -185,7 +185,7 @@ async fn a_written_status_is_an_intent(name: &str, status: Value) -> (World, Con
     let patch = json!({ "status": status }).to_string();
     let args = [
         "patch",
-        "rollout",
+        "rollouts.tidegate.dev",
         "demo",
         "--subresource=status",
         "--type=merge",
