@@ -157,10 +157,9 @@ pub fn start(
     let routes = routes::start(client, scope, wakes, tasks);
     let mut watch = |resource: ApiResource, config, prune: fn(&mut Value), changed| {
         let api = scope.api(client, &resource);
-        let label = (resource.plural == "endpointslices").then_some(SERVICE_NAME);
         let watch = Watch {
             api,
-            filler: Filler::indexed(resource, label),
+            filler: Filler::new(resource),
             config,
             prune,
             changed,
@@ -267,16 +266,7 @@ fn begin(watch: Watch, wakes: Wakes, tasks: &mut JoinSet<()>) -> Cache {
             .boxed();
         while let Some(event) = events.next().await {
             match event {
-                Ok(event) => {
-                    filler.apply(&event);
-                    match event {
-                        watcher::Event::Apply(object) | watcher::Event::Delete(object) => {
-                            wakes.wake(changed, &object);
-                        }
-                        watcher::Event::InitDone => wakes.wake_all(),
-                        watcher::Event::Init | watcher::Event::InitApply(_) => {}
-                    }
-                }
+                Ok(event) => take_in(&event, &mut filler, &wakes, changed, || {}),
                 Err(error) => {
                     tracing::warn!(kind = filler.kind(), "watch interrupted: {error}");
                 }
@@ -286,37 +276,43 @@ fn begin(watch: Watch, wakes: Wakes, tasks: &mut JoinSet<()>) -> Cache {
     cache
 }
 
+/// Takes in what a watch tells, and wakes those whom it concerns. After a whole list `listed` is called before anybody is woken.
+fn take_in(
+    event: &watcher::Event<CachedObject>,
+    filler: &mut Filler,
+    wakes: &Wakes,
+    changed: Changed,
+    listed: impl FnOnce(),
+) {
+    filler.apply(event);
+    match event {
+        watcher::Event::Apply(object) | watcher::Event::Delete(object) => {
+            wakes.wake(changed, object);
+        }
+        watcher::Event::InitDone => {
+            listed();
+            wakes.wake_all();
+        }
+        watcher::Event::Init | watcher::Event::InitApply(_) => {}
+    }
+}
+
 impl Caches {
     /// How many objects are kept, and how many bytes their JSON has.
     pub fn size(&self) -> (usize, usize) {
-        let fixed = [
-            &self.rollouts,
-            &self.replica_sets,
-            &self.services,
-            &self.endpoint_slices,
-            &self.ingresses,
-            &self.analysis_runs,
-            &self.jobs,
-            &self.job_pods,
-            &self.experiments,
-            &self.templates,
-            &self.workloads.marked,
-        ];
         let routes = RouteKind::ALL.map(|kind| self.routes.store(kind));
         let workloads = WorkloadKind::ALL.map(|kind| self.workloads.store(kind));
         let optional = routes.into_iter().chain(workloads).flatten();
-        let all = fixed
-            .into_iter()
-            .chain(optional)
-            .chain(&self.cluster_templates);
+        let always = self.always().into_iter().map(|(_, cache)| cache);
+        let all = always.chain([&self.rollouts]).chain(optional);
         all.map(Cache::size)
             .fold((0, 0), |(objects, bytes), (more, bytes_more)| {
                 (objects + more, bytes + bytes_more)
             })
     }
 
-    /// Waits until every store has been filled once. Returns the kinds that are still missing after `patience`.
-    pub async fn ready(&self, patience: Duration) -> Result<(), Vec<&'static str>> {
+    /// What is always watched, but for Rollouts, by names in URLs.
+    fn always(&self) -> Vec<(&'static str, &Cache)> {
         let mut stores = vec![
             ("replicasets", &self.replica_sets),
             ("services", &self.services),
@@ -334,6 +330,11 @@ impl Caches {
                 .iter()
                 .map(|store| ("clusteranalysistemplates", store)),
         );
+        stores
+    }
+
+    /// Waits until every store has been filled once. Returns the kinds that are still missing after `patience`.
+    pub async fn ready(&self, patience: Duration) -> Result<(), Vec<&'static str>> {
         let deadline = tokio::time::Instant::now() + patience;
         let mut missing = Vec::new();
         let mut listed = self.rollouts_listed.clone();
@@ -341,7 +342,7 @@ impl Caches {
         if tokio::time::timeout_at(deadline, listed).await != Ok(true) {
             missing.push("rollouts");
         }
-        for (kind, store) in stores {
+        for (kind, store) in self.always() {
             if !matches!(
                 tokio::time::timeout_at(deadline, store.store().wait_until_ready()).await,
                 Ok(Ok(()))

@@ -105,6 +105,11 @@ impl CachedObject {
         self.meta.resource_version.as_deref().unwrap_or_default()
     }
 
+    /// The value of a label.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.meta.labels.as_ref()?.get(key).map(String::as_str)
+    }
+
     /// The controlling owner, if there is one.
     pub fn controller(&self) -> Option<&OwnerReference> {
         self.meta

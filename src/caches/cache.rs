@@ -9,7 +9,6 @@ use std::{
 };
 
 use kube::{
-    Resource,
     core::ApiResource,
     runtime::{
         reflector::{ObjectRef, Store, store::Writer},
@@ -17,6 +16,7 @@ use kube::{
     },
 };
 
+use super::SERVICE_NAME;
 use crate::api::object::CachedObject;
 
 type Named = BTreeMap<String, Arc<CachedObject>>;
@@ -35,15 +35,14 @@ struct Index {
     by_owner: HashMap<String, BTreeSet<(String, String)>>,
     /// By namespace and the value of the label that this cache is asked for.
     by_label: HashMap<(String, String), BTreeSet<String>>,
-    label: Option<String>,
+    label: Option<&'static str>,
     bytes: usize,
 }
 
 impl Index {
     fn label_of(&self, object: &CachedObject) -> Option<(String, String)> {
-        let labels = object.meta().labels.as_ref()?;
-        let value = labels.get(self.label.as_ref()?)?;
-        Some((object.namespace().to_owned(), value.clone()))
+        let value = object.label(self.label?)?;
+        Some((object.namespace().to_owned(), value.to_owned()))
     }
 
     fn put(&mut self, object: Arc<CachedObject>) {
@@ -175,6 +174,11 @@ impl Cache {
     }
 }
 
+/// The label by whose value objects of a kind are looked for, if there is one.
+fn label_of_index(resource: &ApiResource) -> Option<&'static str> {
+    (resource.plural == "endpointslices").then_some(SERVICE_NAME)
+}
+
 /// The end of a [`Cache`] that is told of changes.
 pub(super) struct Filler {
     writer: Writer<CachedObject>,
@@ -185,14 +189,9 @@ pub(super) struct Filler {
 impl Filler {
     /// An empty cache of a kind.
     pub(super) fn new(resource: ApiResource) -> Self {
-        Self::indexed(resource, None)
-    }
-
-    /// An empty cache in which objects are also found by the value of a label.
-    pub(super) fn indexed(resource: ApiResource, label: Option<&str>) -> Self {
         let writer = Writer::new(resource.clone());
         let index = Index {
-            label: label.map(str::to_owned),
+            label: label_of_index(&resource),
             ..Index::default()
         };
         let cache = Cache {
@@ -235,7 +234,7 @@ impl Filler {
             // The store has exchanged everything it had for the new list.
             Event::InitDone => {
                 *index = Index {
-                    label: index.label.take(),
+                    label: index.label,
                     ..Index::default()
                 };
                 for object in store.state() {
@@ -261,8 +260,7 @@ mod tests {
     }
 
     fn filled(events: Vec<Event<CachedObject>>) -> Cache {
-        let resource = super::super::endpoint_slices();
-        let mut filler = Filler::indexed(resource, Some("kubernetes.io/service-name"));
+        let mut filler = Filler::new(super::super::endpoint_slices());
         for event in events {
             filler.apply(&event);
         }

@@ -9,8 +9,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::{
-    Cache, Caches, Filler, Routes, SERVICE_NAME, Workloads, endpoint_slices, ingresses, jobs, pods,
-    prune, replica_sets, services,
+    Cache, Caches, Filler, Routes, Workloads, endpoint_slices, ingresses, jobs, pods, prune,
+    replica_sets, services,
 };
 use crate::api::{
     gateway_api::RouteKind,
@@ -45,8 +45,7 @@ impl Feeds {
         label: Option<(String, bool)>,
         prune: fn(&mut Value),
     ) -> Cache {
-        let service = (plural == "endpointslices").then_some(SERVICE_NAME);
-        let filler = Filler::indexed(resource, service);
+        let filler = Filler::new(resource);
         let store = filler.cache();
         self.0.push(Feed {
             plural,

@@ -13,7 +13,7 @@ use kube::{
 };
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
-use super::{Cache, Filler, Scope, WATCH_SECONDS, Wakes, prune, wake::Changed};
+use super::{Cache, Filler, Scope, WATCH_SECONDS, Wakes, prune, take_in, wake::Changed};
 use crate::{
     api::gateway_api::{GROUP, RouteKind, VERSION},
     runtime::client::{Failure, with_deadline},
@@ -179,17 +179,10 @@ impl Follower {
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
-                    self.store.apply(&event);
-                    match event {
-                        watcher::Event::Apply(object) | watcher::Event::Delete(object) => {
-                            self.wakes.wake(Changed::Route(self.kind), &object);
-                        }
-                        watcher::Event::InitDone => {
-                            self.availability.send_replace(Availability::Filled);
-                            self.wakes.wake_all();
-                        }
-                        watcher::Event::Init | watcher::Event::InitApply(_) => {}
-                    }
+                    let changed = Changed::Route(self.kind);
+                    take_in(&event, &mut self.store, &self.wakes, changed, || {
+                        self.availability.send_replace(Availability::Filled);
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(kind = self.kind.name(), "watch interrupted: {error}");

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use kube::{Resource, core::ApiResource, runtime::reflector::ObjectRef};
+use kube::{core::ApiResource, runtime::reflector::ObjectRef};
 use tokio::sync::{Notify, mpsc};
 
 use super::{Cache, Routes, SERVICE_NAME, workloads::names_kind};
@@ -287,8 +287,7 @@ impl Wakes {
                 self.wake_namesakes(object);
             }
             Changed::OfMetric => {
-                let labels = object.meta().labels.as_ref();
-                if let Some(uid) = labels.and_then(|labels| labels.get(&self.0.run_uid)) {
+                if let Some(uid) = object.label(&self.0.run_uid) {
                     self.wake_run(namespace, uid);
                 }
             }
@@ -310,8 +309,7 @@ impl Wakes {
                 self.wake_mentioning(namespace, name);
             }
             Changed::EndpointSlice => {
-                let labels = object.meta().labels.as_ref();
-                if let Some(service) = labels.and_then(|labels| labels.get(SERVICE_NAME)) {
+                if let Some(service) = object.label(SERVICE_NAME) {
                     self.wake_owner_of_service(namespace, service);
                     self.wake_mentioning(namespace, service);
                 }
@@ -359,8 +357,7 @@ impl Wakes {
     }
 
     fn marked_by<'a>(&self, object: &'a CachedObject) -> Option<&'a str> {
-        let labels = object.meta().labels.as_ref()?;
-        labels.get(&self.0.mark).map(String::as_str)
+        object.label(&self.0.mark)
     }
 
     /// Two Rollouts that name the same Service have to learn of each other.

@@ -12,7 +12,7 @@ use kube::{
 };
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{Cache, Filler, PAGE, Scope, WATCH_SECONDS, Wakes, prune, wake::Changed};
+use super::{Cache, Filler, PAGE, Scope, WATCH_SECONDS, Wakes, prune, take_in, wake::Changed};
 use crate::api::{names::ApiNames, object::CachedObject, workload::WorkloadKind};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,17 +153,10 @@ impl Follower {
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
-                    self.store.apply(&event);
-                    match event {
-                        watcher::Event::Apply(object) | watcher::Event::Delete(object) => {
-                            self.wakes.wake(Changed::Workload, &object);
-                        }
-                        watcher::Event::InitDone => {
-                            self.state.send_replace(State::Filled);
-                            self.wakes.wake_all();
-                        }
-                        watcher::Event::Init | watcher::Event::InitApply(_) => {}
-                    }
+                    let changed = Changed::Workload;
+                    take_in(&event, &mut self.store, &self.wakes, changed, || {
+                        self.state.send_replace(State::Filled);
+                    });
                 }
                 Err(error) => {
                     tracing::warn!(kind = self.kind.name(), "watch interrupted: {error}");

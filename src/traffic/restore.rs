@@ -217,10 +217,7 @@ async fn delete_canary_ingresses(
         .caches
         .ingresses
         .select(service.namespace(), |ingress| {
-            let labels = kube::Resource::meta(ingress).labels.as_ref();
-            labels
-                .and_then(|labels| labels.get(&names.managed_by_rollout))
-                .is_some_and(|name| name == rollout)
+            ingress.label(&names.managed_by_rollout) == Some(rollout)
         });
     let api: Api<CachedObject> = Api::namespaced_with(
         context.writer.client.clone(),
@@ -292,10 +289,7 @@ fn stable_pin(service: &CachedObject, rollout: &str, context: &Context) -> Optio
         .caches
         .services
         .select(service.namespace(), |other| {
-            let labels = kube::Resource::meta(other).labels.as_ref();
-            labels
-                .and_then(|labels| labels.get(&names.managed_by_rollout))
-                .is_some_and(|name| name == rollout)
+            other.label(&names.managed_by_rollout) == Some(rollout)
         });
     services
         .iter()

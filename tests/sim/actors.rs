@@ -125,9 +125,16 @@ fn image(image: &'static str) -> impl Fn(&Stage) {
     move |stage| stage.patch("rollouts", "web", &manifests::image(image))
 }
 
-/// What must not have happened.
-fn wrong(outcome: &Outcome) -> Vec<&String> {
-    outcome.complaints.iter().collect()
+/// Plays the story; nothing may happen that must not.
+fn green(story: &Scenario, seed: u64) -> Outcome {
+    let outcome = run::play(story, seed, false);
+    assert_eq!(
+        outcome.complaints,
+        Vec::<String>::new(),
+        "seed {seed}:\n{}",
+        around(&outcome)
+    );
+    outcome
 }
 
 /// What happened around the first complaint.
@@ -162,13 +169,7 @@ fn a_bad_version_is_caught_by_what_it_answers() {
             Beat::Until("the abort, and all weight on stable", is_back),
         ],
     );
-    let outcome = run::play(&story, 1, false);
-    assert_eq!(
-        outcome.complaints,
-        Vec::<String>::new(),
-        "{}",
-        around(&outcome)
-    );
+    let outcome = green(&story, 1);
     let sum = in_all(&outcome.traffic);
     // It had 20 % of the requests for less than a minute, and failed 20 % of them.
     assert!(sum.lost == 0 && (20..120).contains(&sum.errors), "{sum:?}");
@@ -185,13 +186,7 @@ fn a_good_version_goes_through_by_what_it_answers() {
             Beat::Until("the second version", is_healthy),
         ],
     );
-    let outcome = run::play(&story, 1, false);
-    assert_eq!(
-        outcome.complaints,
-        Vec::<String>::new(),
-        "{}",
-        around(&outcome)
-    );
+    let outcome = green(&story, 1);
     let sum = in_all(&outcome.traffic);
     assert!(
         sum.lost == 0 && sum.errors == 0 && sum.requests > 5_000,
@@ -216,13 +211,7 @@ fn without_a_request_nothing_goes_through_by_its_answers() {
             }),
         ],
     );
-    let outcome = run::play(&story, 1, false);
-    assert_eq!(
-        outcome.complaints,
-        Vec::<String>::new(),
-        "{}",
-        around(&outcome)
-    );
+    green(&story, 1);
 }
 
 #[test]
@@ -254,13 +243,7 @@ fn a_canary_ends_though_pods_flap_crash_and_lose_their_node() {
         ],
     );
     for seed in 1..=8 {
-        let outcome = run::play(&story, seed, false);
-        assert!(
-            wrong(&outcome).is_empty(),
-            "seed {seed}: {:?}\n{}",
-            wrong(&outcome),
-            around(&outcome)
-        );
+        green(&story, seed);
     }
 }
 
@@ -296,13 +279,7 @@ fn weights_wait_for_a_gateway_that_says_nothing() {
             Beat::Until("the second version", is_healthy),
         ],
     );
-    let outcome = run::play(&story, 1, false);
-    assert_eq!(
-        outcome.complaints,
-        Vec::<String>::new(),
-        "{}",
-        around(&outcome)
-    );
+    green(&story, 1);
 }
 
 #[test]
@@ -342,13 +319,7 @@ fn an_agent_that_re_applies_routes_and_services_loses_no_request() {
             Beat::Until("the second version", is_healthy),
         ],
     );
-    let outcome = run::play(&story, 1, false);
-    assert!(
-        wrong(&outcome).is_empty(),
-        "{:?}\n{}",
-        wrong(&outcome),
-        around(&outcome)
-    );
+    let outcome = green(&story, 1);
     assert_eq!(in_all(&outcome.traffic).lost, 0);
 }
 
@@ -377,13 +348,7 @@ fn an_autoscaler_grows_a_canary_under_way() {
             Beat::Until("the second version", is_healthy),
         ],
     );
-    let outcome = run::play(&story, 1, false);
-    assert!(
-        wrong(&outcome).is_empty(),
-        "{:?}\n{}",
-        wrong(&outcome),
-        around(&outcome)
-    );
+    let outcome = green(&story, 1);
     assert_eq!(in_all(&outcome.traffic).lost, 0);
 }
 
@@ -407,13 +372,7 @@ fn whatever_a_person_asks_for_it_comes_to_an_end_and_loses_no_request() {
         ],
     );
     for seed in 1..=8 {
-        let outcome = run::play(&story, seed, false);
-        assert!(
-            wrong(&outcome).is_empty(),
-            "seed {seed}: {:?}\n{}",
-            wrong(&outcome),
-            around(&outcome)
-        );
+        green(&story, seed);
     }
 }
 
@@ -460,13 +419,7 @@ fn a_job_says_how_a_release_ends() {
         ),
     ];
     for story in stories {
-        let outcome = run::play(&story, 1, false);
-        assert_eq!(
-            outcome.complaints,
-            Vec::<String>::new(),
-            "{}",
-            around(&outcome)
-        );
+        let outcome = green(&story, 1);
         assert_eq!(in_all(&outcome.traffic).lost, 0);
     }
 }
@@ -490,12 +443,6 @@ fn a_good_version_goes_through_whatever_breaks_meanwhile() {
         ],
     );
     for seed in 1..=6 {
-        let outcome = run::play(&story, seed, false);
-        assert!(
-            wrong(&outcome).is_empty(),
-            "seed {seed}: {:?}\n{}",
-            wrong(&outcome),
-            around(&outcome)
-        );
+        green(&story, seed);
     }
 }
