@@ -282,12 +282,9 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     {
         return Ok(Requeue::requeue(wait));
     }
-    if acted && let Some(weights) = &mut decision.status.canary.weights {
-        // The write took a while, and proxies get their time from its end.
-        if weights.changed_at == Some(now) {
-            weights.changed_at = Some(context.clock.now().max(now));
-        }
-    }
+    // A write that failed may have been carried out all the same.
+    let wrote_at = (acted || failed.is_some()).then(|| context.clock.now());
+    status::settle_change_of_weight(&mut decision.status, &stored, now, wrote_at);
     // The status follows from what was observed, not from what was just written: it is right also after a failure.
     let follows = acted && failed.is_none();
     let settle = write_status(rollout, &stored, &decision, follows, context).await?;

@@ -4,12 +4,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::api::{
     merge_patch,
     names::{ApiNames, Conventions, Kind},
-    rollout_status::RolloutStatus,
+    rollout_status::{RolloutStatus, TrafficWeights},
 };
 
 /// How long a change of mere counts may wait for company.
@@ -47,6 +48,35 @@ pub(crate) fn difference(stored: &RolloutStatus, new: &RolloutStatus) -> Option<
     }
     let json = |status| serde_json::to_value(status).unwrap_or(Value::Null);
     merge_patch::difference(&json(stored), &json(new))
+}
+
+/// Sets when the weight that was decided on at `decided_at` has changed: at the end of the writes, from which proxies get
+/// their time. Nothing has changed where nothing was written, as when the cache does not show yet what was written before.
+pub(super) fn settle_change_of_weight(
+    status: &mut RolloutStatus,
+    stored: &RolloutStatus,
+    decided_at: Timestamp,
+    wrote_at: Option<Timestamp>,
+) {
+    let Some(weights) = &mut status.canary.weights else {
+        return;
+    };
+    if weights.changed_at != Some(decided_at) {
+        return;
+    }
+    match (wrote_at, &stored.canary.weights) {
+        (Some(wrote_at), _) => weights.changed_at = Some(wrote_at.max(decided_at)),
+        (None, Some(before)) => {
+            let unchanged = TrafficWeights {
+                changed_at: before.changed_at,
+                ..weights.clone()
+            };
+            if unchanged == *before {
+                *weights = unchanged;
+            }
+        }
+        (None, None) => {}
+    }
 }
 
 /// Gives a difference the shape in which clients of the group expect a status.
@@ -99,7 +129,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::api::rollout_status::Progress;
+    use crate::api::rollout_status::{Progress, WeightDestination};
 
     fn waiting(waiting: bool) -> RolloutStatus {
         RolloutStatus {
@@ -156,6 +186,50 @@ mod tests {
             let expected = json!({"observedGeneration": expected, "replicas": 2});
             assert_eq!(difference, expected, "{kind:?}");
         }
+    }
+
+    fn weights(canary: i32, changed_at: &str) -> RolloutStatus {
+        let mut status = RolloutStatus::default();
+        status.canary.weights = Some(TrafficWeights {
+            canary: WeightDestination {
+                weight: canary,
+                ..WeightDestination::default()
+            },
+            changed_at: Some(changed_at.parse().unwrap()),
+            ..TrafficWeights::default()
+        });
+        status
+    }
+
+    #[test]
+    fn a_weight_has_changed_when_it_was_written_and_not_when_nothing_was() {
+        const BEFORE: &str = "2026-01-01T00:00:00Z";
+        const DECIDED: &str = "2026-01-01T00:01:00Z";
+        const WRITTEN: &str = "2026-01-01T00:01:02Z";
+        let settled =
+            |stored: &RolloutStatus, mut status: RolloutStatus, wrote_at: Option<&str>| {
+                let wrote_at = wrote_at.map(|at| at.parse().unwrap());
+                settle_change_of_weight(&mut status, stored, DECIDED.parse().unwrap(), wrote_at);
+                status
+                    .canary
+                    .weights
+                    .unwrap()
+                    .changed_at
+                    .unwrap()
+                    .to_string()
+            };
+        let before = weights(20, BEFORE);
+        assert_eq!(
+            settled(&before, weights(20, DECIDED), Some(WRITTEN)),
+            WRITTEN
+        );
+        assert_eq!(settled(&before, weights(20, DECIDED), None), BEFORE);
+        // What has changed without a write of ours is as it was decided.
+        assert_eq!(settled(&before, weights(40, DECIDED), None), DECIDED);
+        let new = RolloutStatus::default();
+        assert_eq!(settled(&new, weights(20, DECIDED), None), DECIDED);
+        // Not of this look.
+        assert_eq!(settled(&before, weights(20, BEFORE), Some(WRITTEN)), BEFORE);
     }
 
     #[test]

@@ -132,21 +132,9 @@ fn green(story: &Scenario, seed: u64) -> Outcome {
         outcome.complaints,
         Vec::<String>::new(),
         "seed {seed}:\n{}",
-        around(&outcome)
+        outcome.around(300)
     );
     outcome
-}
-
-/// What happened around the first complaint.
-fn around(outcome: &Outcome) -> String {
-    let first = outcome.trace.iter().position(|line| line.contains(" !! "));
-    let writes = outcome.trace.iter().enumerate();
-    let lines = writes.filter(|(index, line)| {
-        let near = first.is_none_or(|first| (first.saturating_sub(300)..first + 5).contains(index));
-        near && !line.contains(" GET ") && !line.ends_with(" event")
-    });
-    let lines = lines.map(|(_, line)| line.chars().take(400).collect::<String>());
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn in_all(counts: &BTreeMap<String, Counters>) -> Counters {

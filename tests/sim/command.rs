@@ -286,7 +286,7 @@ fn tell(draw: &Draw, wrong: &[String]) -> String {
         draw.scenario,
         wrong.join("\n  "),
         short.judge(&outcome).join("\n  "),
-        outcome.tail(LINES),
+        outcome.around(LINES),
         draw.seed,
     )
 }

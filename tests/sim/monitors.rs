@@ -173,6 +173,11 @@ impl Monitors {
         self.view.leniency = leniency;
     }
 
+    /// What happens from here on follows from a request that was sent then, or from none.
+    pub(in crate::sim) fn follows(&mut self, sent: Option<Duration>) {
+        self.view.follows(sent);
+    }
+
     /// Clocks of controllers may be so far from ours from here on.
     pub(in crate::sim) fn skew(&mut self, by: Duration) {
         self.view.skew = self.view.skew.max(by);

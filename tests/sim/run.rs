@@ -33,6 +33,9 @@ const QUIET: Duration = Duration::from_secs(30);
 /// And goes on to write nothing, for as long as this is looked at.
 const LASTING: Duration = Duration::from_secs(600);
 
+/// How much of a line of the trace is told.
+const WIDTH: usize = 500;
+
 /// A story: a cluster, and what people do.
 #[derive(Clone)]
 pub(super) struct Scenario {
@@ -325,9 +328,19 @@ impl Outcome {
         hasher.finish()
     }
 
-    /// The last lines of the trace.
-    pub(super) fn tail(&self, lines: usize) -> String {
-        self.trace[self.trace.len().saturating_sub(lines)..].join("\n")
+    /// What led to the first complaint and a little of what came then, or else the last lines: without what is only read, leases and events.
+    pub(super) fn around(&self, lines: usize) -> String {
+        let quiet = [" GET ", " event", "/leases"];
+        let told: Vec<&String> = self
+            .trace
+            .iter()
+            .filter(|line| !quiet.iter().any(|what| line.contains(what)))
+            .collect();
+        let first = told.iter().position(|line| line.contains(" !! "));
+        let end = first.map_or(told.len(), |first| told.len().min(first + lines / 4));
+        let told = &told[end.saturating_sub(lines)..end];
+        let short = |line: &&String| line.chars().take(WIDTH).collect::<String>();
+        told.iter().map(short).collect::<Vec<_>>().join("\n")
     }
 }
 

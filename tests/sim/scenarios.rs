@@ -22,7 +22,7 @@ fn fault_free(scenario: &run::Scenario) -> run::Outcome {
         "{}:\n{}\n\n{}",
         scenario.name,
         outcome.complaints.join("\n"),
-        outcome.tail(60)
+        outcome.around(60)
     );
     outcome
 }

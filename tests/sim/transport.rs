@@ -150,7 +150,7 @@ async fn suffer(
                 tokio::spawn(async move {
                     tokio::time::sleep(after).await;
                     // Nobody has sent it a second time: the monitors are not asked.
-                    drop(meet(&shared, &sent.request, None));
+                    drop(meet(&shared, &sent, None));
                 });
             }
             Ok(answered)
@@ -201,7 +201,7 @@ fn reach(shared: &Shared, process: &Process, sent: &Sent) -> Answer {
         return (Response::new(body), None);
     }
     let mut asked = Asked::of(request, process.number, sent.at);
-    let (code, body) = meet(shared, request, asked.as_mut());
+    let (code, body) = meet(shared, sent, asked.as_mut());
     (answer(code, &body), asked)
 }
 
@@ -225,7 +225,8 @@ async fn travel(shared: &Shared) {
 }
 
 /// What the server does with the request.
-fn meet(shared: &Shared, request: &ApiRequest, asked: Option<&mut Asked>) -> (u16, Value) {
+fn meet(shared: &Shared, sent: &Sent, asked: Option<&mut Asked>) -> (u16, Value) {
+    let request = &sent.request;
     let mut world = shared.lock();
     let counts = request.user.is_none() && deaths::counts(request);
     if counts {
@@ -239,7 +240,9 @@ fn meet(shared: &Shared, request: &ApiRequest, asked: Option<&mut Asked>) -> (u1
         manager: request.manager.clone(),
     };
     let before = world.store.version();
+    world.follows(Some(sent.at));
     let outcome = server::handle(&mut world.world, &author, request);
+    world.follows(None);
     let (code, body) = outcome.unwrap_or_else(|refused| (refused.code, refused.body()));
     if let Some(asked) = asked {
         asked.decided(code, &body, world.store.version() != before);

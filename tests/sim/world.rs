@@ -233,6 +233,12 @@ impl Run {
             .push(format!("at {} ms: {what}", at.as_millis()));
     }
 
+    /// What happens from here on follows from a request that was sent then, or from none.
+    pub(super) fn follows(&mut self, sent: Option<Duration>) {
+        self.settle();
+        self.monitors.follows(sent);
+    }
+
     /// The server has decided on a request of the controller.
     pub(super) fn asked(&mut self, asked: &Asked) {
         self.settle();

@@ -151,7 +151,7 @@ fn routes<'a>(pass: &Pass<'a>, answers: bool) -> HeaderRoutes<'a> {
     });
     // What was live and somebody took out comes back at once.
     let confirmed = written || pass.observed.unconfirmed.is_none();
-    if ready && !pass.frozen() && confirmed {
+    if ready && confirmed && !pass.frozen() && pass.is_recorded() {
         HeaderRoutes::Exactly(routes)
     } else {
         live(pass)

@@ -162,6 +162,11 @@ impl<'a> Pass<'a> {
         self.hold.is_some() || self.spec.paused
     }
 
+    /// Whether the status says which version is declared. Nobody is sent to a version of which nobody can read that it is released.
+    pub(super) fn is_recorded(&self) -> bool {
+        self.snapshot.rollout.status.current_pod_hash == self.revisions.new_hash
+    }
+
     /// Stops forward moves and scale-downs; the first reason is told.
     pub(super) fn stop_forward(&mut self, why: String) {
         self.hold.get_or_insert(why);

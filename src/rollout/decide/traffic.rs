@@ -162,7 +162,8 @@ fn towards_goal(pass: &mut Pass<'_>, live: i32) -> i32 {
     } else {
         available >= want && services::canary_serves(pass, want)
     };
-    if want > 0 && ready && !pass.frozen() && pass.observed.unconfirmed.is_none() {
+    let confirmed = pass.observed.unconfirmed.is_none();
+    if want > 0 && ready && confirmed && !pass.frozen() && pass.is_recorded() {
         goal
     } else {
         let carried = carried(pass, live);

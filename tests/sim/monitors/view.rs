@@ -25,6 +25,10 @@ pub(super) struct Touched {
     pub(super) itself: bool,
     /// The first that is known of it.
     pub(super) new: bool,
+    /// When it took the place of a Rollout of its name that was deleted.
+    reborn: Option<Duration>,
+    /// Whether the write may have been meant for the one in whose place it is: nobody can have known better.
+    inherited: bool,
 }
 
 impl Touched {
@@ -44,7 +48,7 @@ impl Touched {
     }
 
     pub(super) fn by_controller(&self) -> bool {
-        self.by == By::Controller
+        self.by == By::Controller && !self.inherited
     }
 }
 
@@ -59,6 +63,8 @@ pub(in crate::sim) struct View {
     releases: BTreeMap<(String, String), Touched>,
     /// Whom the last change was about.
     touched: Vec<(String, String)>,
+    /// When the request was sent that the server is at.
+    sent: Option<Duration>,
 }
 
 impl View {
@@ -71,7 +77,13 @@ impl View {
             objects: BTreeMap::new(),
             releases: BTreeMap::new(),
             touched: Vec::new(),
+            sent: None,
         }
+    }
+
+    /// What happens from here on follows from a request that was sent then, or from none.
+    pub(super) fn follows(&mut self, sent: Option<Duration>) {
+        self.sent = sent;
     }
 
     pub(super) fn time(&self, at: Duration) -> Timestamp {
@@ -122,6 +134,27 @@ impl View {
         self.releases
             .get(&(namespace.to_owned(), name.to_owned()))
             .filter(|one| !one.after.deleted)
+    }
+
+    /// Whether it holds for a Rollout as it is, or as a controller may believe it to be.
+    pub(super) fn any_lately(&self, holds: impl Fn(&Release) -> bool) -> bool {
+        self.releases.values().any(|one| {
+            let believed = one
+                .past
+                .iter()
+                .filter(|(until, _)| self.still_believed(*until))
+                .map(|(_, release)| release)
+                .chain([&one.after]);
+            believed
+                .filter(|release| !release.deleted)
+                .any(|release| holds(release))
+        })
+    }
+
+    /// Whether a controller may act on what held until then.
+    fn still_believed(&self, until: Duration) -> bool {
+        let acted = self.sent.unwrap_or(self.now).min(self.now);
+        until.saturating_add(self.leniency.lateness) >= acted
     }
 
     /// Time passes.
@@ -211,9 +244,17 @@ impl View {
         {
             past.pop_front();
         }
+        let reborn = match (before, known) {
+            (Some(_), Some(known)) => known.reborn,
+            (None, Some(_)) => Some(self.now),
+            (_, None) => None,
+        };
         let touched = Touched {
             before: before.unwrap_or(&after).clone(),
             new: before.is_none(),
+            reborn,
+            inherited: change.key.plural != "rollouts"
+                && reborn.is_some_and(|born| self.still_believed(born)),
             after,
             past,
             by: change.by,

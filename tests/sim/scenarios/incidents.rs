@@ -178,7 +178,7 @@ impl Incident {
             found.join("\n"),
             outcome.counts,
             at_end(&outcome, "rollouts/web")["status"],
-            outcome.tail(60)
+            outcome.around(60)
         );
     }
 }

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 
 use super::world::{World, world};
-use crate::api::{request::Verb, rollout_status::Phase};
+use crate::{
+    api::{request::Verb, rollout_status::Phase},
+    rollout::decision::Action,
+};
 
 fn steps() -> Value {
     json!([{"setWeight": 25}, {"pause": {}}, {"setWeight": 50}, {"pause": {"duration": 60}}])
@@ -67,6 +70,23 @@ fn the_canary_service_waits_for_pods_and_the_weight_for_their_endpoints() {
     assert_eq!(world.weight(), 0, "no endpoint is seen yet");
     world.play_until(|world| world.weight() == 25);
     assert_eq!(world.answering("demo-canary"), 1);
+}
+
+/// The write that says it may fail, and a person who reads the status would give up another version than the one with traffic.
+#[test]
+fn nobody_is_sent_to_a_version_before_the_status_says_that_it_is_released() {
+    let mut world = deployed();
+    world.declare("v2");
+    world.play_until(|world| world.weight() == 25);
+    world.overwrite_weight(0, "tidegate");
+    let actions = |world: &World| -> Vec<&'static str> {
+        let decision = world.decide();
+        assert_eq!(decision.status.current_pod_hash, world.hash("v2"));
+        decision.actions.iter().map(Action::name).collect()
+    };
+    assert_eq!(actions(&world), ["patch_ingress"]);
+    world.status.current_pod_hash = world.hash("v1");
+    assert_eq!(actions(&world), [""; 0]);
 }
 
 #[test]

@@ -71,14 +71,13 @@ fn judge(change: &Change, view: &View, told: &mut Told) {
             view.get("replicasets", &change.key.namespace, set)
                 .is_none_or(|set| is_owned(set))
         });
-    let named = view.touched().next().is_some()
-        || view.releases().any(|release| {
-            let workload = release.after.spec.workload_ref.as_ref();
-            release.after.namespace == change.key.namespace
-                && change.key.plural == "deployments"
-                && workload
-                    .is_some_and(|workload| workload.name.as_deref() == Some(&*change.key.name))
-        });
+    let named = view.any_lately(|release| {
+        let workload = release.spec.workload_ref.as_ref();
+        let is_workload = change.key.plural == "deployments"
+            && workload.is_some_and(|workload| workload.name.as_deref() == Some(&*change.key.name));
+        release.namespace == change.key.namespace
+            && (is_workload || release.names(change.key.plural, &change.key.name, change))
+    });
     let ours = is_owned(before) || is_marked(before) || adopted || pod || named;
     told.check("C9", ours, || {
         format!("{} is written, and nobody gave it to us", change.key)

@@ -9,6 +9,11 @@ use super::{
 };
 use crate::sim::monitors::Asked;
 
+/// A Service that no Rollout has written.
+fn unmarked(name: &str) -> Value {
+    crate::sim::scenarios::manifests::service(name)
+}
+
 pub(super) const CASES: &[Case] = &[
     (
         "C2",
@@ -158,23 +163,30 @@ pub(super) const CASES: &[Case] = &[
         "C9",
         |s| s.pin("web-stable", "two"),
         |s| {
-            s.make(
-                By::Person,
-                "services",
-                crate::sim::scenarios::manifests::service("other"),
-            );
+            s.make(By::Person, "services", unmarked("other"));
             s.pin("other", "two");
+        },
+    ),
+    (
+        "C9",
+        |s| {
+            s.make(By::Person, "services", unmarked("web-stable"));
+            s.remove(By::Person, "rollouts", "web");
+            s.wait(50);
+            s.pin("web-stable", "one");
+        },
+        |s| {
+            s.make(By::Person, "services", unmarked("web-stable"));
+            s.remove(By::Person, "rollouts", "web");
+            s.wait(1_000);
+            s.pin("web-stable", "one");
         },
     ),
     (
         "C9",
         |s| s.pin("web-stable", "two"),
         |s| {
-            s.make(
-                By::Controller,
-                "services",
-                crate::sim::scenarios::manifests::service("other"),
-            );
+            s.make(By::Controller, "services", unmarked("other"));
         },
     ),
     (

@@ -154,6 +154,18 @@ impl Stand {
         }
     }
 
+    /// The Rollout is deleted, and another one of its name is there, with its ReplicaSets.
+    pub(super) fn create_again(&mut self) {
+        let mut rollout = self.get("rollouts", "web");
+        self.remove(By::Person, "rollouts", "web");
+        rollout["metadata"] = json!({"name": "web"});
+        self.make(By::Person, "rollouts", rollout);
+        let owners = json!({"metadata": {"ownerReferences": [self.owner()]}});
+        for hash in ["one", "two"] {
+            self.change(By::Cluster, "replicasets", hash, &owners);
+        }
+    }
+
     /// The server has decided on a request of the controller, and the answer is there at once.
     pub(super) fn ask(&mut self, plural: &'static str, name: &str, asked: Asked) {
         let asked = Asked {

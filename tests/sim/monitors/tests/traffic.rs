@@ -102,6 +102,21 @@ pub(super) const CASES: &[Case] = &[
     ),
     (
         "T7",
+        |s| {
+            s.create_again();
+            s.wait(50);
+            s.pin("web-stable", "nobody");
+            s.wait(1_000);
+            s.pin("web-stable", "two");
+        },
+        |s| {
+            s.create_again();
+            s.wait(1_000);
+            s.pin("web-stable", "nobody");
+        },
+    ),
+    (
+        "T7",
         |s| s.pin("web-stable", "two"),
         |s| {
             s.write(

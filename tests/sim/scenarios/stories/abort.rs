@@ -15,6 +15,8 @@ const AFTER_AN_ELECTION: Duration = Duration::from_secs(25);
 pub(in crate::sim) fn dynamic_abort() -> Scenario {
     let mut scenario = requested_abort();
     scenario.name = "abort with dynamicStableScale";
+    // Pods of a version that shrinks have users: who takes them away at once loses requests, whoever asks.
+    scenario.nature.grace = Duration::from_secs(3);
     scenario.story[0] = Beat::Do(|stage| {
         let mut strategy = strategy();
         strategy["dynamicStableScale"] = json!(true);
