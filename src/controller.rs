@@ -246,6 +246,7 @@ impl Work {
             names: names.clone(),
             fence: leadership.fence.clone(),
             write_log: write_log.clone(),
+            doubts: Arc::default(),
         };
         let restores = Arc::new(restore::Context {
             writer: writer.clone(),

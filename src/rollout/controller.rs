@@ -205,7 +205,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     if !context.writer.names.serves(labels) {
         return Ok(Requeue::await_change());
     }
-    if !shows_own_writes(rollout, context) {
+    if !follows_own_writes(rollout, context).await? {
         return Ok(Requeue::requeue(BEHIND));
     }
     let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);
@@ -331,6 +331,16 @@ fn learn(
     let nothing = (!acted).then(|| hash.clone());
     keep(&|remembered| remembered.memory.compared.clone_from(&nothing));
     Some(if acted { BEHIND } else { Duration::ZERO })
+}
+
+/// Whether the caches show what we have written for this Rollout, and nothing of it is still on its way.
+async fn follows_own_writes(rollout: &CachedObject, context: &Context) -> Result<bool, ActError> {
+    if !shows_own_writes(rollout, context) {
+        return Ok(false);
+    }
+    let sets = &context.caches.replica_sets;
+    let superseded = context.writer.supersede(sets, rollout.uid()).await?;
+    Ok(!superseded)
 }
 
 /// Whether the caches show everything we wrote for this Rollout: deciding on less would decide it twice.

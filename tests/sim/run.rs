@@ -243,11 +243,13 @@ impl Stage {
     async fn rest(&self, troubles: Duration) -> Result<(), Stuck> {
         let now = self.shared.lock().now();
         tokio::time::sleep(troubles.saturating_sub(now)).await;
-        let deadline = Instant::now() + self.excused() + PATIENCE;
+        // A clock that was put back has to come to the same time again.
+        let quiet = QUIET + self.shared.lock().faults.most_skew();
+        let deadline = Instant::now() + self.excused() + PATIENCE + quiet;
         let writes = || self.shared.lock().writes.list.len();
         let mut before = writes();
         while Instant::now() < deadline {
-            tokio::time::sleep(QUIET).await;
+            tokio::time::sleep(quiet).await;
             let now = writes();
             if now == before && !self.waits() {
                 return Ok(());

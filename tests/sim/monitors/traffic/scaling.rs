@@ -44,6 +44,11 @@ impl OfRelease for Scaling {
         if self.scaled.is_none_or(|at| view.now - at > BLAMED) || before.mode() != Mode::Stepping {
             return;
         }
+        // Of another version that a workload declares the Rollout itself says nothing.
+        if before.current() != after.current() && after.spec.workload_ref.is_some() {
+            self.scaled = None;
+            return;
+        }
         let lost = before.current() != after.current()
             || after.step() < before.step()
             || after.status.attempt != before.status.attempt;
