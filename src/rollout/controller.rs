@@ -4,13 +4,8 @@
 
 mod pods;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use kube::runtime::controller::Action as Requeue;
 use tokio::time::Instant;
 
@@ -18,17 +13,16 @@ use super::{
     act::{ActError, Acted, Writer},
     decide::{decide, note_of_action, wants_pods},
     decision::{Action, Decision, Next},
+    memories::{Memories, Remembered},
     observe::{Memory, observe},
+    own_writes,
     snapshot::{Refusal, RefusalKind, Snapshot},
     status::{self, FOLLOW, Pending, SETTLE, Weight},
     tell::{publish, sample},
 };
 use crate::{
-    api::{
-        gateway_api::RouteKind, names::Kind, object::CachedObject, rollout_status::RolloutStatus,
-        workload::WorkloadKind,
-    },
-    caches::{self, Caches},
+    api::{names::Kind, object::CachedObject, rollout_status::RolloutStatus},
+    caches::Caches,
     runtime::{
         backoff::Backoff, client::Failure, clock::Clock, events::EventSink,
         instruments::Instruments,
@@ -37,8 +31,6 @@ use crate::{
 
 /// Looks again although a watch should wake us, for the case that it does not.
 const BEHIND: Duration = Duration::from_secs(2);
-/// A name that somebody else has is asked for again: of an object without our label no watch tells that it is gone.
-const TAKEN_AGAIN: Duration = Duration::from_secs(15);
 
 /// What every reconcile shares.
 pub struct Context {
@@ -56,94 +48,6 @@ pub struct Context {
     pub backoff: Backoff<(String, String)>,
     /// What the API server said about this Rollout's writes.
     pub memories: Memories,
-}
-
-/// What is remembered between reconciles, per Rollout. All of it can be lost: it is learnt again.
-#[derive(Debug, Default)]
-pub struct Memories {
-    rollouts: Mutex<HashMap<String, Remembered>>,
-    /// The last look at anything, on both clocks.
-    last: Mutex<Option<(Timestamp, Instant)>>,
-}
-
-/// A clock that gains so much at once was put forward.
-const PUT_FORWARD: Duration = Duration::from_millis(250);
-
-#[derive(Clone, Debug, Default)]
-struct Remembered {
-    generation: i64,
-    memory: Memory,
-    /// When the name of `memory.taken` was found taken.
-    taken_at: Option<Instant>,
-    /// Since when a change of the status waits to be written.
-    waits_since: Option<Instant>,
-    /// A status that waits for the next look.
-    pending: Option<Pending>,
-}
-
-impl Memories {
-    fn with<T>(&self, uid: &str, generation: i64, change: impl FnOnce(&mut Remembered) -> T) -> T {
-        let mut all = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = all.entry(uid.to_owned()).or_default();
-        if entry.generation != generation {
-            let since = entry.memory.since;
-            *entry = Remembered {
-                generation,
-                ..Remembered::default()
-            };
-            entry.memory.since = since;
-        }
-        change(entry)
-    }
-
-    /// What the next decision has to know. A taken name is forgotten after a while, so that it is tried again.
-    fn recall(&self, uid: &str, generation: i64, now: Timestamp) -> Memory {
-        if self.put_forward(now) {
-            let mut all = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
-            for remembered in all.values_mut() {
-                remembered.memory.since = Some(now);
-            }
-        }
-        self.with(uid, generation, |remembered| {
-            remembered.memory.since.get_or_insert(now);
-            if left_of(remembered.taken_at).is_some_and(|left| left.is_zero()) {
-                remembered.memory.taken = None;
-                remembered.taken_at = None;
-            }
-            remembered.memory.clone()
-        })
-    }
-
-    /// Whether the clock was put forward since the last look: then less time has passed than it says.
-    fn put_forward(&self, now: Timestamp) -> bool {
-        let at = Instant::now();
-        let last = self
-            .last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace((now, at));
-        last.is_some_and(|(then, then_at)| {
-            let shown = Duration::try_from(now.duration_since(then)).unwrap_or_default();
-            shown > at.saturating_duration_since(then_at) + PUT_FORWARD
-        })
-    }
-
-    /// When a taken name is to be tried again, if one is remembered.
-    fn try_again(&self, uid: &str, generation: i64) -> Option<Duration> {
-        self.with(uid, generation, |remembered| left_of(remembered.taken_at))
-    }
-
-    /// Forgets Rollouts that are gone.
-    pub fn retain(&self, is_live: impl Fn(&str) -> bool) {
-        self.rollouts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|uid, _| is_live(uid));
-    }
-}
-
-fn left_of(taken_at: Option<Instant>) -> Option<Duration> {
-    taken_at.map(|at| TAKEN_AGAIN.saturating_sub(at.elapsed()))
 }
 
 /// One reconcile.
@@ -205,7 +109,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     if !context.writer.names.serves(labels) {
         return Ok(Requeue::await_change());
     }
-    if !follows_own_writes(rollout, context).await? {
+    if !own_writes::are_settled(rollout, &context.writer, &context.caches).await? {
         return Ok(Requeue::requeue(BEHIND));
     }
     let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);
@@ -331,71 +235,6 @@ fn learn(
     let nothing = (!acted).then(|| hash.clone());
     keep(&|remembered| remembered.memory.compared.clone_from(&nothing));
     Some(if acted { BEHIND } else { Duration::ZERO })
-}
-
-/// Whether the caches show what we have written for this Rollout, and nothing of it is still on its way.
-async fn follows_own_writes(rollout: &CachedObject, context: &Context) -> Result<bool, ActError> {
-    if !shows_own_writes(rollout, context) {
-        return Ok(false);
-    }
-    let sets = &context.caches.replica_sets;
-    let superseded = context.writer.supersede(sets, rollout.uid()).await?;
-    Ok(!superseded)
-}
-
-/// Whether the caches show everything we wrote for this Rollout: deciding on less would decide it twice.
-fn shows_own_writes(rollout: &CachedObject, context: &Context) -> bool {
-    let log = &context.writer.write_log;
-    let shows = |kind: &str, object: &CachedObject| caches::shows_own_write(log, kind, object);
-    let namespace = rollout.namespace();
-    let caches = &context.caches;
-    shows("Rollout", rollout)
-        && caches
-            .replica_sets
-            .owned_by(rollout.uid())
-            .iter()
-            .all(|object| shows("ReplicaSet", object))
-        && caches
-            .ingresses
-            .owned_by(rollout.uid())
-            .iter()
-            .all(|object| shows("Ingress", object))
-        && caches
-            .analysis_runs
-            .owned_by(rollout.uid())
-            .iter()
-            .all(|object| shows("AnalysisRun", object))
-        && caches
-            .experiments
-            .owned_by(rollout.uid())
-            .iter()
-            .all(|object| shows("Experiment", object))
-        && caches
-            .services
-            .select(namespace, |service| rollout.mentions(service.name()))
-            .iter()
-            .all(|object| shows("Service", object))
-        && WorkloadKind::ALL.into_iter().all(|kind| {
-            let named = caches.workloads.store(kind).map(|store| {
-                store.select(namespace, |workload| {
-                    rollout.mentions("workloadRef") && rollout.mentions(workload.name())
-                })
-            });
-            named
-                .iter()
-                .flatten()
-                .all(|object| shows(kind.name(), object))
-        })
-        && RouteKind::ALL.into_iter().all(|kind| {
-            let named = caches
-                .routes
-                .store(kind)
-                .map(|store| store.select(namespace, |route| rollout.mentions(route.name())));
-            named
-                .iter()
-                .flatten()
-                .all(|object| shows(kind.name(), object))
-        })
 }
 
 async fn carry_out(
