@@ -4,6 +4,7 @@
 //! Nothing else writes for a Rollout. Not here: any decision.
 
 mod adopt;
+mod fresh;
 mod pods;
 mod supersede;
 pub mod write;

@@ -6,6 +6,7 @@ mod pods;
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use kube::runtime::controller::Action as Requeue;
 use tokio::time::Instant;
 
@@ -17,7 +18,7 @@ use super::{
     observe::{Memory, observe},
     own_writes,
     snapshot::{Refusal, RefusalKind, Snapshot},
-    status::{self, FOLLOW, Pending, SETTLE, Weight},
+    status::{self, FOLLOW, Pending, SETTLE, Weight, Written},
     tell::{publish, sample},
 };
 use crate::{
@@ -114,26 +115,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     }
     let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);
     let now = context.clock.now();
-    let memory = context.memories.recall(rollout.uid(), generation, now);
-    let pending = context
-        .memories
-        .with(rollout.uid(), generation, |remembered| {
-            remembered.pending.take()
-        });
-    let mut snapshot = observe(
-        rollout,
-        &context.caches,
-        &context.writer.names,
-        &memory,
-        now,
-    )?;
-    let stored = snapshot.rollout.status.clone();
-    // If somebody else has written since, what was decided before is decided anew.
-    if let Some(pending) = pending
-        && pending.resource_version == rollout.resource_version()
-    {
-        snapshot.rollout.status = pending.status;
-    }
+    let (mut snapshot, stored) = look(rollout, context, now)?;
     if wants_pods(&snapshot) {
         let pods = pods::list(&snapshot, context).await?;
         snapshot.attach_pods(pods);
@@ -148,6 +130,9 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
             .writer
             .write_status(Kind::Rollout, rollout, patch)
             .await?;
+        return Ok(Requeue::requeue(BEHIND));
+    }
+    if !decision.actions.is_empty() && !has_caught_up(rollout, context).await? {
         return Ok(Requeue::requeue(BEHIND));
     }
     let (mut failed, mut acted, mut refused) = (None, false, None);
@@ -186,9 +171,14 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     {
         return Ok(Requeue::requeue(wait));
     }
-    // A write that failed may have been carried out all the same.
-    let wrote_at = (acted || failed.is_some()).then(|| context.clock.now());
-    status::settle_change_of_weight(&mut decision.status, &stored, now, wrote_at);
+    let unanswered = |error: &ActError| matches!(error.failure(), Failure::Transient(_));
+    let written = match &failed {
+        _ if acted => Written::Yes,
+        Some(error) if unanswered(error) => Written::Perhaps,
+        Some(_) | None => Written::No,
+    };
+    let ended = (written, context.clock.now());
+    status::settle_change_of_weight(&mut decision.status, &stored, now, ended);
     // The status follows from what was observed, not from what was just written: it is right also after a failure.
     let follows = acted && failed.is_none();
     let settle = write_status(rollout, &stored, &decision, follows, context).await?;
@@ -205,6 +195,55 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     }
     let again = context.memories.try_again(rollout.uid(), generation);
     Ok(requeue(&decision, &snapshot, [settle, again, refused]))
+}
+
+/// What there is, with what is remembered of it; and the status that is stored.
+fn look(
+    rollout: &CachedObject,
+    context: &Context,
+    now: Timestamp,
+) -> Result<(Snapshot, RolloutStatus), ActError> {
+    let Context {
+        memories,
+        caches,
+        writer,
+        ..
+    } = context;
+    let uid = rollout.uid();
+    let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);
+    let memory = memories.recall(uid, generation, now);
+    let mut snapshot = observe(rollout, caches, &writer.names, &memory, now)?;
+    let pending = memories.with(uid, generation, |remembered| {
+        let services = snapshot.services.values();
+        let emptied = services.filter_map(|service| Some((service.name.clone(), service.emptied?)));
+        remembered.memory.emptied = emptied.collect();
+        remembered.pending.take()
+    });
+    let stored = snapshot.rollout.status.clone();
+    // If somebody else has written since, what was decided before is decided anew.
+    if let Some(pending) = pending
+        && pending.resource_version == rollout.resource_version()
+    {
+        snapshot.rollout.status = pending.status;
+    }
+    Ok((snapshot, stored))
+}
+
+/// Whether the cache has the status that was last written. A process that takes over has followed watches that may be late, and
+/// the one before it may have promoted meanwhile: before it does anything for a Rollout, it asks once.
+async fn has_caught_up(rollout: &CachedObject, context: &Context) -> Result<bool, ActError> {
+    let uid = rollout.uid();
+    if context.memories.has_caught_up(uid) {
+        return Ok(true);
+    }
+    let (namespace, name) = (rollout.namespace(), rollout.name());
+    let newest = context.writer.newest_rollout(namespace, name).await?;
+    let same = |newest: &CachedObject| newest.resource_version() == rollout.resource_version();
+    let is_newest = newest.is_some_and(|newest| same(&newest));
+    if is_newest {
+        context.memories.catch_up(uid);
+    }
+    Ok(is_newest)
 }
 
 /// Keeps what actions that were carried out have told. Returns when to look again, if nothing else was decided.
@@ -224,6 +263,7 @@ fn learn(
             remembered.taken_at = None;
             remembered.memory = Memory {
                 since: remembered.memory.since,
+                emptied: std::mem::take(&mut remembered.memory.emptied),
                 ..Memory::default()
             };
         });

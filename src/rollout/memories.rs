@@ -3,8 +3,8 @@
 //! Not here: what is decided because of it.
 
 use std::{
-    collections::HashMap,
-    sync::{Mutex, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -20,6 +20,8 @@ const TAKEN_AGAIN: Duration = Duration::from_secs(15);
 #[derive(Debug, Default)]
 pub struct Memories {
     rollouts: Mutex<HashMap<String, Remembered>>,
+    /// Rollouts of which this process has had the newest status: from then on nobody but this process changes it.
+    caught_up: Mutex<HashSet<String>>,
     /// The last look at anything, on both clocks.
     last: Mutex<Option<(Timestamp, Instant)>>,
 }
@@ -50,12 +52,16 @@ impl Memories {
         let mut all = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = all.entry(uid.to_owned()).or_default();
         if entry.generation != generation {
-            let since = entry.memory.since;
+            let memory = Memory {
+                since: entry.memory.since,
+                emptied: std::mem::take(&mut entry.memory.emptied),
+                ..Memory::default()
+            };
             *entry = Remembered {
                 generation,
+                memory,
                 ..Remembered::default()
             };
-            entry.memory.since = since;
         }
         change(entry)
     }
@@ -97,12 +103,29 @@ impl Memories {
         self.with(uid, generation, |remembered| left_of(remembered.taken_at))
     }
 
+    /// Whether this process has had the newest status of the Rollout.
+    pub(super) fn has_caught_up(&self, uid: &str) -> bool {
+        self.caught_up().contains(uid)
+    }
+
+    /// This process has the newest status of the Rollout.
+    pub(super) fn catch_up(&self, uid: &str) {
+        self.caught_up().insert(uid.to_owned());
+    }
+
     /// Forgets Rollouts that are gone.
     pub fn retain(&self, is_live: impl Fn(&str) -> bool) {
         self.rollouts
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .retain(|uid, _| is_live(uid));
+        self.caught_up().retain(|uid| is_live(uid));
+    }
+
+    fn caught_up(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.caught_up
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

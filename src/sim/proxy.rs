@@ -134,10 +134,7 @@ impl Proxy {
                 };
                 for (at, endpoints) in all.recent(since) {
                     self.looks += 1;
-                    let returns = all.at(now).is_some_and(|newest| !newest.ready.is_empty());
-                    if endpoints.ready.is_empty()
-                        && !self.is_excused(store, endpoints, (at, returns), now)
-                    {
+                    if endpoints.ready.is_empty() && !self.is_excused(store, endpoints, at, now) {
                         lost.push(format!("a request to {service} may find no endpoint"));
                     }
                     for pod in &endpoints.ready {
@@ -161,19 +158,16 @@ impl Proxy {
         lost
     }
 
-    /// Whether nobody can be blamed: pods broke, and the controller had no time, or they come back, or nobody else could
-    /// serve either. Coming back is a gap: a proxy that learns of a weight before it learns of the endpoint that has come
-    /// back loses requests, and who raises the weight as soon as the EndpointSlice has the endpoint is not blamed for it.
+    /// Whether nobody can be blamed: pods broke, and the controller had no time, or nobody else could serve either.
     fn is_excused(
         &self,
         store: &Objects,
         empty: &Endpoints,
-        (since, returns): (Duration, bool),
+        since: Duration,
         now: Duration,
     ) -> bool {
         empty.fell
-            && (returns
-                || now.saturating_sub(since) <= self.patience + self.lag + SPREADS
+            && (now.saturating_sub(since) <= self.patience + self.lag + SPREADS
                 || !store
                     .list("pods")
                     .any(|(_, pod)| kubelet::is_ready(pod) && kubelet::serves(pod, now)))

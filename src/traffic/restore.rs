@@ -4,7 +4,6 @@
 //! Pins go when at most one version still has pods: until then they keep stable serving alone, also after a deletion
 //! that orphans. Not here: canary Ingresses of a Rollout that is there (`rollout::decide::services`).
 
-mod fresh;
 pub mod routes;
 
 use std::{sync::Arc, time::Duration};
@@ -24,7 +23,7 @@ use crate::{
         strategy::{ServiceRole, services_named},
     },
     caches::{self, Caches},
-    rollout::act::Writer,
+    rollout::act::{ActError, Writer},
     runtime::{
         client::{ApiError, Failure, with_deadline},
         lease::LostLease,
@@ -53,6 +52,9 @@ pub enum RestoreError {
         /// Why not.
         source: ApiError,
     },
+    /// What there is now could not be asked for.
+    #[error(transparent)]
+    Unknown(#[from] ActError),
     /// Another replica may lead by now.
     #[error(transparent)]
     Fenced(#[from] LostLease),
@@ -141,14 +143,14 @@ pub async fn reconcile(
     if decide(&mut cached.iter().map(Arc::as_ref)) == Restore::Keep && orphans.is_empty() {
         return Ok(Requeue::requeue(AGAIN));
     }
-    let owner = fresh::rollout(&context, namespace, rollout).await?;
+    let owner = context.writer.newest_rollout(namespace, rollout).await?;
     if owner.as_ref().is_some_and(names_it) {
         return Ok(Requeue::requeue(AGAIN));
     }
     if owner.is_none() {
         delete(orphans, &context).await?;
     }
-    let sets = fresh::replica_sets(&context, namespace).await?;
+    let sets = context.writer.newest_replica_sets(namespace).await?;
     let patch = match decide(&mut sets.iter()) {
         Restore::Keep => return Ok(Requeue::requeue(AGAIN)),
         Restore::Follow(stable) => {
@@ -185,7 +187,9 @@ fn unpinned(names: &ApiNames) -> Value {
 pub fn after_failure(error: &RestoreError) -> Requeue {
     match error {
         RestoreError::Api { source, .. } if source.failure() == Failure::Conflict => {}
-        RestoreError::Api { .. } | RestoreError::Fenced(_) => tracing::warn!("{error}"),
+        RestoreError::Api { .. } | RestoreError::Unknown(_) | RestoreError::Fenced(_) => {
+            tracing::warn!("{error}");
+        }
     }
     Requeue::requeue(AGAIN)
 }

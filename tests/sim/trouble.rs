@@ -243,9 +243,7 @@ pub(super) fn begin(world: &mut World, troubles: &[Trouble]) {
     let (quota, mood) = (world.nature.quota, world.nature.gateway.mood);
     let load = world.nature.load.rate;
     if troubles.iter().any(|trouble| trouble.what.may_shrink()) {
-        let grace = world.nature.grace.max(Duration::from_secs(3));
-        let millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-        world.plan(Duration::ZERO, Due::Turn(Turn::Grace(millis)));
+        be_graceful(world);
     }
     for trouble in troubles {
         let at = Duration::from_millis(trouble.at);
@@ -300,6 +298,13 @@ pub(super) fn begin(world: &mut World, troubles: &[Trouble]) {
             ),
         }
     }
+}
+
+/// Pods go on for a while after they were told to end.
+pub(super) fn be_graceful(world: &mut World) {
+    let grace = world.nature.grace.max(Duration::from_secs(3));
+    let millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+    world.plan(Duration::ZERO, Due::Turn(Turn::Grace(millis)));
 }
 
 /// When nothing comes of them any more. A container whose end was planned while they went on still crashes, and is started

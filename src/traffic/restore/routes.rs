@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::{AGAIN, Context, DEADLINE, RestoreError, fresh, label, pin};
+use super::{AGAIN, Context, DEADLINE, RestoreError, label, pin};
 use crate::{
     api::{
         gateway_api::RouteKind, names::FIELD_MANAGER, object::CachedObject,
@@ -111,7 +111,7 @@ pub async fn reconcile(
         Restore::Later => return Ok(Requeue::requeue(AGAIN)),
         Restore::PutBack => {}
     }
-    let owner = fresh::rollout(restore, namespace, rollout).await?;
+    let owner = restore.writer.newest_rollout(namespace, rollout).await?;
     if owner.is_some_and(|rollout| names_route(&rollout, *kind, name)) {
         return Ok(Requeue::requeue(AGAIN));
     }

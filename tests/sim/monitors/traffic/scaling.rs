@@ -33,7 +33,9 @@ impl OfRelease for Scaling {
         if !touched.by_controller() {
             let others =
                 before.object["metadata"]["annotations"] != after.object["metadata"]["annotations"];
-            if only_scaled(before, after) && !others && after.mode() == Mode::Stepping {
+            // What was declared before it and is not seen yet is another cause, too.
+            let seen = before.status.observed_generation == Some(before.generation);
+            if only_scaled(before, after) && !others && seen && after.mode() == Mode::Stepping {
                 self.scaled = Some(view.now);
             } else {
                 // Whatever follows may have another cause.
