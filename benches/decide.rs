@@ -137,6 +137,7 @@ fn first_look() -> Snapshot {
         watched_since: None,
         foreign_replica_sets: Vec::new(),
         foreign_analysis_runs: Vec::new(),
+        foreign_experiments: Vec::new(),
         services: services
             .into_iter()
             .map(|service| (service.name.clone(), service))

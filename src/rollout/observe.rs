@@ -30,7 +30,7 @@ use crate::{
         strategy::{Declared, ServiceRole, services_named},
         traffic_routing::TrafficRouting,
     },
-    caches::Caches,
+    caches::{Cache, Caches},
     traffic::ingress_nginx::canary_ingress_name,
 };
 
@@ -133,7 +133,8 @@ pub fn observe(
             .into_iter()
             .filter(|kind| !caches.routes.serves(*kind))
             .collect(),
-        foreign_analysis_runs: foreign_runs(rollout, caches),
+        foreign_analysis_runs: foreign_names(rollout, &caches.analysis_runs),
+        foreign_experiments: foreign_names(rollout, &caches.experiments),
         templates: templates(
             namespace,
             strategy
@@ -493,14 +494,15 @@ pub(crate) fn templates(
     })
 }
 
-/// AnalysisRuns of others whose names begin as those of this Rollout do.
-fn foreign_runs(rollout: &CachedObject, caches: &Caches) -> Vec<String> {
+/// Names that the Rollout may need, and that objects have which it does not control.
+fn foreign_names(rollout: &CachedObject, cache: &Cache) -> Vec<String> {
     let prefix = format!("{}-", rollout.name());
-    let runs = caches.analysis_runs.select(rollout.namespace(), |run| {
-        let controller = run.controller().map(|owner| owner.uid.as_str());
-        run.name().starts_with(&prefix) && controller != Some(rollout.uid())
+    let objects = cache.select(rollout.namespace(), |object| {
+        let controller = object.controller().map(|owner| owner.uid.as_str());
+        object.name().starts_with(&prefix) && controller != Some(rollout.uid())
     });
-    runs.iter().map(|run| run.name().to_owned()).collect()
+    let names = objects.iter().map(|object| object.name().to_owned());
+    names.collect()
 }
 
 fn experiment(object: &Value, names: &ApiNames) -> StepExperimentView {

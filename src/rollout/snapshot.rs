@@ -52,6 +52,8 @@ pub struct Snapshot {
     pub templates: Templates,
     /// Names of AnalysisRuns in the namespace that this Rollout does not control but that have a name it may need.
     pub foreign_analysis_runs: Vec<String>,
+    /// The same of Experiments.
+    pub foreign_experiments: Vec<String>,
     /// AnalysisRuns that this Rollout controls.
     pub analysis_runs: Vec<AnalysisRunView>,
     /// The pods, while a decision has to look at them.

@@ -53,20 +53,11 @@ pub(super) fn draw(seed: u64) -> Draw {
         endless: random.u8(0..3) == 0,
         faults: draw::faults(&mut random, until),
         troubles: if random.bool() {
-            troubles(&mut random, until)
+            trouble::draw(&mut random, until)
         } else {
             Vec::new()
         },
     }
-}
-
-/// Without a deletion that leaves the pods, after which the Rollout comes again: with a watch that is held meanwhile requests are lost.
-/// That is known and not mended.
-fn troubles(random: &mut Rng, until: u64) -> Vec<Trouble> {
-    let mut troubles = trouble::draw(random, until);
-    let known = |trouble: &Trouble| matches!(trouble.what, trouble::What::Delete { orphan: true });
-    troubles.retain(|trouble| !known(trouble));
-    troubles
 }
 
 impl Draw {

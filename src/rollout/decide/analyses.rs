@@ -208,18 +208,19 @@ pub(super) fn is_inconclusive(pass: &Pass<'_>, role: Role) -> bool {
     run(pass, role).is_some_and(|run| run.phase == AnalysisPhase::Inconclusive)
 }
 
-/// The first attempt whose runs cannot be mistaken for finished ones of the same revision: a verdict counts once.
+/// The first attempt whose runs cannot be mistaken for finished ones of the same revision, for a verdict counts once; and whose names
+/// are free: a Rollout of the same name that was deleted may have left its runs.
 pub(super) fn fresh_attempt(pass: &Pass<'_>, revision: i64) -> i32 {
     let lost = pass.snapshot.rollout.status.current_pod_hash.is_empty();
     let prefix = format!(
         "{}-{}-{revision}",
         pass.snapshot.rollout.name, pass.revisions.new_hash
     );
-    pass.snapshot
-        .analysis_runs
-        .iter()
-        .filter(|run| lost || run.terminate || run.phase.is_terminal())
-        .filter_map(|run| run.name.strip_prefix(&prefix))
+    let runs = pass.snapshot.analysis_runs.iter();
+    runs.filter(|run| lost || run.terminate || run.phase.is_terminal())
+        .map(|run| &run.name)
+        .chain(&pass.snapshot.foreign_analysis_runs)
+        .filter_map(|name| name.strip_prefix(&prefix))
         .filter(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
         .map(|rest| {
             rest.rsplit_once('.')

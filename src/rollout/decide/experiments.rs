@@ -214,11 +214,12 @@ pub(super) fn last_attempt(pass: &Pass<'_>, revision: i64) -> Option<i32> {
         "{}-{}-{revision}-",
         pass.snapshot.rollout.name, pass.revisions.new_hash
     );
-    pass.snapshot
-        .experiments
-        .iter()
+    let experiments = pass.snapshot.experiments.iter();
+    experiments
         .filter(|one| lost || one.terminate || one.phase.is_terminal())
-        .filter_map(|one| one.name.strip_prefix(&prefix))
+        .map(|one| &one.name)
+        .chain(&pass.snapshot.foreign_experiments)
+        .filter_map(|name| name.strip_prefix(&prefix))
         .map(|rest| {
             let attempt = rest.split_once('-').map(|(_, attempt)| attempt.parse());
             attempt.and_then(Result::ok).unwrap_or(0)

@@ -71,6 +71,7 @@ impl Scene {
             replica_sets: Vec::new(),
             foreign_replica_sets: Vec::new(),
             foreign_analysis_runs: Vec::new(),
+            foreign_experiments: Vec::new(),
             services: BTreeMap::new(),
             ingresses: BTreeMap::new(),
             routes: routes

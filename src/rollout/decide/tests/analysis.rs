@@ -350,9 +350,21 @@ fn argo_3850_an_inconclusive_background_run_is_not_promoted() {
 }
 
 #[test]
+fn runs_that_a_deleted_rollout_has_left_do_not_hold_up_the_next_one() {
+    let mut world = with_step().deployed();
+    world.declare("v2");
+    let name = format!("demo-{}-2-1", world.hash("v2"));
+    world.foreign_runs.push(name.clone());
+    world.play();
+    assert_eq!(world.runs[0].name, format!("{name}.1"));
+    assert_eq!(world.weight(), 50, "{world}");
+}
+
+#[test]
 fn a_name_that_somebody_elses_run_has_is_told_and_waited_for() {
     let mut world = with_step().deployed();
     world.declare("v2");
+    world.reconcile();
     let name = format!("demo-{}-2-1", world.hash("v2"));
     world.foreign_runs.push(name.clone());
     world.play();
@@ -456,6 +468,7 @@ fn a_run_has_the_labels_people_look_for_and_those_of_its_metadata() {
         .steps(json!([{"setWeight": 25}, {"analysis": analysis}]))
         .deployed();
     world.declare("v2");
+    world.reconcile();
     // Until then it is only held up.
     world
         .foreign_runs

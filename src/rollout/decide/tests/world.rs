@@ -519,6 +519,7 @@ impl World {
             unserved: BTreeSet::new(),
             templates: self.templates.clone(),
             foreign_analysis_runs: self.foreign_runs.clone(),
+            foreign_experiments: Vec::new(),
             experiments: self.experiments.clone(),
             pod_templates: self.pod_templates.clone(),
             analysis_runs: self.runs.clone(),
