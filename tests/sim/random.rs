@@ -107,6 +107,12 @@ impl Draw {
             // leads the Services back until it sees more. Only a lease keeps them from that.
             wrong.retain(|line| !(line.contains(": T9:") && line.contains("goes from")));
         }
+        let orphan =
+            |trouble: &Trouble| matches!(trouble.what, trouble::What::Delete { orphan: true });
+        if self.faults.iter().any(arrives_late) && self.troubles.iter().any(orphan) {
+            // A ReplicaSet is given to the Rollout, which is deleted, and the write arrives when it is gone: what it has given away is garbage.
+            wrong.retain(|line| !line.contains(": T21:"));
+        }
         let node = |trouble: &Trouble| matches!(trouble.what, trouble::What::Node { .. });
         if self.troubles.iter().any(node) {
             // Pods that vanish with their node lose requests, and nobody can do anything about it. They go, and others come, long after.

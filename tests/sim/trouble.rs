@@ -114,6 +114,7 @@ impl What {
             | Self::Pause
             | Self::Image { .. }
             | Self::Scale { .. }
+            | Self::Delete { orphan: true }
             | Self::GitOps { .. } => true,
             Self::Flaps { .. }
             | Self::Crashes { .. }
@@ -125,7 +126,7 @@ impl What {
             | Self::Metrics { .. }
             | Self::Gaps { .. }
             | Self::Requests { .. }
-            | Self::Delete { .. } => false,
+            | Self::Delete { orphan: false } => false,
         }
     }
 

@@ -21,7 +21,9 @@ impl Monitor for Fields {
             change.key.plural,
             "services" | "ingresses" | "httproutes" | "deployments"
         );
-        let ours = owner(before, "Rollout").is_some() || owner(before, "Experiment").is_some();
+        let ours = owner(before, "Rollout").is_some()
+            || owner(before, "Experiment").is_some()
+            || is_left_canary(change.key.plural, before);
         if change.by != By::Controller || !shared || ours {
             return;
         }
@@ -40,6 +42,17 @@ impl Monitor for Fields {
     fn copy(&self) -> Box<dyn Monitor> {
         Box::new(self.clone())
     }
+}
+
+/// Whether it is a canary Ingress of a Rollout that was deleted and has left it.
+fn is_left_canary(plural: &str, object: &Value) -> bool {
+    let metadata = &object["metadata"];
+    let marked = all_names()
+        .iter()
+        .any(|names| !metadata["labels"][&names.managed_by_rollout].is_null());
+    plural == "ingresses"
+        && marked
+        && metadata["annotations"]["nginx.ingress.kubernetes.io/canary"] == "true"
 }
 
 /// The object without what is ours, or the server's.
