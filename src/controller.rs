@@ -22,11 +22,7 @@ use crate::{
     caches::{self, Scope, Wakes},
     cli::controller::ControllerOptions,
     experiment,
-    rollout::{
-        act::Writer,
-        controller::{Context, Memories},
-        workload_restore,
-    },
+    rollout::{act::Writer, controller::Context, memories::Memories, workload_restore},
     runtime::{
         backoff::Backoff,
         client::{self, ClientError, ClientOptions},
@@ -246,6 +242,7 @@ impl Work {
             names: names.clone(),
             fence: leadership.fence.clone(),
             write_log: write_log.clone(),
+            doubts: Arc::default(),
         };
         let restores = Arc::new(restore::Context {
             writer: writer.clone(),

@@ -6,6 +6,7 @@
 pub mod backoff;
 pub mod client;
 pub mod clock;
+pub mod doubts;
 pub mod events;
 pub mod health;
 pub mod instruments;

@@ -106,6 +106,8 @@ pub struct ApiNames {
     pub weights_at_rest: String,
     /// Annotation on ReplicaSets: up to which change of `spec.workloadRef`'s object the server's defaults were compared.
     pub compared_workload: String,
+    /// Annotation on ReplicaSets: the version at which a write of ours had no answer, and can do nothing any more.
+    pub superseded_version: String,
     /// Annotation on ReplicaSets: the anti-affinity rule that we have put into the pod template.
     pub anti_affinity: String,
     /// Annotation on Deployments with the label above: their replicas before a Rollout scaled them down.
@@ -183,6 +185,7 @@ impl Default for ApiNames {
             role: format!("{group}/role"),
             weights_at_rest: format!("{group}/weights-at-rest"),
             compared_workload: format!("{group}/compared-workload"),
+            superseded_version: format!("{group}/superseded-version"),
             anti_affinity: format!("{group}{ANTI_AFFINITY}"),
             ephemeral_metadata: format!("{group}{EPHEMERAL_METADATA}"),
             replicas_at_rest: format!("{group}{REPLICAS_AT_REST}"),

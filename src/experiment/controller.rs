@@ -159,6 +159,10 @@ async fn pass(experiment: &CachedObject, context: &Context) -> Result<Requeue, R
     if !shows_own_writes(experiment, context) {
         return Ok(Requeue::requeue(BEHIND));
     }
+    let sets = &context.caches.replica_sets;
+    if context.writer.supersede(sets, experiment.uid()).await? {
+        return Ok(Requeue::requeue(BEHIND));
+    }
     let now = context.clock.now();
     let refusals = context
         .refusals
@@ -191,6 +195,7 @@ async fn pass(experiment: &CachedObject, context: &Context) -> Result<Requeue, R
             }
         }
     }
+    let outdated = forget_refusals(experiment, &decision, context);
     // The status follows from what was observed, not from what was just written: it is right also after a failure.
     let stored = &snapshot.experiment.status;
     if let Some(patch) = difference(stored, &decision.status) {
@@ -205,8 +210,31 @@ async fn pass(experiment: &CachedObject, context: &Context) -> Result<Requeue, R
     match failed {
         Some((_, Again::Never)) => Ok(Requeue::requeue(Duration::ZERO)),
         Some((error, Again::Later)) => Err(error.into()),
+        // What has just been told rests on them.
+        None if outdated => Ok(Requeue::requeue(Duration::ZERO)),
         None => Ok(requeue(&decision, &snapshot)),
     }
+}
+
+/// Forgets refusals of what is there by now, or is not wanted any more: nobody asks for it. What is not valid is not asked
+/// for because of its refusal. Returns whether there was one.
+fn forget_refusals(
+    experiment: &CachedObject,
+    decision: &ExperimentDecision,
+    context: &Context,
+) -> bool {
+    let asked = |name: &str| {
+        let mut created = decision.actions.iter().filter_map(Action::created);
+        created.any(|(_, created)| created == name)
+    };
+    context.refusals.with(experiment, |refusals| {
+        let before = refusals.len();
+        refusals.retain(|name, refused| match refused {
+            Refused::Invalid(_) => true,
+            Refused::Forbidden(_) | Refused::Taken => asked(name),
+        });
+        refusals.len() < before
+    })
 }
 
 /// Whether what has failed is to be tried again.

@@ -4,7 +4,9 @@
 //! Nothing else writes for a Rollout. Not here: any decision.
 
 mod adopt;
+mod fresh;
 mod pods;
+mod supersede;
 pub mod write;
 
 use std::{sync::Arc, time::Duration};
@@ -26,6 +28,7 @@ use crate::{
     caches::{self, Cache, Caches},
     runtime::{
         client::{ApiError, Failure, with_deadline},
+        doubts::Doubts,
         lease::{Fence, LostLease},
         write_log::WriteLog,
     },
@@ -49,6 +52,8 @@ pub struct Writer {
     pub fence: Fence,
     /// What was written and may not be in the caches yet.
     pub write_log: Arc<WriteLog>,
+    /// What was written and had no answer.
+    pub doubts: Arc<Doubts>,
 }
 
 /// Why an action was not carried out.
@@ -343,10 +348,13 @@ impl Writer {
         let api = self.api(resource, namespace);
         let patched = with_deadline(limit, api.patch(name, &params, patch))
             .await
-            .map_err(|source| ActError::Api {
-                action,
-                name: name.to_owned(),
-                source,
+            .map_err(|source| {
+                self.doubt(&resource.kind, namespace, name, patch, &source.failure());
+                ActError::Api {
+                    action,
+                    name: name.to_owned(),
+                    source,
+                }
             })?;
         self.wrote(resource, namespace, &patched);
         Ok(Acted::Done)

@@ -4,11 +4,7 @@
 
 mod pods;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::runtime::controller::Action as Requeue;
@@ -18,17 +14,16 @@ use super::{
     act::{ActError, Acted, Writer},
     decide::{decide, note_of_action, wants_pods},
     decision::{Action, Decision, Next},
+    memories::{Memories, Remembered},
     observe::{Memory, observe},
+    own_writes,
     snapshot::{Refusal, RefusalKind, Snapshot},
-    status::{self, FOLLOW, Pending, SETTLE, Weight},
+    status::{self, FOLLOW, Pending, SETTLE, Weight, Written},
     tell::{publish, sample},
 };
 use crate::{
-    api::{
-        gateway_api::RouteKind, names::Kind, object::CachedObject, rollout_status::RolloutStatus,
-        workload::WorkloadKind,
-    },
-    caches::{self, Caches},
+    api::{names::Kind, object::CachedObject, rollout_status::RolloutStatus},
+    caches::Caches,
     runtime::{
         backoff::Backoff, client::Failure, clock::Clock, events::EventSink,
         instruments::Instruments,
@@ -37,8 +32,6 @@ use crate::{
 
 /// Looks again although a watch should wake us, for the case that it does not.
 const BEHIND: Duration = Duration::from_secs(2);
-/// A name that somebody else has is asked for again: of an object without our label no watch tells that it is gone.
-const TAKEN_AGAIN: Duration = Duration::from_secs(15);
 
 /// What every reconcile shares.
 pub struct Context {
@@ -56,94 +49,6 @@ pub struct Context {
     pub backoff: Backoff<(String, String)>,
     /// What the API server said about this Rollout's writes.
     pub memories: Memories,
-}
-
-/// What is remembered between reconciles, per Rollout. All of it can be lost: it is learnt again.
-#[derive(Debug, Default)]
-pub struct Memories {
-    rollouts: Mutex<HashMap<String, Remembered>>,
-    /// The last look at anything, on both clocks.
-    last: Mutex<Option<(Timestamp, Instant)>>,
-}
-
-/// A clock that gains so much at once was put forward.
-const PUT_FORWARD: Duration = Duration::from_millis(250);
-
-#[derive(Clone, Debug, Default)]
-struct Remembered {
-    generation: i64,
-    memory: Memory,
-    /// When the name of `memory.taken` was found taken.
-    taken_at: Option<Instant>,
-    /// Since when a change of the status waits to be written.
-    waits_since: Option<Instant>,
-    /// A status that waits for the next look.
-    pending: Option<Pending>,
-}
-
-impl Memories {
-    fn with<T>(&self, uid: &str, generation: i64, change: impl FnOnce(&mut Remembered) -> T) -> T {
-        let mut all = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = all.entry(uid.to_owned()).or_default();
-        if entry.generation != generation {
-            let since = entry.memory.since;
-            *entry = Remembered {
-                generation,
-                ..Remembered::default()
-            };
-            entry.memory.since = since;
-        }
-        change(entry)
-    }
-
-    /// What the next decision has to know. A taken name is forgotten after a while, so that it is tried again.
-    fn recall(&self, uid: &str, generation: i64, now: Timestamp) -> Memory {
-        if self.put_forward(now) {
-            let mut all = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
-            for remembered in all.values_mut() {
-                remembered.memory.since = Some(now);
-            }
-        }
-        self.with(uid, generation, |remembered| {
-            remembered.memory.since.get_or_insert(now);
-            if left_of(remembered.taken_at).is_some_and(|left| left.is_zero()) {
-                remembered.memory.taken = None;
-                remembered.taken_at = None;
-            }
-            remembered.memory.clone()
-        })
-    }
-
-    /// Whether the clock was put forward since the last look: then less time has passed than it says.
-    fn put_forward(&self, now: Timestamp) -> bool {
-        let at = Instant::now();
-        let last = self
-            .last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace((now, at));
-        last.is_some_and(|(then, then_at)| {
-            let shown = Duration::try_from(now.duration_since(then)).unwrap_or_default();
-            shown > at.saturating_duration_since(then_at) + PUT_FORWARD
-        })
-    }
-
-    /// When a taken name is to be tried again, if one is remembered.
-    fn try_again(&self, uid: &str, generation: i64) -> Option<Duration> {
-        self.with(uid, generation, |remembered| left_of(remembered.taken_at))
-    }
-
-    /// Forgets Rollouts that are gone.
-    pub fn retain(&self, is_live: impl Fn(&str) -> bool) {
-        self.rollouts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|uid, _| is_live(uid));
-    }
-}
-
-fn left_of(taken_at: Option<Instant>) -> Option<Duration> {
-    taken_at.map(|at| TAKEN_AGAIN.saturating_sub(at.elapsed()))
 }
 
 /// One reconcile.
@@ -205,31 +110,12 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     if !context.writer.names.serves(labels) {
         return Ok(Requeue::await_change());
     }
-    if !shows_own_writes(rollout, context) {
+    if !own_writes::are_settled(rollout, &context.writer, &context.caches).await? {
         return Ok(Requeue::requeue(BEHIND));
     }
     let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);
     let now = context.clock.now();
-    let memory = context.memories.recall(rollout.uid(), generation, now);
-    let pending = context
-        .memories
-        .with(rollout.uid(), generation, |remembered| {
-            remembered.pending.take()
-        });
-    let mut snapshot = observe(
-        rollout,
-        &context.caches,
-        &context.writer.names,
-        &memory,
-        now,
-    )?;
-    let stored = snapshot.rollout.status.clone();
-    // If somebody else has written since, what was decided before is decided anew.
-    if let Some(pending) = pending
-        && pending.resource_version == rollout.resource_version()
-    {
-        snapshot.rollout.status = pending.status;
-    }
+    let (mut snapshot, stored) = look(rollout, context, now)?;
     if wants_pods(&snapshot) {
         let pods = pods::list(&snapshot, context).await?;
         snapshot.attach_pods(pods);
@@ -244,6 +130,9 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
             .writer
             .write_status(Kind::Rollout, rollout, patch)
             .await?;
+        return Ok(Requeue::requeue(BEHIND));
+    }
+    if !decision.actions.is_empty() && !has_caught_up(rollout, context).await? {
         return Ok(Requeue::requeue(BEHIND));
     }
     let (mut failed, mut acted, mut refused) = (None, false, None);
@@ -282,9 +171,14 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     {
         return Ok(Requeue::requeue(wait));
     }
-    // A write that failed may have been carried out all the same.
-    let wrote_at = (acted || failed.is_some()).then(|| context.clock.now());
-    status::settle_change_of_weight(&mut decision.status, &stored, now, wrote_at);
+    let unanswered = |error: &ActError| matches!(error.failure(), Failure::Transient(_));
+    let written = match &failed {
+        _ if acted => Written::Yes,
+        Some(error) if unanswered(error) => Written::Perhaps,
+        Some(_) | None => Written::No,
+    };
+    let ended = (written, context.clock.now());
+    status::settle_change_of_weight(&mut decision.status, &stored, now, ended);
     // The status follows from what was observed, not from what was just written: it is right also after a failure.
     let follows = acted && failed.is_none();
     let settle = write_status(rollout, &stored, &decision, follows, context).await?;
@@ -301,6 +195,55 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
     }
     let again = context.memories.try_again(rollout.uid(), generation);
     Ok(requeue(&decision, &snapshot, [settle, again, refused]))
+}
+
+/// What there is, with what is remembered of it; and the status that is stored.
+fn look(
+    rollout: &CachedObject,
+    context: &Context,
+    now: Timestamp,
+) -> Result<(Snapshot, RolloutStatus), ActError> {
+    let Context {
+        memories,
+        caches,
+        writer,
+        ..
+    } = context;
+    let uid = rollout.uid();
+    let generation = kube::Resource::meta(rollout).generation.unwrap_or(0);
+    let memory = memories.recall(uid, generation, now);
+    let mut snapshot = observe(rollout, caches, &writer.names, &memory, now)?;
+    let pending = memories.with(uid, generation, |remembered| {
+        let services = snapshot.services.values();
+        let emptied = services.filter_map(|service| Some((service.name.clone(), service.emptied?)));
+        remembered.memory.emptied = emptied.collect();
+        remembered.pending.take()
+    });
+    let stored = snapshot.rollout.status.clone();
+    // If somebody else has written since, what was decided before is decided anew.
+    if let Some(pending) = pending
+        && pending.resource_version == rollout.resource_version()
+    {
+        snapshot.rollout.status = pending.status;
+    }
+    Ok((snapshot, stored))
+}
+
+/// Whether the cache has the status that was last written. A process that takes over has followed watches that may be late, and
+/// the one before it may have promoted meanwhile: before it does anything for a Rollout, it asks once.
+async fn has_caught_up(rollout: &CachedObject, context: &Context) -> Result<bool, ActError> {
+    let uid = rollout.uid();
+    if context.memories.has_caught_up(uid) {
+        return Ok(true);
+    }
+    let (namespace, name) = (rollout.namespace(), rollout.name());
+    let newest = context.writer.newest_rollout(namespace, name).await?;
+    let same = |newest: &CachedObject| newest.resource_version() == rollout.resource_version();
+    let is_newest = newest.is_some_and(|newest| same(&newest));
+    if is_newest {
+        context.memories.catch_up(uid);
+    }
+    Ok(is_newest)
 }
 
 /// Keeps what actions that were carried out have told. Returns when to look again, if nothing else was decided.
@@ -320,6 +263,7 @@ fn learn(
             remembered.taken_at = None;
             remembered.memory = Memory {
                 since: remembered.memory.since,
+                emptied: std::mem::take(&mut remembered.memory.emptied),
                 ..Memory::default()
             };
         });
@@ -331,61 +275,6 @@ fn learn(
     let nothing = (!acted).then(|| hash.clone());
     keep(&|remembered| remembered.memory.compared.clone_from(&nothing));
     Some(if acted { BEHIND } else { Duration::ZERO })
-}
-
-/// Whether the caches show everything we wrote for this Rollout: deciding on less would decide it twice.
-fn shows_own_writes(rollout: &CachedObject, context: &Context) -> bool {
-    let log = &context.writer.write_log;
-    let shows = |kind: &str, object: &CachedObject| caches::shows_own_write(log, kind, object);
-    let namespace = rollout.namespace();
-    let caches = &context.caches;
-    shows("Rollout", rollout)
-        && caches
-            .replica_sets
-            .owned_by(rollout.uid())
-            .iter()
-            .all(|object| shows("ReplicaSet", object))
-        && caches
-            .ingresses
-            .owned_by(rollout.uid())
-            .iter()
-            .all(|object| shows("Ingress", object))
-        && caches
-            .analysis_runs
-            .owned_by(rollout.uid())
-            .iter()
-            .all(|object| shows("AnalysisRun", object))
-        && caches
-            .experiments
-            .owned_by(rollout.uid())
-            .iter()
-            .all(|object| shows("Experiment", object))
-        && caches
-            .services
-            .select(namespace, |service| rollout.mentions(service.name()))
-            .iter()
-            .all(|object| shows("Service", object))
-        && WorkloadKind::ALL.into_iter().all(|kind| {
-            let named = caches.workloads.store(kind).map(|store| {
-                store.select(namespace, |workload| {
-                    rollout.mentions("workloadRef") && rollout.mentions(workload.name())
-                })
-            });
-            named
-                .iter()
-                .flatten()
-                .all(|object| shows(kind.name(), object))
-        })
-        && RouteKind::ALL.into_iter().all(|kind| {
-            let named = caches
-                .routes
-                .store(kind)
-                .map(|store| store.select(namespace, |route| rollout.mentions(route.name())));
-            named
-                .iter()
-                .flatten()
-                .all(|object| shows(kind.name(), object))
-        })
 }
 
 async fn carry_out(

@@ -52,6 +52,8 @@ pub struct Memory {
     pub pod_templates: BTreeMap<String, Value>,
     /// A ReplicaSet name that somebody else has.
     pub taken: Option<String>,
+    /// When Services were last seen without a ready endpoint, by name.
+    pub emptied: BTreeMap<String, Timestamp>,
     /// When this process first looked at the Rollout: what the one before it wrote last may be missing in the status. Or when its clock
     /// was last put forward.
     pub since: Option<Timestamp>,
@@ -104,6 +106,14 @@ pub fn observe(
     if let (Some(weights), Some(since)) = (&mut status.canary.weights, memory.since) {
         weights.changed_at = weights.changed_at.map(|at| at.max(since));
     }
+    let mut services = services(rollout, strategy, caches, names);
+    for service in services.values_mut() {
+        service.emptied = if service.endpoints.iter().any(|endpoint| endpoint.ready) {
+            memory.emptied.get(&service.name).copied()
+        } else {
+            Some(now)
+        };
+    }
     let request = object
         .pointer("/metadata/annotations")
         .and_then(|annotations| annotations.get(&names.request))
@@ -116,7 +126,7 @@ pub fn observe(
         workload,
         replica_sets,
         foreign_replica_sets: foreign.into_iter().chain(memory.taken.clone()).collect(),
-        services: services(rollout, strategy, caches, names),
+        services,
         ingresses: ingresses(rollout, routing, caches),
         routes: routes(namespace, routing, caches),
         unserved: RouteKind::ALL
@@ -344,6 +354,7 @@ fn services(
                     .map(str::to_owned),
                 also_used_by: older_user(rollout, name, caches),
                 endpoints: endpoints(namespace, name, caches),
+                emptied: None,
             };
             Some((name.clone(), view))
         })

@@ -199,6 +199,8 @@ pub struct ServiceView {
     pub also_used_by: Option<String>,
     /// Pods in its EndpointSlices.
     pub endpoints: Vec<EndpointView>,
+    /// When this process last saw it without a ready endpoint.
+    pub emptied: Option<Timestamp>,
 }
 
 /// One endpoint of a Service.

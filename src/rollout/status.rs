@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use crate::api::{
@@ -50,13 +50,25 @@ pub(crate) fn difference(stored: &RolloutStatus, new: &RolloutStatus) -> Option<
     merge_patch::difference(&json(stored), &json(new))
 }
 
+/// Whether the writes of a look were carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// There were none, or they were refused.
+    No,
+    /// Nobody knows: there was no answer.
+    Perhaps,
+    /// At least one.
+    Yes,
+}
+
 /// Sets when the weight that was decided on at `decided_at` has changed: at the end of the writes, from which proxies get
-/// their time. Nothing has changed where nothing was written, as when the cache does not show yet what was written before.
+/// their time. Nothing has changed where nothing was written, as when the cache does not show yet what was written before;
+/// and while there is no answer again and again, that is not worth a write of the status each time.
 pub(super) fn settle_change_of_weight(
     status: &mut RolloutStatus,
     stored: &RolloutStatus,
     decided_at: Timestamp,
-    wrote_at: Option<Timestamp>,
+    (written, ended_at): (Written, Timestamp),
 ) {
     let Some(weights) = &mut status.canary.weights else {
         return;
@@ -64,19 +76,20 @@ pub(super) fn settle_change_of_weight(
     if weights.changed_at != Some(decided_at) {
         return;
     }
-    match (wrote_at, &stored.canary.weights) {
-        (Some(wrote_at), _) => weights.changed_at = Some(wrote_at.max(decided_at)),
-        (None, Some(before)) => {
-            let unchanged = TrafficWeights {
-                changed_at: before.changed_at,
-                ..weights.clone()
-            };
-            if unchanged == *before {
-                *weights = unchanged;
-            }
-        }
-        (None, None) => {}
-    }
+    let before = stored.canary.weights.as_ref().and_then(|before| {
+        let unchanged = TrafficWeights {
+            changed_at: before.changed_at,
+            ..weights.clone()
+        };
+        (unchanged == *before).then_some(before.changed_at?)
+    });
+    let lately = |at: Timestamp| ended_at.duration_since(at) < SignedDuration::from_secs(1);
+    weights.changed_at = Some(match (written, before) {
+        (Written::No, Some(before)) => before,
+        (Written::Perhaps, Some(before)) if lately(before) => before,
+        (Written::No, None) => decided_at,
+        (Written::Perhaps | Written::Yes, _) => ended_at.max(decided_at),
+    });
 }
 
 /// Gives a difference the shape in which clients of the group expect a status.
@@ -206,30 +219,31 @@ mod tests {
         const BEFORE: &str = "2026-01-01T00:00:00Z";
         const DECIDED: &str = "2026-01-01T00:01:00Z";
         const WRITTEN: &str = "2026-01-01T00:01:02Z";
-        let settled =
-            |stored: &RolloutStatus, mut status: RolloutStatus, wrote_at: Option<&str>| {
-                let wrote_at = wrote_at.map(|at| at.parse().unwrap());
-                settle_change_of_weight(&mut status, stored, DECIDED.parse().unwrap(), wrote_at);
-                status
-                    .canary
-                    .weights
-                    .unwrap()
-                    .changed_at
-                    .unwrap()
-                    .to_string()
-            };
+        let settled = |stored: &RolloutStatus, mut status: RolloutStatus, written: Written| {
+            let [decided_at, ended_at] = [DECIDED, WRITTEN].map(|at| at.parse().unwrap());
+            settle_change_of_weight(&mut status, stored, decided_at, (written, ended_at));
+            let weights = status.canary.weights.unwrap();
+            weights.changed_at.unwrap().to_string()
+        };
         let before = weights(20, BEFORE);
-        assert_eq!(
-            settled(&before, weights(20, DECIDED), Some(WRITTEN)),
-            WRITTEN
-        );
-        assert_eq!(settled(&before, weights(20, DECIDED), None), BEFORE);
+        for (written, expected) in [
+            (Written::Yes, WRITTEN),
+            (Written::Perhaps, WRITTEN),
+            (Written::No, BEFORE),
+        ] {
+            let found = settled(&before, weights(20, DECIDED), written);
+            assert_eq!(found, expected, "{written:?}");
+        }
         // What has changed without a write of ours is as it was decided.
-        assert_eq!(settled(&before, weights(40, DECIDED), None), DECIDED);
+        assert_eq!(settled(&before, weights(40, DECIDED), Written::No), DECIDED);
         let new = RolloutStatus::default();
-        assert_eq!(settled(&new, weights(20, DECIDED), None), DECIDED);
+        assert_eq!(settled(&new, weights(20, DECIDED), Written::No), DECIDED);
         // Not of this look.
-        assert_eq!(settled(&before, weights(20, BEFORE), Some(WRITTEN)), BEFORE);
+        assert_eq!(settled(&before, weights(20, BEFORE), Written::Yes), BEFORE);
+        // Asked again and again.
+        let just_now = weights(20, "2026-01-01T00:01:01.5Z");
+        let found = settled(&just_now, weights(20, DECIDED), Written::Perhaps);
+        assert_eq!(found, "2026-01-01T00:01:01.5Z");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 mod routing;
 mod timeline;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
 use serde_json::Value;
 
@@ -15,8 +15,12 @@ use self::timeline::Timeline;
 use super::{
     actors::kubelet,
     nature::{Entry, Mood, Nature},
-    store::{Change, Key, Objects},
+    store::{By, Change, Key, Objects},
 };
+use crate::api::names::ApiNames;
+
+/// What leads a Service to one version.
+static PIN: LazyLock<String> = LazyLock::new(|| ApiNames::default().pod_template_hash);
 
 /// The namespace of everything that traffic is led by.
 pub const NAMESPACE: &str = "default";
@@ -34,6 +38,8 @@ pub struct Proxy {
     patience: Duration,
     routing: Timeline<Routing>,
     endpoints: BTreeMap<Key, Timeline<Endpoints>>,
+    /// When somebody else last took out what leads a Service to one version.
+    let_loose: BTreeMap<String, Duration>,
     /// Requests come in. [`super::world::World::open_traffic`] sets it.
     pub open: bool,
     /// How many combinations of views were looked at, so that a check that checks nothing is seen.
@@ -66,6 +72,7 @@ impl Proxy {
             patience: nature.bring_back,
             routing: Timeline::default(),
             endpoints: BTreeMap::new(),
+            let_loose: BTreeMap::new(),
             open: false,
             looks: 0,
         }
@@ -84,6 +91,9 @@ impl Proxy {
             "httproutes" if nature.gateway.mood == Mood::Refuses => {}
             "httproutes" | "ingresses" | "services" => {
                 self.read(store, change.at);
+                if lets_loose(change) {
+                    self.let_loose.insert(change.key.name.clone(), change.at);
+                }
             }
             "endpointslices" => {
                 let mut endpoints = Endpoints::read(store, change);
@@ -124,10 +134,7 @@ impl Proxy {
                 };
                 for (at, endpoints) in all.recent(since) {
                     self.looks += 1;
-                    let returns = all.at(now).is_some_and(|newest| !newest.ready.is_empty());
-                    if endpoints.ready.is_empty()
-                        && !self.is_excused(store, endpoints, (at, returns), now)
-                    {
+                    if endpoints.ready.is_empty() && !self.is_excused(store, endpoints, at, now) {
                         lost.push(format!("a request to {service} may find no endpoint"));
                     }
                     for pod in &endpoints.ready {
@@ -136,7 +143,7 @@ impl Proxy {
                         let answers = object.is_some_and(|object| {
                             kubelet::serves(object, now) || kubelet::is_broken(object)
                         });
-                        if !answers {
+                        if !answers && !self.is_loose(service, now) {
                             lost.push(format!(
                                 "a request to {service} may go to pod {}, which does not serve",
                                 pod.name
@@ -151,22 +158,27 @@ impl Proxy {
         lost
     }
 
-    /// Whether nobody can be blamed: pods broke, and the controller had no time, or they come back, or nobody else could
-    /// serve either. Coming back is a gap: a proxy that learns of a weight before it learns of the endpoint that has come
-    /// back loses requests, and who raises the weight as soon as the EndpointSlice has the endpoint is not blamed for it.
+    /// Whether nobody can be blamed: pods broke, and the controller had no time, or nobody else could serve either.
     fn is_excused(
         &self,
         store: &Objects,
         empty: &Endpoints,
-        (since, returns): (Duration, bool),
+        since: Duration,
         now: Duration,
     ) -> bool {
         empty.fell
-            && (returns
-                || now.saturating_sub(since) <= self.patience + self.lag + SPREADS
+            && (now.saturating_sub(since) <= self.patience + self.lag + SPREADS
                 || !store
                     .list("pods")
                     .any(|(_, pod)| kubelet::is_ready(pod) && kubelet::serves(pod, now)))
+    }
+
+    /// Whether the Service may lead to every version, and the controller had no time yet: it may just then have taken away what nothing
+    /// led to before.
+    fn is_loose(&self, service: &str, now: Duration) -> bool {
+        self.let_loose
+            .get(service)
+            .is_some_and(|at| now.saturating_sub(*at) <= self.patience + self.lag + SPREADS)
     }
 
     /// Where the requests go at this time that a proxy shares out that is so late; and when that may be otherwise. Of a
@@ -237,6 +249,20 @@ impl Endpoints {
                 .any(|pod| store.get(&pod).is_some_and(kubelet::has_fallen)),
         }
     }
+}
+
+/// Whether somebody else has taken out what leads a Service to one version.
+fn lets_loose(change: &Change) -> bool {
+    let pin = |object: &Value| {
+        object["spec"]["selector"][&*PIN]
+            .as_str()
+            .map(str::to_owned)
+    };
+    let was = change.before.as_deref().and_then(pin);
+    change.key.plural == "services"
+        && change.by != By::Controller
+        && was.is_some()
+        && change.after().is_some_and(|after| pin(after) != was)
 }
 
 /// The slice of a Service.

@@ -23,7 +23,7 @@ use crate::{
         strategy::{ServiceRole, services_named},
     },
     caches::{self, Caches},
-    rollout::act::Writer,
+    rollout::act::{ActError, Writer},
     runtime::{
         client::{ApiError, Failure, with_deadline},
         lease::LostLease,
@@ -52,6 +52,9 @@ pub enum RestoreError {
         /// Why not.
         source: ApiError,
     },
+    /// What there is now could not be asked for.
+    #[error(transparent)]
+    Unknown(#[from] ActError),
     /// Another replica may lead by now.
     #[error(transparent)]
     Fenced(#[from] LostLease),
@@ -115,24 +118,40 @@ pub async fn reconcile(
     let Some(rollout) = label(&value, &names.managed_by_rollout) else {
         return Ok(Requeue::await_change());
     };
-    let owner = context.caches.rollouts.get(service.namespace(), rollout);
-    match &owner {
-        Some(object) if names_service(object, service.name()) => {
-            return Ok(Requeue::await_change());
-        }
-        Some(_) => {}
-        None => delete_canary_ingresses(&service, rollout, &context).await?,
+    let namespace = service.namespace();
+    let owner = context.caches.rollouts.get(namespace, rollout);
+    let names_it = |owner: &CachedObject| names_service(owner, service.name());
+    if owner.as_deref().is_some_and(names_it) {
+        return Ok(Requeue::await_change());
     }
-    let alive = alive(&value, &service, &context);
     let stable = stable_pin(&service, rollout, &context);
-    let decided = restore(&Marked {
-        pinned: pin(&value, names),
-        role: annotation(&value, &names.role).and_then(ServiceRole::named),
-        in_use: false,
-        stable: stable.as_deref(),
-        alive: alive.iter().map(String::as_str).collect(),
-    });
-    let patch = match decided {
+    let decide = |sets: &mut dyn Iterator<Item = &CachedObject>| {
+        let alive = alive(&value, names, sets);
+        restore(&Marked {
+            pinned: pin(&value, names),
+            role: annotation(&value, &names.role).and_then(ServiceRole::named),
+            in_use: false,
+            stable: stable.as_deref(),
+            alive: alive.iter().map(String::as_str).collect(),
+        })
+    };
+    let cached = context.caches.replica_sets.select(namespace, |_| true);
+    let orphans = match owner {
+        Some(_) => Vec::new(),
+        None => canary_ingresses(namespace, rollout, &context),
+    };
+    if decide(&mut cached.iter().map(Arc::as_ref)) == Restore::Keep && orphans.is_empty() {
+        return Ok(Requeue::requeue(AGAIN));
+    }
+    let owner = context.writer.newest_rollout(namespace, rollout).await?;
+    if owner.as_ref().is_some_and(names_it) {
+        return Ok(Requeue::requeue(AGAIN));
+    }
+    if owner.is_none() {
+        delete(orphans, &context).await?;
+    }
+    let sets = context.writer.newest_replica_sets(namespace).await?;
+    let patch = match decide(&mut sets.iter()) {
         Restore::Keep => return Ok(Requeue::requeue(AGAIN)),
         Restore::Follow(stable) => {
             json!({ "spec": { "selector": { (names.pod_template_hash.clone()): stable } } })
@@ -168,7 +187,9 @@ fn unpinned(names: &ApiNames) -> Value {
 pub fn after_failure(error: &RestoreError) -> Requeue {
     match error {
         RestoreError::Api { source, .. } if source.failure() == Failure::Conflict => {}
-        RestoreError::Api { .. } | RestoreError::Fenced(_) => tracing::warn!("{error}"),
+        RestoreError::Api { .. } | RestoreError::Unknown(_) | RestoreError::Fenced(_) => {
+            tracing::warn!("{error}");
+        }
     }
     Requeue::requeue(AGAIN)
 }
@@ -207,24 +228,21 @@ async fn write(
 }
 
 /// Our Ingresses of a former Rollout: with a normal deletion they go by their owner; an orphaning one leaves them.
-async fn delete_canary_ingresses(
-    service: &CachedObject,
-    rollout: &str,
-    context: &Context,
-) -> Result<(), RestoreError> {
-    let names = &context.writer.names;
-    let orphans = context
+fn canary_ingresses(namespace: &str, rollout: &str, context: &Context) -> Vec<Arc<CachedObject>> {
+    let mark = &context.writer.names.managed_by_rollout;
+    context
         .caches
         .ingresses
-        .select(service.namespace(), |ingress| {
-            ingress.label(&names.managed_by_rollout) == Some(rollout)
-        });
-    let api: Api<CachedObject> = Api::namespaced_with(
-        context.writer.client.clone(),
-        service.namespace(),
-        &caches::ingresses(),
-    );
-    for ingress in orphans {
+        .select(namespace, |ingress| ingress.label(mark) == Some(rollout))
+}
+
+async fn delete(ingresses: Vec<Arc<CachedObject>>, context: &Context) -> Result<(), RestoreError> {
+    for ingress in ingresses {
+        let api: Api<CachedObject> = Api::namespaced_with(
+            context.writer.client.clone(),
+            ingress.namespace(),
+            &caches::ingresses(),
+        );
         let limit = context.writer.fence.bound(DEADLINE)?;
         let preconditions = Preconditions {
             uid: Some(ingress.uid().to_owned()),
@@ -249,37 +267,30 @@ async fn delete_canary_ingresses(
 }
 
 /// Hashes of ReplicaSets with pods that the Service would select without its pin.
-fn alive(service: &Value, object: &CachedObject, context: &Context) -> Vec<String> {
-    let hash = &context.writer.names.pod_template_hash;
+fn alive<'a>(
+    service: &Value,
+    names: &ApiNames,
+    sets: impl Iterator<Item = &'a CachedObject>,
+) -> Vec<String> {
+    let hash = &names.pod_template_hash;
     let selector = service
         .pointer("/spec/selector")
         .and_then(Value::as_object)
         .cloned()
         .unwrap_or_default();
-    context
-        .caches
-        .replica_sets
-        .select(object.namespace(), |set| {
-            let labels = kube::Resource::meta(set).labels.clone().unwrap_or_default();
-            selector
-                .iter()
-                .filter(|(key, _)| *key != hash)
-                .all(|(key, value)| labels.get(key).map(String::as_str) == value.as_str())
-        })
-        .iter()
-        .filter(|set| {
-            let value = set.value();
-            let count = |pointer: &str| value.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
-            count("/spec/replicas") > 0 || count("/status/replicas") > 0
-        })
-        .filter_map(|set| {
-            kube::Resource::meta(&**set)
-                .labels
-                .as_ref()?
-                .get(hash)
-                .cloned()
-        })
-        .collect()
+    sets.filter(|set| {
+        selector
+            .iter()
+            .filter(|(key, _)| *key != hash)
+            .all(|(key, value)| set.label(key) == value.as_str())
+    })
+    .filter(|set| {
+        let value = set.value();
+        let count = |pointer: &str| value.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+        count("/spec/replicas") > 0 || count("/status/replicas") > 0
+    })
+    .filter_map(|set| set.label(hash).map(str::to_owned))
+    .collect()
 }
 
 /// What the stable Service with the same mark selects.

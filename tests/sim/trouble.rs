@@ -106,6 +106,29 @@ impl Wrong {
 }
 
 impl What {
+    /// Whether a version with traffic may be given fewer pods because of it: another size, or a version that still has the pods of
+    /// its last release. Pods that are too many among their like have to go on for a while, or lose requests whoever asks.
+    fn may_shrink(&self) -> bool {
+        match self {
+            Self::Ask { .. }
+            | Self::Pause
+            | Self::Image { .. }
+            | Self::Scale { .. }
+            | Self::GitOps { .. } => true,
+            Self::Flaps { .. }
+            | Self::Crashes { .. }
+            | Self::SlowStart { .. }
+            | Self::Node { .. }
+            | Self::Quota { .. }
+            | Self::LateEndpoints { .. }
+            | Self::Gateway { .. }
+            | Self::Metrics { .. }
+            | Self::Gaps { .. }
+            | Self::Requests { .. }
+            | Self::Delete { .. } => false,
+        }
+    }
+
     /// Whether a release may come to another end because of it: people want something else, or nobody can say how good it is.
     pub(super) fn may_change_the_end(&self) -> bool {
         match self {
@@ -219,6 +242,9 @@ pub(super) fn begin(world: &mut World, troubles: &[Trouble]) {
     };
     let (quota, mood) = (world.nature.quota, world.nature.gateway.mood);
     let load = world.nature.load.rate;
+    if troubles.iter().any(|trouble| trouble.what.may_shrink()) {
+        be_graceful(world);
+    }
     for trouble in troubles {
         let at = Duration::from_millis(trouble.at);
         let end = at + Duration::from_millis(trouble.lasts);
@@ -261,13 +287,7 @@ pub(super) fn begin(world: &mut World, troubles: &[Trouble]) {
                 wish(world, end, person::What::Pause(false));
             }
             What::Image { image } => wish(world, at, person::What::Image(image.clone())),
-            What::Scale { replicas } => {
-                // Pods that are one too many among their like have to go on for a while, or lose requests whoever asks.
-                let grace = world.nature.grace.max(Duration::from_secs(3));
-                let millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
-                world.plan(Duration::ZERO, Due::Turn(Turn::Grace(millis)));
-                wish(world, at, person::What::Scale(*replicas));
-            }
+            What::Scale { replicas } => wish(world, at, person::What::Scale(*replicas)),
             What::Delete { orphan } => {
                 wish(world, at, person::What::Delete { orphan: *orphan });
                 wish(world, end, person::What::CreateAgain);
@@ -278,6 +298,13 @@ pub(super) fn begin(world: &mut World, troubles: &[Trouble]) {
             ),
         }
     }
+}
+
+/// Pods go on for a while after they were told to end.
+pub(super) fn be_graceful(world: &mut World) {
+    let grace = world.nature.grace.max(Duration::from_secs(3));
+    let millis = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+    world.plan(Duration::ZERO, Due::Turn(Turn::Grace(millis)));
 }
 
 /// When nothing comes of them any more. A container whose end was planned while they went on still crashes, and is started

@@ -4,31 +4,19 @@
 //! again they would be garbage, and their pods with them. Who asks after having seen that nobody owns them is told the truth.
 //! Not here: which ReplicaSets (`decide::replica_set`).
 
-use kube::{
-    Api,
-    api::{ListParams, Patch},
-};
+use kube::api::Patch;
 use serde_json::Value;
 
 use super::{ActError, Acted, Writer};
-use crate::{
-    api::{names::Kind, object::CachedObject},
-    caches,
-    rollout::decision::Target,
-    runtime::client::with_deadline,
-};
+use crate::{api::object::CachedObject, caches, rollout::decision::Target};
 
 const ACTION: &str = "adopt_replica_set";
 
-/// Whether one of these Rollouts is the owner, and is to stay.
-fn has_owner(rollouts: &[CachedObject], owner: &Value) -> bool {
-    rollouts.iter().any(|rollout| {
-        owner["uid"] == rollout.uid()
-            && rollout
-                .value()
-                .pointer("/metadata/deletionTimestamp")
-                .is_none()
-    })
+/// Whether this Rollout is the owner, and is to stay.
+fn is_owner(rollout: &CachedObject, owner: &Value) -> bool {
+    let object = rollout.value();
+    let going = object.pointer("/metadata/deletionTimestamp").is_some();
+    owner["uid"] == rollout.uid() && !going
 }
 
 impl Writer {
@@ -41,18 +29,8 @@ impl Writer {
         patch: Value,
     ) -> Result<Acted, ActError> {
         let name = owner["name"].as_str().unwrap_or_default();
-        let limit = self.bound(ACTION, &target.name)?;
-        let api: Api<CachedObject> = self.api(&self.names.resource(Kind::Rollout), namespace);
-        // Without a resource version it is what the server holds now. A list, because that is what we may do.
-        let params = ListParams::default().fields(&format!("metadata.name={name}"));
-        let rollouts = with_deadline(limit, api.list(&params))
-            .await
-            .map_err(|source| ActError::Api {
-                action: ACTION,
-                name: target.name.clone(),
-                source,
-            })?;
-        if !has_owner(&rollouts.items, owner) {
+        let rollout = self.newest_rollout(namespace, name).await?;
+        if !rollout.is_some_and(|rollout| is_owner(&rollout, owner)) {
             return Ok(Acted::Nothing);
         }
         let (sets, patch) = (caches::replica_sets(), Patch::Merge(patch));
@@ -68,19 +46,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rollout_that_is_gone_or_going_or_another_one_owns_nothing() {
+    fn a_rollout_that_is_going_or_another_one_owns_nothing() {
         let rollout = |uid: &str| json!({"metadata": {"name": "web", "uid": uid}});
         let mut going = rollout("u");
         going["metadata"]["deletionTimestamp"] = json!("2026-01-02T03:04:05Z");
         for (there, expected) in [
-            (vec![rollout("u")], true),
-            (vec![], false),
-            (vec![rollout("another")], false),
-            (vec![going], false),
+            (rollout("u"), true),
+            (rollout("another"), false),
+            (going, false),
         ] {
-            let objects: Vec<_> = there.iter().cloned().map(CachedObject::new).collect();
             let owner = json!({"kind": "Rollout", "name": "web", "uid": "u"});
-            assert_eq!(has_owner(&objects, &owner), expected, "{there:?}");
+            let object = CachedObject::new(there.clone());
+            assert_eq!(is_owner(&object, &owner), expected, "{there}");
         }
     }
 }

@@ -303,6 +303,7 @@ pub(super) fn run_all(pass: &mut Pass<'_>) {
             && has_traffic
             && run(pass, Role::Background).is_none()
             && pass.hold.is_none()
+            && pass.is_recorded()
         {
             let analysis = analysis.analysis.clone();
             if let Err(why) = create(pass, &analysis, Role::Background) {

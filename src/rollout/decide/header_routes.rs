@@ -140,7 +140,9 @@ fn routes<'a>(pass: &Pass<'a>, answers: bool) -> HeaderRoutes<'a> {
     }
     let want = scale::pods_for(pass, steps::goal_weight(pass)).max(1);
     let available = pass.revisions.new.map_or(0, |new| new.available);
-    let ready = available >= want && services::canary_serves(pass, want);
+    let ready = available >= want
+        && services::canary_serves(pass, want)
+        && services::canary_settles_at(pass).is_none();
     let routes = at(pass, pass.step_index());
     let weights = pass.status.canary.weights.as_ref();
     let written = weights.is_some_and(|weights| {

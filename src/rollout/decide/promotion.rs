@@ -15,7 +15,8 @@ pub(super) fn advance(pass: &mut Pass<'_>) {
         Mode::Stable | Mode::Aborted => return,
         Mode::Stepping | Mode::Full => {}
     }
-    if pass.frozen() {
+    // Nothing is measured, switched or paused for a version before the status says that it is released.
+    if pass.frozen() || !pass.is_recorded() {
         return;
     }
     let (outcome, cause) = match pass.strategy {

@@ -3,6 +3,8 @@
 //! Not here: where they should lead (`canary::pins`, `blue_green::pins`), and putting them back when the Rollout is gone
 //! (`crate::traffic::restore`).
 
+use jiff::Timestamp;
+
 use super::{conditions, pass::Pass};
 use crate::{
     api::strategy::ServiceRole,
@@ -91,6 +93,13 @@ pub(super) fn canary_serves(pass: &Pass<'_>, need: i32) -> bool {
     pinned(pass, service) == Some(&new.pod_template_hash)
         && service.ready_endpoints_of(&new.name) >= need
         && foreign_endpoints(pass, service, &new.pod_template_hash) == 0
+}
+
+/// Until when proxies may not know yet that the canary Service has endpoints again. One that learns of a weight first would find nobody.
+pub(super) fn canary_settles_at(pass: &Pass<'_>) -> Option<Timestamp> {
+    let emptied = canary_service(pass)?.emptied?;
+    let known = pass.drained_at(emptied);
+    (pass.now() < known).then_some(known)
 }
 
 /// The same as what is waited for.

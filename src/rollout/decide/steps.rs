@@ -148,7 +148,19 @@ pub(super) fn advance(pass: &mut Pass<'_>) -> Outcome {
 fn step_outcome(pass: &mut Pass<'_>, step: &CanaryStep, index: usize) -> Outcome {
     // Pods may vanish in any step: none ends while the weight of the last setWeight is not carried.
     let weight = weight_at(pass.strategy.steps(), index, pass.max_weight());
-    let carried = match reached(pass, weight) {
+    let rest = match step.kind() {
+        Some(StepKind::Pause(_)) => Pairs::OrBeyond,
+        Some(
+            StepKind::SetWeight(_)
+            | StepKind::SetCanaryScale(_)
+            | StepKind::SetHeaderRoute(_)
+            | StepKind::Analysis(_)
+            | StepKind::Experiment(_)
+            | StepKind::Unsupported(_),
+        )
+        | None => Pairs::Exactly,
+    };
+    let carried = match carried(pass, weight, rest) {
         Outcome::Done => header_routes::reached(pass, index),
         other @ (Outcome::Wait(_) | Outcome::Fail(_)) => other,
     };
@@ -268,8 +280,20 @@ fn shrunk(pass: &Pass<'_>) -> Outcome {
     }
 }
 
+/// Which pods of both versions, without a router, are where a weight wants them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pairs {
+    Exactly,
+    /// Also those on the way to the next weight: nobody takes a step back because the one that has begun is not on record.
+    OrBeyond,
+}
+
 /// Whether pods and traffic are where `weight` wants them.
 pub(super) fn reached(pass: &Pass<'_>, weight: i32) -> Outcome {
+    carried(pass, weight, Pairs::Exactly)
+}
+
+fn carried(pass: &Pass<'_>, weight: i32, pairs: Pairs) -> Outcome {
     let (want_canary, want_stable) = if pass.router.is_some() {
         (scale::pods_for(pass, weight), None)
     } else {
@@ -286,7 +310,15 @@ pub(super) fn reached(pass: &Pass<'_>, weight: i32) -> Outcome {
         // The last pod of stable stays while a Service selects it; that ends with the promotion.
         // Whether its pods are available is not asked: a broken version must not keep its successor out.
         let allowed = want.max(1);
-        if stable.replicas > allowed || stable.replicas < want {
+        let more = pass
+            .revisions
+            .new
+            .map_or(0, |new| new.replicas - want_canary);
+        let in_its_place = match pairs {
+            Pairs::Exactly => 0,
+            Pairs::OrBeyond => more.max(0),
+        };
+        if stable.replicas > allowed || stable.replicas + in_its_place < want {
             return Outcome::wait(format!(
                 "the stable version to have {want} pods: it has {}",
                 stable.replicas

@@ -163,9 +163,14 @@ fn towards_goal(pass: &mut Pass<'_>, live: i32) -> i32 {
         available >= want && services::canary_serves(pass, want)
     };
     let confirmed = pass.observed.unconfirmed.is_none();
-    if want > 0 && ready && confirmed && !pass.frozen() && pass.is_recorded() {
+    let settles = services::canary_settles_at(pass);
+    if want > 0 && ready && confirmed && !pass.frozen() && pass.is_recorded() && settles.is_none() {
         goal
     } else {
+        if let Some(until) = settles.filter(|_| ready) {
+            let why = "proxies to learn that the canary Service has endpoints again";
+            pass.wait(why, Some(until));
+        }
         let carried = carried(pass, live);
         stable_scale::lowered(pass, live, carried)
     }

@@ -111,6 +111,10 @@ pub async fn reconcile(
         Restore::Later => return Ok(Requeue::requeue(AGAIN)),
         Restore::PutBack => {}
     }
+    let owner = restore.writer.newest_rollout(namespace, rollout).await?;
+    if owner.is_some_and(|rollout| names_route(&rollout, *kind, name)) {
+        return Ok(Requeue::requeue(AGAIN));
+    }
     tracing::info!(
         namespace,
         route = name,

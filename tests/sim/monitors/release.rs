@@ -418,18 +418,20 @@ impl Release {
             .filter(move |(_, run)| run.hash == hash && run.attempt == attempt)
     }
 
-    /// The run of a step in this attempt.
+    /// The run of a step in this attempt: of a version that is released again, the one of its last revision.
     pub(super) fn run_of_step(&self, hash: &str, step: usize) -> Option<&Run> {
         self.runs_of(hash)
             .map(|(_, run)| run)
-            .find(|run| run.role == "Step" && run.step == Some(step))
+            .filter(|run| run.role == "Step" && run.step == Some(step))
+            .max_by_key(|run| run.revision)
     }
 
     /// The run with this role in this attempt.
     pub(super) fn run_for(&self, hash: &str, role: &str) -> Option<&Run> {
         self.runs_of(hash)
             .map(|(_, run)| run)
-            .find(|run| run.role == role)
+            .filter(|run| run.role == role)
+            .max_by_key(|run| run.revision)
     }
 }
 

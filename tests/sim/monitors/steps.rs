@@ -18,6 +18,7 @@ use super::release::{Mode, Release};
 pub(super) fn most(release: &Release, now: Timestamp) -> i64 {
     match release.mode() {
         Mode::Full => return release.total(),
+        Mode::Stepping if release.is_asked(Verb::PromoteFull) => return release.total(),
         // Of what is stable there is no step.
         Mode::Stable => return release.total(),
         Mode::Aborted if !release.is_asked(Verb::Retry) => return 0,

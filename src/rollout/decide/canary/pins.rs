@@ -106,10 +106,20 @@ fn canary_target(pass: &mut Pass<'_>, service: &ServiceView) -> Option<String> {
                 // A version that was superseded.
                 Some(_) => new.or(stable).filter(|_| drained),
                 None if weight > 0 || pass.observed.by_header => {
-                    (available > 0).then_some(new_hash)
+                    led_before(pass).or((available > 0).then_some(new_hash))
                 }
                 None => new.filter(|_| free).or(stable),
             }
         }
     }
+}
+
+/// Where a canary Service that somebody has let loose led before, if that has pods. A version that was declared meanwhile is not
+/// given the weight that was another's.
+fn led_before(pass: &Pass<'_>) -> Option<String> {
+    let weights = pass.snapshot.rollout.status.canary.weights.as_ref()?;
+    let before = &weights.canary.pod_template_hash;
+    let mut sets = pass.snapshot.replica_sets.iter();
+    sets.any(|set| set.pod_template_hash == *before && set.available > 0)
+        .then(|| before.clone())
 }

@@ -287,8 +287,8 @@ fn going_back_while_the_old_pods_are_there_is_immediate() {
         done,
         [
             "scale v1, revision 3",
-            "pin stable to v1",
-            "pin canary to v1"
+            "pin canary to v1",
+            "pin stable to v1"
         ],
         "{world}"
     );

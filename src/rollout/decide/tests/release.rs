@@ -1,11 +1,12 @@
 //! Releases with a router, step by step.
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::world::{World, world};
 use crate::{
     api::{request::Verb, rollout_status::Phase},
-    rollout::decision::Action,
+    rollout::decision::{Action, Next},
 };
 
 fn steps() -> Value {
@@ -70,6 +71,23 @@ fn the_canary_service_waits_for_pods_and_the_weight_for_their_endpoints() {
     assert_eq!(world.weight(), 0, "no endpoint is seen yet");
     world.play_until(|world| world.weight() == 25);
     assert_eq!(world.answering("demo-canary"), 1);
+}
+
+/// One that learns of the weight before it learns of the endpoints would find nobody.
+#[test]
+fn weight_comes_back_to_pods_that_were_gone_when_proxies_know_of_them() {
+    let mut world = deployed();
+    world.declare("v2");
+    world.play_until(|world| world.weight() == 25);
+    world.overwrite_weight(0, "tidegate");
+    let now = world.now;
+    world.services.get_mut("demo-canary").unwrap().emptied = Some(now);
+    let decision = world.decide();
+    assert_eq!(decision.actions, []);
+    let until = now + SignedDuration::from_secs(5);
+    assert_eq!(decision.next, Next::At(until));
+    world.now = until;
+    assert_eq!(world.decide().actions.len(), 1);
 }
 
 /// The write that says it may fail, and a person who reads the status would give up another version than the one with traffic.

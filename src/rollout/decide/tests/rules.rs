@@ -483,8 +483,12 @@ impl Look<'_> {
             };
             let at = self.pin(&target.name);
             let known = [&self.new.stable_rs, &self.new.current_pod_hash];
+            // One that somebody has let loose comes back to whose weight it has.
+            let before = self.old.canary.weights.as_ref();
+            let comes_back = at.is_none()
+                && before.is_some_and(|weights| weights.canary.pod_template_hash == *to);
             self.must(
-                known.contains(&to),
+                known.contains(&to) || comes_back,
                 "T7: a Service leads to a version of the status",
             );
             if at == Some(to) {

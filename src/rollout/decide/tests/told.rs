@@ -213,6 +213,19 @@ fn events_say_what_clients_look_for() {
     }
 }
 
+/// Its pods may still be there, and the weight is another version's.
+#[test]
+fn a_pin_that_was_taken_out_comes_back_to_the_version_that_had_it_when_another_is_declared() {
+    let mut world = deployed().updated();
+    let before = world.behind("demo-canary");
+    world.declare("v3");
+    world.take_pin_out("demo-canary", "argocd-controller");
+    world.reconcile();
+    assert_eq!(world.behind("demo-canary"), before);
+    world.play_until(|world| world.behind("demo-canary") == "v3");
+    assert_eq!(world.weight(), 0);
+}
+
 #[test]
 fn a_pin_that_was_taken_out_comes_back_at_once_and_says_who_did_it() {
     for service in ["demo-stable", "demo-canary"] {

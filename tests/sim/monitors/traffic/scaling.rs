@@ -33,7 +33,9 @@ impl OfRelease for Scaling {
         if !touched.by_controller() {
             let others =
                 before.object["metadata"]["annotations"] != after.object["metadata"]["annotations"];
-            if only_scaled(before, after) && !others && after.mode() == Mode::Stepping {
+            // What was declared before it and is not seen yet is another cause, too.
+            let seen = before.status.observed_generation == Some(before.generation);
+            if only_scaled(before, after) && !others && seen && after.mode() == Mode::Stepping {
                 self.scaled = Some(view.now);
             } else {
                 // Whatever follows may have another cause.
@@ -42,6 +44,11 @@ impl OfRelease for Scaling {
             return;
         }
         if self.scaled.is_none_or(|at| view.now - at > BLAMED) || before.mode() != Mode::Stepping {
+            return;
+        }
+        // Of another version that a workload declares the Rollout itself says nothing.
+        if before.current() != after.current() && after.spec.workload_ref.is_some() {
+            self.scaled = None;
             return;
         }
         let lost = before.current() != after.current()

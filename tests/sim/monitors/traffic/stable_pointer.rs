@@ -23,7 +23,7 @@ impl OfRelease for StablePointer {
             let done = before.step() >= before.steps().len() || after.step() >= after.steps().len();
             // A first deploy that never served is corrected without steps.
             let served = touched
-                .lately(|release| release.sets.values().any(|set| set.available > 0))
+                .for_long(|release| release.sets.values().any(|set| set.available > 0))
                 || before.mode() != Mode::Stable;
             let promoted = after.stable() == after.current() && (done || full);
             told.check("T14", promoted || !served, || {
@@ -60,7 +60,11 @@ impl OfRelease for StablePointer {
                 .is_none_or(|pin| pin != stable)
                 && touched
                     .lately(|release| release.available(release.current()) >= release.replicas());
-            let nothing = touched.lately(|release| release.replicas() == 0);
+            let nothing = touched.lately(|release| {
+                release.replicas() == 0
+                    // Pods are traffic there, and those that do not serve are none.
+                    || (release.router() == Router::Pods && release.available(stable) == 0)
+            });
             told.check(
                 "T14",
                 nothing || (replaced && stable != after.current()),
