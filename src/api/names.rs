@@ -165,6 +165,9 @@ pub const DEFAULT_GROUP: &str = "tidegate.dev";
 /// The API version.
 pub const VERSION: &str = "v1alpha1";
 
+/// The field manager of Argo Rollouts' controller.
+const ARGO_FIELD_MANAGER: &str = "rollouts-controller";
+
 /// The API group of Argo Rollouts.
 pub const ARGO_GROUP: &str = "argoproj.io";
 
@@ -227,6 +230,15 @@ impl FromStr for ApiNames {
     }
 }
 
+impl From<Conventions> for ApiNames {
+    fn from(conventions: Conventions) -> Self {
+        match conventions {
+            Conventions::Tidegate => Self::default(),
+            Conventions::ArgoRollouts => Self::argo_rollouts(),
+        }
+    }
+}
+
 impl ApiNames {
     /// Argo Rollouts' own group, labels and annotations. What it has no name for keeps ours.
     pub fn argo_rollouts() -> Self {
@@ -261,6 +273,14 @@ impl ApiNames {
                 | Kind::AnalysisRun
                 | Kind::Experiment,
             ) => false,
+        }
+    }
+
+    /// Whether a field manager is the controller whose objects are taken over: what it wrote was right when it did.
+    pub fn is_predecessor(&self, manager: &str) -> bool {
+        match self.conventions {
+            Conventions::Tidegate => false,
+            Conventions::ArgoRollouts => manager == ARGO_FIELD_MANAGER,
         }
     }
 
@@ -327,6 +347,16 @@ mod tests {
             let serves = of(instance).serves(labels.as_ref());
             assert_eq!(serves, expected, "{instance:?} {labels:?}");
         }
+    }
+
+    #[test]
+    fn who_was_there_before_us_is_no_stranger() {
+        let writer = "rollouts-controller";
+        let stranger = ["rollouts-controller", "kubectl"]
+            .map(|manager| !ApiNames::argo_rollouts().is_predecessor(manager));
+        assert_eq!(stranger, [false, true]);
+        // Where it is served by nobody else it is one more writer.
+        assert!(!ApiNames::default().is_predecessor(writer));
     }
 
     #[test]

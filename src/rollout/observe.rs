@@ -351,6 +351,7 @@ fn services(
                 selector_written_by: value
                     .pointer("/x-written-by")
                     .and_then(Value::as_str)
+                    .filter(|manager| !names.is_predecessor(manager))
                     .map(str::to_owned),
                 also_used_by: older_user(rollout, name, caches),
                 endpoints: endpoints(namespace, name, caches),

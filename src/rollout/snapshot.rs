@@ -195,7 +195,7 @@ pub struct ServiceView {
     pub managed_by: Option<String>,
     /// The role annotation.
     pub role: Option<ServiceRole>,
-    /// The field manager that last wrote the selector, if it is not us.
+    /// The field manager that last wrote the selector, if it is neither us nor who was there before us.
     pub selector_written_by: Option<String>,
     /// Another Rollout whose spec names this Service.
     pub also_used_by: Option<String>,

@@ -5,10 +5,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{actors::behaviour::Behaviour, metrics::Metrics, traffic::Load};
+use crate::api::names::Conventions;
 
 /// How a cluster behaves. [`Nature::default`] is a quiet one, without traffic.
 #[derive(Clone, Debug)]
 pub struct Nature {
+    /// Whose API group our own kinds are in. It is the same from beginning to end.
+    pub api: Conventions,
     /// How long a pod goes on serving after it was told to end.
     pub grace: Duration,
     /// How long it may take until a controller brings back traffic that it has to, an election included.
@@ -44,6 +47,7 @@ pub struct Nature {
 impl Default for Nature {
     fn default() -> Self {
         Self {
+            api: Conventions::Tidegate,
             grace: Duration::ZERO,
             bring_back: Duration::from_secs(3),
             entry: Entry::Service("web".to_owned()),

@@ -1,4 +1,8 @@
 //! The kinds that the simulated API server knows. What is not here it does not serve.
+//!
+//! Our own kinds are in one group of two, never in both: which one is a property of the cluster (`Nature::api`).
+
+use crate::api::names::{ARGO_GROUP, Conventions, DEFAULT_GROUP, VERSION};
 
 /// One kind.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,7 +86,7 @@ impl Resource {
 
     /// Whether it is one of Tidegate's own kinds.
     pub fn is_ours(&self) -> bool {
-        self.group == OURS
+        [DEFAULT_GROUP, ARGO_GROUP].contains(&self.group)
     }
 
     /// `group/version`, as in manifests.
@@ -95,32 +99,46 @@ impl Resource {
     }
 }
 
-const OURS: &str = "tidegate.dev";
-const OUR_VERSION: &str = "v1alpha1";
-
-static ALL: &[Resource] = &[
-    of(OURS, OUR_VERSION, "rollouts", "Rollout")
+const fn rollouts(group: &'static str) -> Resource {
+    of(group, VERSION, "rollouts", "Rollout")
         .with_status()
         .with_generation()
-        .with_scale(),
-    of(OURS, OUR_VERSION, "analysisruns", "AnalysisRun")
-        .with_status()
-        .with_generation(),
-    of(OURS, OUR_VERSION, "experiments", "Experiment")
-        .with_status()
-        .with_generation(),
-    of(OURS, OUR_VERSION, "analysistemplates", "AnalysisTemplate")
-        .with_status()
-        .with_generation(),
-    of(
-        OURS,
-        OUR_VERSION,
+        .with_scale()
+}
+
+/// One of our other kinds: Argo Rollouts' definitions of them have no status subresource.
+const fn defined(group: &'static str, plural: &'static str, kind: &'static str) -> Resource {
+    of(group, VERSION, plural, kind).with_generation()
+}
+
+static OURS: &[Resource] = &[
+    rollouts(DEFAULT_GROUP),
+    defined(DEFAULT_GROUP, "analysisruns", "AnalysisRun").with_status(),
+    defined(DEFAULT_GROUP, "experiments", "Experiment").with_status(),
+    defined(DEFAULT_GROUP, "analysistemplates", "AnalysisTemplate").with_status(),
+    defined(
+        DEFAULT_GROUP,
         "clusteranalysistemplates",
         "ClusterAnalysisTemplate",
     )
     .with_status()
-    .with_generation()
     .of_the_cluster(),
+];
+
+static ARGOS: &[Resource] = &[
+    rollouts(ARGO_GROUP),
+    defined(ARGO_GROUP, "analysisruns", "AnalysisRun"),
+    defined(ARGO_GROUP, "experiments", "Experiment"),
+    defined(ARGO_GROUP, "analysistemplates", "AnalysisTemplate"),
+    defined(
+        ARGO_GROUP,
+        "clusteranalysistemplates",
+        "ClusterAnalysisTemplate",
+    )
+    .of_the_cluster(),
+];
+
+static OTHERS: &[Resource] = &[
     of("apps", "v1", "replicasets", "ReplicaSet")
         .with_status()
         .with_generation()
@@ -161,17 +179,34 @@ static ALL: &[Resource] = &[
     of("events.k8s.io", "v1", "events", "Event"),
 ];
 
+/// Everything that is served where our own kinds have these conventions.
+fn all(api: Conventions) -> impl Iterator<Item = &'static Resource> {
+    let own = match api {
+        Conventions::Tidegate => OURS,
+        Conventions::ArgoRollouts => ARGOS,
+    };
+    own.iter().chain(OTHERS)
+}
+
 /// The kind behind a URL.
-pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Resource> {
-    ALL.iter().find(|resource| {
+pub fn find(
+    api: Conventions,
+    group: &str,
+    version: &str,
+    plural: &str,
+) -> Option<&'static Resource> {
+    all(api).find(|resource| {
         (resource.group, resource.version, resource.plural) == (group, version, plural)
     })
 }
 
 /// The kinds of a group.
-pub fn of_group(group: &str, version: &str) -> impl Iterator<Item = &'static Resource> {
-    ALL.iter()
-        .filter(move |resource| (resource.group, resource.version) == (group, version))
+pub fn of_group(
+    api: Conventions,
+    group: &str,
+    version: &str,
+) -> impl Iterator<Item = &'static Resource> {
+    all(api).filter(move |resource| (resource.group, resource.version) == (group, version))
 }
 
 /// The kind with this name in URLs; they are distinct here.
@@ -183,19 +218,18 @@ pub fn of_group(group: &str, version: &str) -> impl Iterator<Item = &'static Res
     clippy::panic,
     reason = "a name of a kind is a constant of the program"
 )]
-pub fn named(plural: &str) -> &'static Resource {
-    ALL.iter()
+pub fn named(api: Conventions, plural: &str) -> &'static Resource {
+    all(api)
         .find(|resource| resource.plural == plural)
         .unwrap_or_else(|| panic!("no resource {plural} is modelled"))
 }
 
 /// The kind of a manifest, if it is modelled.
-pub fn of_kind(api_version: &str, kind: &str) -> Option<&'static Resource> {
-    ALL.iter()
-        .find(|resource| resource.kind == kind && resource.api_version() == api_version)
+pub fn of_kind(api: Conventions, api_version: &str, kind: &str) -> Option<&'static Resource> {
+    all(api).find(|resource| resource.kind == kind && resource.api_version() == api_version)
 }
 
 /// Whether a kind has this name in URLs.
 pub fn is_plural(word: &str) -> bool {
-    ALL.iter().any(|resource| resource.plural == word)
+    all(Conventions::Tidegate).any(|resource| resource.plural == word)
 }

@@ -13,9 +13,10 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use super::resources::Resource;
 use crate::api::{
     crds::{CrdError, crd},
-    names::{ApiNames, Kind},
+    names::{ARGO_GROUP, ApiNames, Kind},
 };
 
 pub use complaint::{Cause, Complaint, message};
@@ -169,16 +170,27 @@ impl Definitions {
     }
 }
 
-/// The definitions of Tidegate's own group, made once.
-pub fn ours() -> &'static Definitions {
-    static OURS: LazyLock<Definitions> = LazyLock::new(|| {
-        #[expect(
-            clippy::expect_used,
-            reason = "they are made of constants; a test makes them"
-        )]
-        Definitions::new(&ApiNames::default()).expect("the definitions can be judged by")
-    });
-    &OURS
+/// The definition of a kind, if it is one of ours. Those of a group are made once.
+pub fn of(resource: &Resource) -> Option<&'static Definition> {
+    static OURS: LazyLock<Definitions> = LazyLock::new(|| made(&ApiNames::default()));
+    static ARGOS: LazyLock<Definitions> = LazyLock::new(|| made(&ApiNames::argo_rollouts()));
+    if !resource.is_ours() {
+        return None;
+    }
+    let group = if resource.group == ARGO_GROUP {
+        &ARGOS
+    } else {
+        &OURS
+    };
+    group.named(resource.plural)
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "they are made of constants; a test makes them"
+)]
+fn made(names: &ApiNames) -> Definitions {
+    Definitions::new(names).expect("the definitions can be judged by")
 }
 
 #[cfg(test)]

@@ -7,7 +7,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{managed_fields, resources};
+use super::{
+    managed_fields,
+    resources::{self, Resource},
+};
+use crate::api::names::Conventions;
 
 /// Which object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,6 +114,7 @@ impl Change {
 /// The objects, and what has become of them.
 #[derive(Debug)]
 pub struct Store {
+    api: Conventions,
     epoch: Timestamp,
     version: u64,
     /// Watches from before this version are answered with 410.
@@ -152,15 +157,30 @@ impl Objects {
 }
 
 impl Store {
-    /// No objects.
-    pub fn new(epoch: Timestamp) -> Self {
+    /// No objects. `api`: whose group our own kinds are in.
+    pub fn new(epoch: Timestamp, api: Conventions) -> Self {
         Self {
+            api,
             epoch,
             version: 100,
             compacted: 100,
             objects: Objects::default(),
             history: BTreeMap::new(),
         }
+    }
+
+    /// Whose group our own kinds are in.
+    pub fn api(&self) -> Conventions {
+        self.api
+    }
+
+    /// The kind with this name in URLs.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    pub fn resource(&self, plural: &str) -> &'static Resource {
+        resources::named(self.api, plural)
     }
 
     /// The newest resourceVersion.
@@ -177,6 +197,7 @@ impl Store {
     #[must_use]
     pub fn compacted_copy(&self) -> Self {
         Self {
+            api: self.api,
             epoch: self.epoch,
             version: self.version,
             compacted: self.version,
@@ -249,7 +270,7 @@ impl Store {
         key: &Key,
         mut object: Value,
     ) -> Option<Value> {
-        let resource = resources::named(key.plural);
+        let resource = self.resource(key.plural);
         let before = self.objects.0.get(key);
         let time = whole_seconds(&self.time(at).to_string());
         let metadata = &mut object["metadata"];
@@ -268,7 +289,7 @@ impl Store {
             if object == **before {
                 return None;
             }
-            if resource.generation && object["spec"] != before["spec"] {
+            if resource.generation && !same_content(resource, &object, before) {
                 let generation = before["metadata"]["generation"].as_i64().unwrap_or(0);
                 object["metadata"]["generation"] = json!(generation + 1);
             }
@@ -341,6 +362,12 @@ impl Store {
             .push(change.clone());
         change
     }
+}
+
+/// Whether nothing differs that counts as a new generation: where there is no status subresource, the status counts, too.
+fn same_content(resource: &Resource, one: &Value, other: &Value) -> bool {
+    let whole = resource.is_ours() && !resource.status;
+    one["spec"] == other["spec"] && (!whole || one["status"] == other["status"])
 }
 
 fn without_nulls(metadata: &mut Value) {

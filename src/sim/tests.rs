@@ -26,7 +26,8 @@ pub(super) fn world(nature: Nature) -> World {
 /// As `kubectl create`.
 pub(super) fn create(world: &mut World, manifest: Value) {
     let text = |field: &str| manifest[field].as_str().unwrap().to_owned();
-    let resource = resources::of_kind(&text("apiVersion"), &text("kind")).unwrap();
+    let resource =
+        resources::of_kind(world.store.api(), &text("apiVersion"), &text("kind")).unwrap();
     server::create(world, &Author::person(), resource, "default", manifest).unwrap();
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::SimulateError;
 use crate::{
     api::{
-        names::{ARGO_GROUP, ApiNames, Kind},
+        names::{ARGO_GROUP, ApiNames, Conventions, Kind},
         rollout::RolloutSpec,
         strategy::Declared,
     },
@@ -40,6 +40,11 @@ pub struct File {
     pub name: String,
     /// YAML: one or more documents.
     pub text: String,
+}
+
+/// Whether the simulated cluster, in which our own group is served, knows the kind.
+fn is_modelled(api_version: &str, kind: &str) -> bool {
+    resources::of_kind(Conventions::Tidegate, api_version, kind).is_some()
 }
 
 pub(super) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
@@ -89,7 +94,7 @@ impl Manifests {
             }
             if kind == Kind::Rollout.name() && api_version == ApiNames::default().api_version() {
                 rollouts.push(object);
-            } else if kind != AUTOSCALER && resources::of_kind(&api_version, &kind).is_some() {
+            } else if kind != AUTOSCALER && is_modelled(&api_version, &kind) {
                 others.push(object);
             } else {
                 let name = text(&object, "/metadata/name");

@@ -191,7 +191,7 @@ impl<'a> Play<'a> {
         );
         let name = text(&object, "/metadata/name").to_owned();
         // Kinds that are not modelled were left out when the files were read.
-        let Some(resource) = resources::of_kind(&version, &kind) else {
+        let Some(resource) = resources::of_kind(self.world.store.api(), &version, &kind) else {
             return Ok(());
         };
         let namespace = if resource.namespaced {

@@ -20,7 +20,7 @@ use super::{
     world::{self, Run, Shared},
 };
 use tidegate::{
-    api::names::{ApiNames, Kind},
+    api::names::{ApiNames, Conventions, Kind},
     caches,
     sim::{
         resources,
@@ -308,7 +308,10 @@ fn what_is_not_modelled_is_refused_loudly() {
     let complaints = ask(async |server| {
         let api = server.sets();
         let params = ListParams::default().fields("status.phase=one");
-        assert_eq!(resources::named("replicasets").kind, "ReplicaSet");
+        assert_eq!(
+            resources::named(Conventions::Tidegate, "replicasets").kind,
+            "ReplicaSet"
+        );
         api.list(&params).await.expect_err("refused");
         server.shared.lock().complaints.len()
     });

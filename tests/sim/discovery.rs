@@ -3,15 +3,15 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use tidegate::sim::resources;
+use tidegate::{api::names::Conventions, sim::resources};
 
 /// The answer, if the request asks for the resources of a group.
-pub(super) fn answer(method: &Method, path: &str) -> Option<(u16, String)> {
+pub(super) fn answer(api: Conventions, method: &Method, path: &str) -> Option<(u16, String)> {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
     let (&Method::GET, ["apis", group, version]) = (method, segments.as_slice()) else {
         return None;
     };
-    let resources: Vec<Value> = resources::of_group(group, version)
+    let resources: Vec<Value> = resources::of_group(api, group, version)
         .map(|resource| {
             json!({
                 "name": resource.plural, "singularName": "", "kind": resource.kind, "namespaced": resource.namespaced,

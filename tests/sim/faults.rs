@@ -16,6 +16,8 @@ use plan::{Cut, Fault, Moment, Request, Verb, What, When};
 /// What the supervisor of the processes has to do.
 #[derive(Clone, Debug)]
 pub(super) enum Order {
+    /// There is a controller from here on.
+    Install,
     /// A process has died, and another one takes its place.
     Replace(u32),
     /// A second process acts until then.

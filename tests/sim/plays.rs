@@ -134,9 +134,10 @@ fn deploy(shared: &Shared, objects: &[Value]) -> String {
         for metric in metrics.and_then(Value::as_array_mut).into_iter().flatten() {
             metric["provider"]["prometheus"]["query"] = json!("errors");
         }
-        let kind = resources::of_kind(&text(&object, "/apiVersion"), &text(&object, "/kind"));
-        let resource = kind.expect("a kind that is modelled");
         let mut run = shared.lock();
+        let version = text(&object, "/apiVersion");
+        let kind = resources::of_kind(run.store.api(), &version, &text(&object, "/kind"));
+        let resource = kind.expect("a kind that is modelled");
         let person = Author::person();
         server::create(&mut run.world, &person, resource, "default", object).unwrap();
     }
@@ -156,7 +157,7 @@ fn patch(shared: &Shared, name: &str, change: impl FnOnce(&mut Value)) {
         change(&mut object);
         Ok(object)
     };
-    let rollouts = resources::named("rollouts");
+    let rollouts = run.store.resource("rollouts");
     let person = Author::person();
     server::update(
         &mut run.world,

@@ -21,6 +21,7 @@ use tidegate::{
             prometheus::FetchError, web::WebError,
         },
     },
+    api::names::Conventions,
     cli::controller::ControllerOptions,
     controller,
     runtime::{clock::Clock, health::Readiness, instruments::Instruments},
@@ -139,7 +140,10 @@ pub(super) async fn supervise(setting: Setting, first_start: Duration) {
         tasks: JoinSet::new(),
         live: BTreeMap::new(),
     };
-    nodes.start(FIRST, first_start);
+    let installed = nodes.setting.shared.lock().installed;
+    if installed {
+        nodes.start(FIRST, first_start);
+    }
     let mut second_until = None;
     loop {
         let (orders, now) = {
@@ -148,7 +152,10 @@ pub(super) async fn supervise(setting: Setting, first_start: Duration) {
         };
         for order in orders {
             match order {
+                Order::Install => nodes.start(FIRST, Duration::ZERO),
                 Order::Replace(id) => nodes.replace(id),
+                // Where there is none yet there is no second one.
+                Order::Second(_) if nodes.live.is_empty() => {}
                 Order::Second(until) => {
                     second_until = Some(until);
                     if !nodes.live.contains_key(&SECOND) {
@@ -264,7 +271,8 @@ pub(super) async fn run(setting: &Setting, process: &Process, clock: Clock) -> S
     // A second one is one that does not know of the first.
     let elect = setting.elect && process.node == FIRST;
     watch_panics();
-    let options = options(elect);
+    let api = setting.shared.lock().store.api();
+    let options = options(api, elect);
     let metrics = Metrics {
         shared: setting.shared.clone(),
         answers: setting.answers.clone(),
@@ -283,7 +291,7 @@ pub(super) async fn run(setting: &Setting, process: &Process, clock: Clock) -> S
     }
 }
 
-fn options(elect: bool) -> ControllerOptions {
+fn options(api: Conventions, elect: bool) -> ControllerOptions {
     let arguments = [
         "controller",
         if elect {
@@ -294,7 +302,10 @@ fn options(elect: bool) -> ControllerOptions {
         "--prometheus-address=http://prometheus.monitoring.svc:9090",
         "--identity=sim",
     ];
-    Arguments::try_parse_from(arguments)
-        .expect("options")
-        .options
+    let arguments = Arguments::try_parse_from(arguments).expect("options");
+    ControllerOptions {
+        // From the global option --api-group.
+        names: api.into(),
+        ..arguments.options
+    }
 }

@@ -4,11 +4,14 @@ use http::{Method, Request};
 use kube::client::Body;
 use reqwest::Url;
 use serde_json::{Value, json};
-use tidegate::sim::{
-    request::{ApiRequest, List, PatchType, Subresource, Verb, Watch},
-    resources,
-    selector::{Fields, Selector},
-    server::{Options, Refused},
+use tidegate::{
+    api::names::Conventions,
+    sim::{
+        request::{ApiRequest, List, PatchType, Subresource, Verb, Watch},
+        resources,
+        selector::{Fields, Selector},
+        server::{Options, Refused},
+    },
 };
 
 #[derive(Default)]
@@ -53,8 +56,8 @@ fn refuse<T>(code: u16, reason: &'static str, message: &str) -> Result<T, Unfit>
     ))))
 }
 
-/// Reads a request.
-pub(super) async fn parse(request: Request<Body>) -> Result<ApiRequest, Unfit> {
+/// Reads a request to a server on which our own kinds have these conventions.
+pub(super) async fn parse(api: Conventions, request: Request<Body>) -> Result<ApiRequest, Unfit> {
     let (parts, body) = request.into_parts();
     let body = body.collect_bytes().await.map_err(|why| why.to_string())?;
     let url = Url::parse("http://server")
@@ -79,7 +82,7 @@ pub(super) async fn parse(request: Request<Body>) -> Result<ApiRequest, Unfit> {
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned);
     let mut request =
-        interpret(&parts.method, &url, content_type, body).map_err(|unfit| match unfit {
+        interpret(api, &parts.method, &url, content_type, body).map_err(|unfit| match unfit {
             Unfit::Refused(refused) => Unfit::Refused(refused),
             Unfit::Unknown(what) => Unfit::Unknown(format!(
                 "{what} is not modelled: {} {}",
@@ -91,6 +94,7 @@ pub(super) async fn parse(request: Request<Body>) -> Result<ApiRequest, Unfit> {
 }
 
 fn interpret(
+    api: Conventions,
     method: &Method,
     url: &Url,
     content_type: &str,
@@ -114,9 +118,9 @@ fn interpret(
         ["pods", name, "eviction"] => ("pods", *name, Subresource::Eviction),
         _ => return Err("the path".into()),
     };
-    let Some(resource) = resources::find(group.0, group.1, plural) else {
+    let Some(resource) = resources::find(api, group.0, group.1, plural) else {
         // Our own group is whole, and of one that nobody serves there is nothing; of another we may have left something out.
-        return match resources::of_group(group.0, group.1).next() {
+        return match resources::of_group(api, group.0, group.1).next() {
             Some(other) if !other.is_ours() => Err(format!("resource {}/{plural}", group.0).into()),
             Some(_) | None => refuse(404, "", "404 page not found"),
         };

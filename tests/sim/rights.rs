@@ -6,25 +6,39 @@
 use std::{fs, sync::LazyLock};
 
 use serde_json::Value;
-use tidegate::sim::{
-    request::ApiRequest,
-    server::{Refused, Rights},
+use tidegate::{
+    api::names::{ApiNames, Conventions},
+    sim::{
+        request::ApiRequest,
+        server::{Refused, Rights},
+    },
 };
 
 /// Somebody who may do everything.
 pub(super) const ADMIN: &str = "admin";
 const CONTROLLER: &str = "system:serviceaccount:tidegate:tidegate";
 
-static CHART: LazyLock<Rights> = LazyLock::new(|| {
-    let mut rules = rendered(&within(&template("_rules.tpl"), "{{- define", None));
-    rules.extend(rendered(&lease_rules()));
-    Rights::new(&rules).expect("rules")
-});
+static OURS: LazyLock<Rights> = LazyLock::new(|| rights(&ApiNames::default()));
+static ARGOS: LazyLock<Rights> = LazyLock::new(|| rights(&ApiNames::argo_rollouts()));
 
-/// The refusal of a request that is not granted.
-pub(super) fn refusal(request: &ApiRequest) -> Option<Refused> {
+fn rights(names: &ApiNames) -> Rights {
+    let mut rules = rules(names);
+    rules.extend(rendered(names, &lease_rules(names)));
+    Rights::new(&rules).expect("rules")
+}
+
+fn rules(names: &ApiNames) -> Vec<Value> {
+    rendered(names, &within(&template("_rules.tpl"), "{{- define", None))
+}
+
+/// The refusal of a request that is not granted to the controller of this group.
+pub(super) fn refusal(api: Conventions, request: &ApiRequest) -> Option<Refused> {
+    let chart = match api {
+        Conventions::Tidegate => &OURS,
+        Conventions::ArgoRollouts => &ARGOS,
+    };
     let checked = match request.user.as_deref() {
-        None => CHART.check(CONTROLLER, request),
+        None => chart.check(CONTROLLER, request),
         Some(ADMIN) => Ok(()),
         Some(user) => Rights::default().check(user, request),
     };
@@ -48,13 +62,13 @@ fn within(text: &str, begin: &str, end: Option<&str>) -> String {
     rest.copied().collect::<Vec<_>>().join("\n")
 }
 
-fn lease_rules() -> String {
+fn lease_rules(names: &ApiNames) -> String {
     within(&template("rbac.yaml"), "rules:", Some("---"))
-        .replace("{{ include \"tidegate.lease\" . | quote }}", "tidegate")
+        .replace("{{ include \"tidegate.lease\" . | quote }}", names.lease)
 }
 
-/// The rules in a template of them, with the values of this cluster.
-fn rendered(template: &str) -> Vec<Value> {
+/// The rules in a template of them, with the values of a cluster where this group is served.
+fn rendered(names: &ApiNames, template: &str) -> Vec<Value> {
     let mut text = String::new();
     let mut kept = vec![true];
     for line in template.lines() {
@@ -68,15 +82,15 @@ fn rendered(template: &str) -> Vec<Value> {
                 .split_once(' ')
                 .expect("a name and a value");
             let own = match name {
-                "apiGroup" => "\"tidegate.dev\"",
-                "mode" => "\"cluster\"",
+                "apiGroup" => &names.group,
+                "mode" => "cluster",
                 other => panic!("the value {other} of the chart is not known here"),
             };
-            kept.push(own == value);
+            kept.push(value.trim_matches('"') == own);
         } else if word.starts_with("{{- end") {
             kept.pop();
         } else if kept.iter().all(|kept| *kept) {
-            text += &line.replace("{{ .Values.apiGroup }}", "tidegate.dev");
+            text += &line.replace("{{ .Values.apiGroup }}", &names.group);
             text.push('\n');
         }
     }
@@ -89,21 +103,29 @@ fn rendered(template: &str) -> Vec<Value> {
 
 #[test]
 fn the_rules_are_those_of_the_chart() {
-    let rules = rendered(&within(&template("_rules.tpl"), "{{- define", None));
-    let of = |resource: &str| {
-        let rule = rules.iter().find(|rule| rule["resources"][0] == resource);
-        rule.map(|rule| rule["verbs"].to_string())
+    let of = |names: &ApiNames, resource: &str| {
+        let rules = rules(names);
+        let rule = rules.iter().find(|rule| rule["resources"][0] == resource)?;
+        Some(format!("{} {}", rule["apiGroups"][0], rule["verbs"]))
     };
+    let (ours, argos) = (ApiNames::default(), ApiNames::argo_rollouts());
     assert_eq!(
         [
-            of("secrets"),
-            of("rollouts/status"),
-            of("clusteranalysistemplates")
-        ],
+            of(&ours, "secrets"),
+            of(&ours, "rollouts/status"),
+            of(&argos, "rollouts/status"),
+            of(&ours, "analysisruns/status"),
+            of(&argos, "analysisruns/status"),
+            of(&ours, "clusteranalysistemplates"),
+        ]
+        .map(Option::unwrap_or_default),
         [
-            Some("[\"get\"]".to_owned()),
-            Some("[\"patch\"]".to_owned()),
-            Some("[\"list\",\"watch\"]".to_owned())
+            r#""" ["get"]"#,
+            r#""tidegate.dev" ["patch"]"#,
+            r#""argoproj.io" ["patch"]"#,
+            r#""tidegate.dev" ["patch"]"#,
+            "",
+            r#""tidegate.dev" ["list","watch"]"#,
         ]
     );
 }

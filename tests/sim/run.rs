@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tidegate::sim::{
     request::Subresource,
     resources, server,
-    store::{Author, Key},
+    store::{Author, By, Key},
     traffic::Counters,
     world::Nature,
 };
@@ -81,6 +81,8 @@ pub(super) enum Beat {
     Until(&'static str, fn(Get<'_>) -> bool),
     /// They wait.
     Pause(Duration),
+    /// They install the controller. In a story that says so it is not there before; in others it is there from the beginning.
+    Install,
 }
 
 /// Reads objects by key, such as `rollouts/web`; null where there is none.
@@ -100,9 +102,9 @@ impl Stage {
     /// As `kubectl create`.
     pub(super) fn create(&self, manifest: Value) {
         let text = |field: &str| manifest[field].as_str().unwrap_or_default().to_owned();
-        let resource = resources::of_kind(&text("apiVersion"), &text("kind"))
-            .expect("a kind that is modelled");
         let mut world = self.shared.lock();
+        let resource = resources::of_kind(world.store.api(), &text("apiVersion"), &text("kind"))
+            .expect("a kind that is modelled");
         let namespace = if resource.namespaced { "default" } else { "" };
         if let Err(refused) = server::create(
             &mut world.world,
@@ -115,17 +117,68 @@ impl Stage {
         }
     }
 
+    /// What another controller has made, before ours.
+    pub(super) fn leave(&self, manifest: Value) {
+        let text = |field: &str| manifest[field].as_str().unwrap_or_default().to_owned();
+        let mut world = self.shared.lock();
+        let resource = resources::of_kind(world.store.api(), &text("apiVersion"), &text("kind"))
+            .expect("a kind that is modelled");
+        let left = server::create(
+            &mut world.world,
+            &before_ours(),
+            resource,
+            "default",
+            manifest,
+        );
+        if let Err(refused) = left {
+            world.complain(format_args!(
+                "what is left was refused: {}",
+                refused.message
+            ));
+        }
+    }
+
+    /// What another controller has written into an object of somebody, before ours.
+    pub(super) fn leave_in(&self, path: &str, part: Subresource, patch: &Value) {
+        let (plural, name) = path.split_once('/').unwrap_or((path, ""));
+        let mut world = self.shared.lock();
+        let resource = world.store.resource(plural);
+        let key = Key::new(resource.plural, "default", name);
+        let author = before_ours();
+        let left = server::update(&mut world.world, &author, resource, &key, part, |object| {
+            let mut object = object.clone();
+            json_patch::merge(&mut object, patch);
+            Ok(object)
+        });
+        if let Err(refused) = left {
+            world.complain(format_args!(
+                "what is left was refused: {}",
+                refused.message
+            ));
+        }
+    }
+
     /// As `kubectl patch --type=merge`.
     pub(super) fn patch(&self, plural: &'static str, name: &str, patch: &Value) {
+        self.patch_part(plural, name, Subresource::None, patch);
+    }
+
+    /// The same with `--subresource=status`.
+    pub(super) fn patch_status(&self, plural: &'static str, name: &str, patch: &Value) {
+        self.patch_part(plural, name, Subresource::Status, patch);
+    }
+
+    fn patch_part(&self, plural: &'static str, name: &str, part: Subresource, patch: &Value) {
         let mut world = self.shared.lock();
         world.note(format_args!("a person patches {plural}/{name} {patch}"));
         let key = Key::new(plural, "default", name);
+        let resource = world.store.resource(plural);
         let outcome = server::update(
             &mut world.world,
             &Author::person(),
-            resources::named(plural),
+            resource,
             &key,
-            Subresource::None,
+            part,
             |object| {
                 let mut object = object.clone();
                 json_patch::merge(&mut object, patch);
@@ -146,8 +199,8 @@ impl Stage {
     /// As `kubectl get`; null where there is none.
     pub(super) fn get(&self, path: &str) -> Value {
         let (plural, name) = path.split_once('/').unwrap_or((path, ""));
-        let key = Key::new(resources::named(plural).plural, "default", name);
         let world = self.shared.lock();
+        let key = Key::new(world.store.resource(plural).plural, "default", name);
         world.store.get(&key).cloned().unwrap_or_default()
     }
 
@@ -200,6 +253,7 @@ impl Stage {
                 Beat::Do(act) => act(self),
                 Beat::Until(what, holds) => self.until(what, *holds).await?,
                 Beat::Pause(time) => tokio::time::sleep(*time).await,
+                Beat::Install => self.shared.lock().install(),
             }
             self.shared.lock().beat = at + 1;
         }
@@ -213,7 +267,7 @@ impl Stage {
                 let world = self.shared.lock();
                 let get = |path: &str| {
                     let (plural, name) = path.split_once('/').unwrap_or((path, ""));
-                    let key = Key::new(resources::named(plural).plural, "default", name);
+                    let key = Key::new(world.store.resource(plural).plural, "default", name);
                     world.store.get(&key).cloned().unwrap_or_default()
                 };
                 if holds(&get) {
@@ -302,6 +356,14 @@ impl Stage {
             }
         }
         Ok(())
+    }
+}
+
+/// The controller that was there before ours.
+fn before_ours() -> Author {
+    Author {
+        by: By::Cluster,
+        manager: "rollouts-controller".to_owned(),
     }
 }
 
@@ -421,7 +483,12 @@ async fn live(shared: Shared, scenario: Scenario, ordeal: &Ordeal) -> Outcome {
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(world::live(shared.clone()));
     tasks.spawn(faults::live(shared.clone()));
-    let age = shared.lock().now();
+    let age = {
+        let mut run = shared.lock();
+        let later = &scenario.story[run.beat..];
+        run.installed = !later.iter().any(|beat| matches!(beat, Beat::Install));
+        run.now()
+    };
     let first_start = if age > Duration::ZERO {
         RESTART
     } else {

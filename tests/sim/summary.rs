@@ -5,10 +5,22 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use tidegate::sim::store::{By, Change, Store};
+use tidegate::{
+    api::names::is_hash_label,
+    sim::store::{By, Change, Store},
+};
 
-const HASH: &str = "tidegate.dev/pod-template-hash";
 const WEIGHT: &str = "nginx.ingress.kubernetes.io/canary-weight";
+
+/// The version that a Service selects.
+fn selects(service: Option<&Value>) -> Value {
+    let selector = service.and_then(|service| service["spec"]["selector"].as_object());
+    let hash = selector
+        .into_iter()
+        .flatten()
+        .find(|(label, _)| is_hash_label(label));
+    hash.map_or(Value::Null, |(_, hash)| hash.clone())
+}
 
 /// What the controller did to each object, in order: created, deleted, selectors, weights and sizes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,12 +57,7 @@ impl Counts {
                 })
             };
             let facts = [
-                (
-                    "selects",
-                    shown(before, ["spec", "selector", HASH]),
-                    shown(after, ["spec", "selector", HASH]),
-                    "services",
-                ),
+                ("selects", selects(before), selects(after), "services"),
                 (
                     "weight",
                     shown(before, ["metadata", "annotations", WEIGHT]),
@@ -175,13 +182,14 @@ pub(super) fn essence(end: &BTreeMap<String, Value>) -> BTreeMap<String, Value> 
 }
 
 fn mask(value: &mut Value) {
-    const MASKED: [&str; 5] = [
+    const MASKED: [&str; 6] = [
         "uid",
         "resourceVersion",
         "managedFields",
         "generation",
-        // A time, too; absent when it is zero.
+        // Times, too; absent when they are zero.
         "waitedSeconds",
+        "totalManualPauseDurationSeconds",
     ];
     match value {
         Value::Object(fields) => {

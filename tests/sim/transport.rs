@@ -49,16 +49,16 @@ async fn serve(
     if process.is_dead() {
         return std::future::pending().await;
     }
-    let at = {
+    let (at, api) = {
         let mut run = shared.lock();
         run.requests += 1;
-        run.now()
+        (run.now(), run.store.api())
     };
-    if let Some((code, body)) = discovery::answer(request.method(), request.uri().path()) {
+    if let Some((code, body)) = discovery::answer(api, request.method(), request.uri().path()) {
         travel(shared).await;
         return Ok(written(code, body));
     }
-    let request = match request::parse(request).await {
+    let request = match request::parse(api, request).await {
         Ok(request) => request,
         Err(Unfit::Refused(refused)) => return Ok(answer(refused.code, &refused.body())),
         Err(Unfit::Unknown(what)) => {
@@ -66,7 +66,7 @@ async fn serve(
             return Ok(answer(501, &json!(what)));
         }
     };
-    if let Some(refused) = rights::refusal(&request) {
+    if let Some(refused) = rights::refusal(api, &request) {
         if request.user.is_none() {
             shared.lock().complain(&refused.message);
         }

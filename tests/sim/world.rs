@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    faults::{Faults, deaths::Writes},
+    faults::{Faults, Order, deaths::Writes},
     monitors::{self, Asked, Leniency, Monitors},
     summary::Counts,
 };
@@ -33,6 +33,8 @@ pub(super) struct Run {
     pub(super) beat: usize,
     /// Processes of the controller so far.
     processes: u64,
+    /// Whether the controller is there already, whether or not it is alive.
+    pub(super) installed: bool,
     pub(super) monitors: Monitors,
     pub(super) writes: Writes,
     pub(super) faults: Faults,
@@ -177,6 +179,8 @@ impl Run {
             changes: snapshot.changes,
             beat: snapshot.beat,
             processes: snapshot.processes,
+            // Who has died was there.
+            installed: true,
             world: snapshot.world,
             monitors,
             writes: Writes::default(),
@@ -197,6 +201,7 @@ impl Run {
             changes: 0,
             beat: 0,
             processes: 0,
+            installed: true,
             monitors: Monitors::new(epoch, Leniency::of(&nature)),
             world: World::new(seed, epoch, nature),
             writes: Writes::default(),
@@ -237,6 +242,15 @@ impl Run {
     pub(super) fn follows(&mut self, sent: Option<Duration>) {
         self.settle();
         self.monitors.follows(sent);
+    }
+
+    /// The controller comes, and what it finds is nobody's fault.
+    pub(super) fn install(&mut self) {
+        self.settle();
+        self.monitors.excuse();
+        self.installed = true;
+        self.faults.orders.push(Order::Install);
+        self.signals.orders.notify_one();
     }
 
     /// The server has decided on a request of the controller.

@@ -88,7 +88,7 @@ pub(super) fn sync(world: &mut World, key: &Key) {
 fn target(world: &World, key: &Key, autoscaler: &Value) -> Option<(Key, Value)> {
     let reference = &autoscaler["spec"]["scaleTargetRef"];
     let text = |field: &str| reference[field].as_str().unwrap_or_default();
-    let resource = resources::of_kind(text("apiVersion"), text("kind"))?;
+    let resource = resources::of_kind(world.store.api(), text("apiVersion"), text("kind"))?;
     let target = Key::new(resource.plural, &key.namespace, text("name"));
     let object = world.store.get(&target)?.clone();
     Some((target, object))

@@ -9,7 +9,7 @@ use super::Due;
 use crate::{
     api::template_hash,
     sim::{
-        resources, server,
+        server,
         store::{Author, Change, Key},
         world::World,
     },
@@ -105,7 +105,7 @@ fn create(world: &mut World, key: &Key, deployment: &Value, name: &str) {
             "template": template, "minReadySeconds": deployment["spec"]["minReadySeconds"].as_u64().unwrap_or(0),
         },
     });
-    let resource = resources::named("replicasets");
+    let resource = world.store.resource("replicasets");
     if let Err(refused) = server::create(world, &Author::cluster(), resource, &key.namespace, set) {
         world.complain(format_args!(
             "a ReplicaSet was refused: {}",

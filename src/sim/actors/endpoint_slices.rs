@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Due, kubelet};
 use crate::sim::{
-    resources, server,
+    server,
     store::{Author, Change, Key},
     world::World,
 };
@@ -75,7 +75,7 @@ fn write(world: &mut World, service: &Key, object: &Value, endpoints: &[Value]) 
         },
         "endpoints": endpoints,
     });
-    let resource = resources::named("endpointslices");
+    let resource = world.store.resource("endpointslices");
     if let Err(refused) = server::create(world, &author, resource, &service.namespace, slice) {
         world.complain(format_args!(
             "an EndpointSlice was refused: {}",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Due;
 use crate::{
-    api::names::{ApiNames, is_hash_label},
+    api::names::{ApiNames, Conventions, is_hash_label},
     sim::{
         request::Subresource,
         resources, server,
@@ -85,13 +85,14 @@ pub fn end(world: &mut World) {
 
 /// A person changes a manifest by a merge patch. Returns whether there is such a manifest.
 pub(super) fn commit(world: &mut World, key: &Key, patch: &Value) -> bool {
+    let api = world.store.api();
     let Some(agent) = &mut world.actors.gitops else {
         return false;
     };
     let manifest = agent
         .manifests
         .iter_mut()
-        .find(|manifest| key_of(manifest).as_ref() == Some(key));
+        .find(|manifest| key_of(api, manifest).as_ref() == Some(key));
     match manifest {
         Some(manifest) => {
             json_patch::merge(manifest, patch);
@@ -101,9 +102,9 @@ pub(super) fn commit(world: &mut World, key: &Key, patch: &Value) -> bool {
     }
 }
 
-fn key_of(manifest: &Value) -> Option<Key> {
+fn key_of(api: Conventions, manifest: &Value) -> Option<Key> {
     let text = |field: &str| manifest[field].as_str().unwrap_or_default();
-    let resource = resources::of_kind(text("apiVersion"), text("kind"))?;
+    let resource = resources::of_kind(api, text("apiVersion"), text("kind"))?;
     let namespace = manifest["metadata"]["namespace"].as_str();
     let name = manifest["metadata"]["name"].as_str()?;
     Some(Key::new(
@@ -134,14 +135,14 @@ fn author() -> Author {
 }
 
 fn apply(world: &mut World, agent: &Agent, manifest: &Value) {
-    let Some(key) = key_of(manifest) else {
+    let Some(key) = key_of(world.store.api(), manifest) else {
         return;
     };
     let mut manifest = manifest.clone();
     if agent.prunes {
         manifest["metadata"]["labels"][TRACKED] = json!("app");
     }
-    let resource = resources::named(key.plural);
+    let resource = world.store.resource(key.plural);
     let Some(live) = world.store.get(&key) else {
         world.note(format_args!("the GitOps agent creates {key}"));
         let created = server::create(world, &author(), resource, &key.namespace, manifest);
@@ -192,7 +193,11 @@ fn ignore(manifest: &mut Value, pointer: &str) {
 
 /// Deletes what it has made and is in no manifest any more, and what carries its label by mistake.
 fn prune(world: &mut World, agent: &Agent) {
-    let wanted: Vec<Key> = agent.manifests.iter().filter_map(key_of).collect();
+    let api = world.store.api();
+    let manifests = agent.manifests.iter();
+    let wanted: Vec<Key> = manifests
+        .filter_map(|manifest| key_of(api, manifest))
+        .collect();
     let gone: Vec<Key> = world
         .store
         .all()

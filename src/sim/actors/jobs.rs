@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Due, nodes};
 use crate::sim::{
-    resources, server,
+    server,
     store::{Author, Change, Key},
     world::World,
 };
@@ -109,7 +109,7 @@ fn create_pod(world: &mut World, key: &Key, job: &Value) {
         "metadata": {"name": name, "labels": labels, "ownerReferences": [owner]},
         "spec": spec,
     });
-    let resource = resources::named("pods");
+    let resource = world.store.resource("pods");
     if let Err(refused) = server::create(world, &Author::cluster(), resource, &key.namespace, pod) {
         world.complain(format_args!(
             "the pod of a Job was refused: {}",

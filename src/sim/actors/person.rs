@@ -15,7 +15,6 @@ use crate::{
     sim::{
         nature::Span,
         request::Subresource,
-        resources,
         server::{self, Refused},
         store::{Author, Key},
         world::World,
@@ -124,7 +123,7 @@ pub(super) fn act(world: &mut World, wish: &Wish) {
         What::Scale(replicas) => server::update(
             world,
             &Author::person(),
-            resources::named(key.plural),
+            world.store.resource(key.plural),
             key,
             Subresource::Scale,
             |scale| {
@@ -151,7 +150,7 @@ fn patch(world: &mut World, key: &Key, patch: &Value) -> Result<(), Refused> {
     server::update(
         world,
         &Author::person(),
-        resources::named(key.plural),
+        world.store.resource(key.plural),
         key,
         Subresource::None,
         |object| {
@@ -241,11 +240,18 @@ fn create_again(world: &mut World, key: &Key) -> Result<(), Refused> {
     if world.store.get(key).is_some() {
         return Ok(());
     }
-    let resource = resources::named(key.plural);
+    let resource = world.store.resource(key.plural);
     let author = Author::person();
     server::create(world, &author, resource, &key.namespace, manifest)?;
     world.plan(LOOKS, Due::Reopen(key.clone()));
     Ok(())
+}
+
+/// Whether the status is about what is declared now. In Argo Rollouts' group the generation is a text.
+pub fn is_up_to_date(rollout: &Value) -> bool {
+    let observed = &rollout["status"]["observedGeneration"];
+    let text = observed.as_str().and_then(|text| text.parse().ok());
+    observed.as_i64().or(text) == rollout["metadata"]["generation"].as_i64()
 }
 
 /// Users come back when what was created again is healthy.
@@ -253,9 +259,7 @@ pub(super) fn reopen(world: &mut World, key: &Key) {
     let Some(rollout) = world.store.get(key).filter(|_| world.actors.sent_away) else {
         return;
     };
-    let status = &rollout["status"];
-    let healthy = status["phase"] == "Healthy"
-        && status["observedGeneration"] == rollout["metadata"]["generation"];
+    let healthy = rollout["status"]["phase"] == "Healthy" && is_up_to_date(rollout);
     let long = std::mem::replace(&mut world.actors.healthy, healthy);
     if healthy && long {
         world.actors.sent_away = false;

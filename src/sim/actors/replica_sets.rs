@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::{Due, kubelet, nodes};
 use crate::sim::{
-    resources,
     server::{self, Refused},
     store::{Author, Change, Key},
     world::World,
@@ -118,7 +117,7 @@ fn create_pod(world: &mut World, key: &Key, set: &Value) -> Result<(), Refused> 
     server::create(
         world,
         &Author::cluster(),
-        resources::named("pods"),
+        world.store.resource("pods"),
         &key.namespace,
         pod,
     )

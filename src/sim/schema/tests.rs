@@ -1,7 +1,14 @@
 use serde_json::{Value, json};
 
-use super::{Definitions, message, ours};
-use crate::api::names::{ApiNames, Kind};
+use super::{Definition, Definitions, message, of};
+use crate::{
+    api::names::{ApiNames, Conventions, Kind},
+    sim::resources,
+};
+
+fn ours(kind: Kind) -> &'static Definition {
+    of(resources::named(Conventions::Tidegate, kind.plural())).expect("a definition")
+}
 
 fn rollout(change: &Value) -> Value {
     let mut rollout = json!({
@@ -18,7 +25,7 @@ fn rollout(change: &Value) -> Value {
 
 fn said(change: &Value, old: Option<&Value>) -> Vec<String> {
     let mut object = rollout(change);
-    let definition = ours().of(Kind::Rollout).expect("a definition");
+    let definition = ours(Kind::Rollout);
     definition.admit(&mut object);
     let complaints = definition.validate(&object, old);
     complaints.iter().map(ToString::to_string).collect()
@@ -97,7 +104,7 @@ fn what_is_as_it_was_is_not_complained_about_but_for_rules_that_compare() {
 fn unknown_fields_and_nulls_go_and_defaults_come() {
     let mut object = rollout(&json!({"extra": 1, "spec": {"stepz": [], "replicas": null}}));
     object["spec"]["paused"] = Value::Null;
-    let unknown = ours().of(Kind::Rollout).expect("one").admit(&mut object);
+    let unknown = ours(Kind::Rollout).admit(&mut object);
     let spec = &object["spec"];
     let left = [spec.get("stepz"), object.get("extra"), spec.get("paused")];
     assert_eq!(
@@ -112,7 +119,7 @@ fn unknown_fields_and_nulls_go_and_defaults_come() {
 
 #[test]
 fn several_complaints_are_told_in_one_message() {
-    let definition = ours().of(Kind::AnalysisTemplate).expect("one");
+    let definition = ours(Kind::AnalysisTemplate);
     let complaints = definition.validate(&json!({"spec": {"metrics": [{}]}}), None);
     let said = message("AnalysisTemplate", "tidegate.dev", "errors", &complaints);
     assert!(

@@ -92,7 +92,7 @@ pub(super) fn loud(world: &mut World, author: &Author, resource: &Resource, unkn
 
 /// Takes out what the kind does not have and returns the paths.
 fn known(resource: &Resource, object: &mut Value) -> Result<Vec<String>, Refused> {
-    if let Some(definition) = schema::ours().named(resource.plural) {
+    if let Some(definition) = schema::of(resource) {
         return Ok(definition.admit(object));
     }
     let typed = match resource.plural {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Options, Refused, told};
 use crate::sim::{
     actors::{kubelet, nodes},
-    resources::{self, Resource},
+    resources::Resource,
     schema::{Cause, Complaint},
     selector::Selector,
     store::{Author, Key},
@@ -28,7 +28,8 @@ pub fn delete(
     key: &Key,
     options: &Value,
 ) -> Result<Value, Refused> {
-    with(world, author, resources::named(key.plural), key, options)
+    let resource = world.store.resource(key.plural);
+    with(world, author, resource, key, options)
 }
 
 pub(super) fn with(
@@ -185,7 +186,7 @@ pub(super) fn evict(
     eviction: &Value,
     options: Options,
 ) -> Result<Value, Refused> {
-    let resource = resources::named("pods");
+    let resource = world.store.resource("pods");
     let Some(pod) = world.store.get(key).cloned() else {
         return Err(Refused::not_found(resource, &key.name));
     };

@@ -24,7 +24,7 @@ pub(super) fn judge(
     mut found: Vec<Complaint>,
 ) -> Result<(), Refused> {
     let kind = object["kind"].as_str().unwrap_or(resource.kind);
-    if let Some(definition) = schema::ours().named(resource.plural) {
+    if let Some(definition) = schema::of(resource) {
         if kind != resource.kind {
             let says = format!("must be {}", resource.kind);
             let cause = Cause::Invalid(Some(json!(kind)));

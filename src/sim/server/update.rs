@@ -226,7 +226,7 @@ fn admit(
     wanted: &mut Value,
 ) -> Result<(), Refused> {
     let resource = target.resource;
-    let Some(definition) = schema::ours().named(resource.plural) else {
+    let Some(definition) = schema::of(resource) else {
         return Ok(());
     };
     if wanted["kind"] != resource.kind {

@@ -17,7 +17,7 @@ use crate::{
         snapshot::{AnalysisRunSnapshot, Outcome},
     },
     api::{analysis::MeasurementPhase, names::Kind},
-    sim::{request::Subresource, resources, server},
+    sim::{request::Subresource, server},
     simulate::{SimulateError, metrics},
 };
 
@@ -177,7 +177,7 @@ impl Play<'_> {
             container["image"] = json!(image);
         }
         let namespace = self.namespace.clone();
-        let resource = resources::named("jobs");
+        let resource = self.world.store.resource("jobs");
         let created = server::create(&mut self.world, &self.author, resource, &namespace, job);
         self.take_in();
         may_go_on(created.map(drop), "create_job")?;

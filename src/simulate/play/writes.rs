@@ -59,7 +59,7 @@ impl Play<'_> {
 
     fn write(&mut self, write: Write) -> Result<(), Refused> {
         let (version, kind) = (&write.resource.api_version, &write.resource.kind);
-        let Some(resource) = resources::of_kind(version, kind) else {
+        let Some(resource) = resources::of_kind(self.world.store.api(), version, kind) else {
             return Err(invalid(format!("the simulated cluster has no {kind}")));
         };
         let key = Key::new(resource.plural, &self.namespace, &write.name);
@@ -117,7 +117,7 @@ impl Play<'_> {
         subresource: Subresource,
         patch: &Value,
     ) -> Result<(), Refused> {
-        let resource = resources::named(key.plural);
+        let resource = self.world.store.resource(key.plural);
         let change = |object: &Value| {
             let mut object = object.clone();
             json_patch::merge(&mut object, patch);

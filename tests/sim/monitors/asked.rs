@@ -44,6 +44,7 @@ impl Asked {
             key: Some(key),
             verb,
             status: request.subresource == Subresource::Status,
+            dry_run: request.options.dry_run,
             version: text(replaced.unwrap_or(&metadata["resourceVersion"])),
             uid: text(&metadata["uid"]),
             body: body.clone(),

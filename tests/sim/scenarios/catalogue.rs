@@ -2,6 +2,7 @@
 
 use super::stories::{
     abort, bake, blue_green, canary, deletion, elsewhere, experiment, interrupted, promotion,
+    takeover,
 };
 use crate::sim::run::Scenario;
 
@@ -43,6 +44,9 @@ pub(in crate::sim) const ALL: &[Listed] = &[
     listed(elsewhere::autoscaled),
     listed(interrupted::scaled),
     listed(interrupted::retried),
+    listed(takeover::paused),
+    listed(takeover::aborted),
+    listed(takeover::before_the_switch),
 ];
 
 /// The scenario of this name.

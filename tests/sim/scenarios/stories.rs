@@ -9,13 +9,17 @@ pub(super) mod elsewhere;
 pub(super) mod experiment;
 pub(super) mod interrupted;
 pub(super) mod promotion;
+pub(super) mod takeover;
 
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tidegate::{
     analysis::judge::MetricValue,
-    sim::world::{Entry, Nature},
+    sim::{
+        actors::person,
+        world::{Entry, Nature},
+    },
 };
 
 use super::manifests;
@@ -114,8 +118,7 @@ pub(super) fn is_answered(get: Get<'_>) -> bool {
 
 pub(super) fn is_healthy(get: Get<'_>) -> bool {
     let rollout = get("rollouts/web");
-    rollout["status"]["phase"] == "Healthy"
-        && rollout["status"]["observedGeneration"] == rollout["metadata"]["generation"]
+    rollout["status"]["phase"] == "Healthy" && person::is_up_to_date(&rollout)
 }
 
 pub(super) fn weight(get: Get<'_>) -> i64 {

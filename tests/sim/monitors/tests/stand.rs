@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
-use tidegate::sim::store::{Author, By, Key, Store};
+use tidegate::{
+    api::names::Conventions,
+    sim::store::{Author, By, Key, Store},
+};
 
 use crate::sim::{
     monitors::{Asked, Happened, Leniency, Monitors},
@@ -30,7 +33,7 @@ impl Stand {
             patience: Duration::from_secs(3),
         };
         let mut stand = Self {
-            store: Store::new(epoch),
+            store: Store::new(epoch, Conventions::Tidegate),
             now: Duration::ZERO,
             monitors: Monitors::new(epoch, leniency),
             broken: Vec::new(),
