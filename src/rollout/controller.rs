@@ -126,10 +126,7 @@ async fn pass(rollout: &CachedObject, context: &Context) -> Result<Requeue, ActE
         && status::weight(&patch, &snapshot.rollout.status) >= Weight::Traffic
     {
         // Nothing rests on where traffic may go before that is on record. The write wakes us.
-        context
-            .writer
-            .write_status(Kind::Rollout, rollout, patch)
-            .await?;
+        put_status(rollout, patch, context).await?;
         return Ok(Requeue::requeue(BEHIND));
     }
     if !decision.actions.is_empty() && !has_caught_up(rollout, context).await? {
@@ -397,16 +394,32 @@ async fn write_status(
         }
         return Ok(Some(wait));
     }
-    context
-        .writer
-        .write_status(Kind::Rollout, rollout, patch)
-        .await?;
+    put_status(rollout, patch, context).await?;
     context
         .memories
         .with(rollout.uid(), generation, |remembered| {
             remembered.waits_since = None;
         });
     Ok(None)
+}
+
+/// Writes what differs in the status. Without an answer nobody knows which status the Rollout has: it is asked for before anything
+/// else is done.
+async fn put_status(
+    rollout: &CachedObject,
+    difference: serde_json::Value,
+    context: &Context,
+) -> Result<(), ActError> {
+    let writer = &context.writer;
+    let written = writer
+        .write_status(Kind::Rollout, rollout, difference)
+        .await;
+    if let Err(error) = &written
+        && matches!(error.failure(), Failure::Transient(_))
+    {
+        context.memories.fall_behind(rollout.uid());
+    }
+    written
 }
 
 fn requeue(decision: &Decision, snapshot: &Snapshot, own: [Option<Duration>; 3]) -> Requeue {

@@ -20,7 +20,8 @@ const TAKEN_AGAIN: Duration = Duration::from_secs(15);
 #[derive(Debug, Default)]
 pub struct Memories {
     rollouts: Mutex<HashMap<String, Remembered>>,
-    /// Rollouts of which this process has had the newest status: from then on nobody but this process changes it.
+    /// Rollouts of which this process has had the newest status: from then on nobody but this process changes it, and knows what it has
+    /// written.
     caught_up: Mutex<HashSet<String>>,
     /// The last look at anything, on both clocks.
     last: Mutex<Option<(Timestamp, Instant)>>,
@@ -111,6 +112,11 @@ impl Memories {
     /// This process has the newest status of the Rollout.
     pub(super) fn catch_up(&self, uid: &str) {
         self.caught_up().insert(uid.to_owned());
+    }
+
+    /// Nobody knows whether this process has the newest status of the Rollout.
+    pub(super) fn fall_behind(&self, uid: &str) {
+        self.caught_up().remove(uid);
     }
 
     /// Forgets Rollouts that are gone.
