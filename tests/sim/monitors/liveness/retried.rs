@@ -25,7 +25,8 @@ impl OfRelease for Retried {
             && after.mode() == Mode::Stepping
         {
             self.under_way = true;
-            let first = after.step() == 0 || is_passed(before, after.step());
+            let first =
+                after.step() == 0 || touched.held(|release| is_passed(release, after.step()));
             told.check(
                 "L6",
                 first && after.status.attempt > before.status.attempt,
