@@ -48,6 +48,8 @@ impl OfRelease for Drain {
         if let Some(pin) = was
             && was != is
             && pin != after.stable()
+            // Where no status says yet what is stable, the Service does.
+            && (!after.stable().is_empty() || after.routes.stable_pin.as_ref() != Some(pin))
             && after.router() == Router::Weights
             && let Some(last) = self.routed.get(pin)
         {
