@@ -163,7 +163,9 @@ fn towards_goal(pass: &mut Pass<'_>, live: i32) -> i32 {
         available >= want && services::canary_serves(pass, want)
     };
     let confirmed = pass.observed.unconfirmed.is_none();
-    let settles = services::canary_settles_at(pass);
+    // Who does not look at endpoints does not wait for them either.
+    let settles =
+        services::canary_settles_at(pass).filter(|_| !mutated(Mutant::A3DesiredForAvailable));
     if want > 0 && ready && confirmed && !pass.frozen() && pass.is_recorded() && settles.is_none() {
         goal
     } else {
