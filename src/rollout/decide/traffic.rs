@@ -151,6 +151,13 @@ fn given_up(pass: &mut Pass<'_>, live: i32) -> i32 {
 /// Up to the goal when all its pods serve; down at once to what the available ones carry.
 fn towards_goal(pass: &mut Pass<'_>, live: i32) -> i32 {
     let goal = steps::goal_weight(pass);
+    // Who does not look at endpoints does not wait for them either.
+    let settles =
+        services::canary_settles_at(pass).filter(|_| !mutated(Mutant::A3DesiredForAvailable));
+    if let Some(until) = settles {
+        // Header routes wait for it, too.
+        pass.look_again(until);
+    }
     if goal <= live {
         let carried = carried(pass, goal);
         return stable_scale::lowered(pass, live, carried);
@@ -163,9 +170,6 @@ fn towards_goal(pass: &mut Pass<'_>, live: i32) -> i32 {
         available >= want && services::canary_serves(pass, want)
     };
     let confirmed = pass.observed.unconfirmed.is_none();
-    // Who does not look at endpoints does not wait for them either.
-    let settles =
-        services::canary_settles_at(pass).filter(|_| !mutated(Mutant::A3DesiredForAvailable));
     if want > 0 && ready && confirmed && !pass.frozen() && pass.is_recorded() && settles.is_none() {
         goal
     } else {

@@ -1,5 +1,6 @@
 //! Header routes: requests with certain headers go to the new version, while it has pods to answer them.
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{
@@ -253,6 +254,18 @@ fn argo_4486_a_header_route_goes_with_the_pods_and_comes_back_with_them() {
             "{world}"
         );
     }
+}
+
+/// Nothing else happens then: it has to be looked at again by itself.
+#[test]
+fn a_header_route_comes_back_when_proxies_know_of_the_pods() {
+    let mut world = paused(&one_route());
+    world.lose_pods("v2", 2, 60);
+    world.reconcile_all();
+    let emptied = world.now + SignedDuration::from_secs(60);
+    world.services.get_mut("demo-canary").unwrap().emptied = Some(emptied);
+    world.play_until(|world| picks(&world.snapshot()));
+    assert_eq!(world.now.duration_since(emptied).as_secs(), 5, "{world}");
 }
 
 #[test]
